@@ -1,0 +1,124 @@
+"""Every error that a user can meet, as one tree.
+
+    IofogError                  who, doing what, why, what to try: one line
+    ├── InputError              one or more inputs refused, each with its property path
+    ├── RegistryError           the registry refused, failed or could not be reached
+    │   └── ImageNotFound       no such repository, tag, digest or platform
+    ├── StoreError              the local blob cache
+    ├── AgentError              one agent; never stops the others
+    │   ├── Unreachable         no TCP or SSH session could be made, or it was lost
+    │   ├── HostKeyRefused      unknown or changed host key
+    │   ├── LoginRefused        no way of authentication was accepted
+    │   ├── EngineError         the container engine is absent, out of reach or failed
+    │   ├── NoSpace             the agent's disk is full, or would be
+    │   └── VerificationFailed  loaded, but no container can be created from it
+    ├── ControllerError         the ioFog Controller refused, failed or could not be reached
+    │   ├── ControllerLogin     it does not accept the credentials
+    │   ├── ItemNotFound        no such catalog item
+    │   ├── NameTaken           another catalog item has that name
+    │   └── ItemInUse           microservices still use the catalog item
+    └── RolloutFailed           more agents failed than max_unavailable allows
+
+No message ever holds a secret: the raiser is responsible, and tests look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class IofogError(Exception):
+    """``WHO: DOING: WHY. HINT``, for example
+    ``edge-3: loading app:1.4 (linux/arm64): no space left on device. Free 412 MB under /var/lib/docker.``
+
+    Args:
+        who: the agent, registry, Controller or resource that the error is about.
+        doing: what was being done, as a present participle.
+        why: the cause, in the words of the other side where it gave some.
+        hint: what to try, a whole sentence; may be empty.
+    """
+
+    def __init__(self, who: str, doing: str, why: str, hint: str = "") -> None:
+        # All four go to Exception.args, so that an error survives pickling between processes.
+        super().__init__(who, doing, why, hint)
+        self.who, self.doing, self.why, self.hint = who, doing, why, hint
+
+    def __str__(self) -> str:
+        head = ": ".join(part for part in (self.who, self.doing, self.why.rstrip(". \n")) if part)
+        return f"{head}. {self.hint}" if self.hint else head
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One refused input: the property's path (``agents[1].port``) and why."""
+
+    path: str
+    reason: str
+
+
+class InputError(IofogError):
+    """Inputs that cannot be used; ``failures`` has all of them, not only the first."""
+
+    def __init__(self, failures: Sequence[Failure]) -> None:
+        self.failures = tuple(failures)
+        super().__init__("", "", "; ".join(f"{f.path}: {f.reason}" for f in self.failures))
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Failure, ...]]]:
+        return (InputError, (self.failures,))
+
+
+class RegistryError(IofogError): ...
+
+
+class ImageNotFound(RegistryError): ...
+
+
+class StoreError(IofogError): ...
+
+
+class AgentError(IofogError): ...
+
+
+class Unreachable(AgentError): ...
+
+
+class HostKeyRefused(AgentError): ...
+
+
+class LoginRefused(AgentError): ...
+
+
+class EngineError(AgentError): ...
+
+
+class NoSpace(AgentError): ...
+
+
+class VerificationFailed(AgentError): ...
+
+
+class ControllerError(IofogError): ...
+
+
+class ControllerLogin(ControllerError): ...
+
+
+class ItemNotFound(ControllerError): ...
+
+
+class NameTaken(ControllerError): ...
+
+
+class ItemInUse(ControllerError): ...
+
+
+class RolloutFailed(IofogError):
+    """Some agents failed; a line for each, after all were tried."""
+
+    def __init__(self, summary: str, errors: Sequence[str]) -> None:
+        self.summary, self.errors = summary, tuple(errors)
+        super().__init__("", "", "\n".join([summary, *(f"  {line}" for line in self.errors)]))
+
+    def __reduce__(self) -> tuple[type[RolloutFailed], tuple[str, tuple[str, ...]]]:
+        return (RolloutFailed, (self.summary, self.errors))
