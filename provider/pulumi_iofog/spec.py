@@ -1,11 +1,25 @@
-"""What the user wants, as values that cannot be wrong."""
+"""The user's inputs, parsed into values that cannot be wrong. Pure.
+
+Every failure is found before one is reported, each with its property's path. A value that only
+another resource's creation will tell is ``UNKNOWN`` in the inputs; here it is None, and its path is
+in ``Spec.unknown``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, cast
+
+from pulumi_iofog.errors import InputError
+from pulumi_iofog.fields import Fields
+from pulumi_iofog.image import Reference
 
 EngineName = Literal["docker", "podman"]
+Arch = Literal["x86", "arm"]
+PullPolicy = Literal["always", "missing", "never"]
+ARCHES: tuple[Arch, ...] = ("x86", "arm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +38,7 @@ class Agent:
     known_hosts_file: str | None = None
     proxy_jump: str | None = None
     engine: EngineName | None = None
-    arch: Literal["x86", "arm"] | None = None
+    arch: Arch | None = None
     sudo: bool | None = None
     accept_new_host_key: bool = False
 
@@ -57,3 +71,146 @@ class CatalogItem:
     description: str
     images: tuple[tuple[str, str], ...]
     registry_id: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One OfflineImage as its user wrote it. ``unknown`` has the paths of what is not known yet."""
+
+    name: str
+    description: str
+    references: Mapping[Arch, Reference]
+    agents: tuple[Agent, ...]
+    auth: RegistryAuth | None
+    controller: ControllerSettings | None
+    namespace: str
+    transfer_pool: int
+    cache: bool
+    pull_policy: PullPolicy
+    max_unavailable: int
+    prune: bool
+    adopt: bool
+    unknown: frozenset[str] = frozenset()
+
+
+def parse(inputs: Mapping[str, Any]) -> Spec:
+    """Inputs as Pulumi hands them over → Spec. Raises InputError with every failure."""
+    top = Fields("", inputs, [], set())
+    name = top.text("name", required=True) or ""
+    spec = Spec(
+        name=name,
+        description=top.text("description") or f"Offline image bundle {name}",
+        references=_references(top),
+        agents=_agents(top),
+        auth=_auth(top),
+        controller=_controller(top),
+        namespace=top.text("namespace") or "default",
+        transfer_pool=top.number("transfer_pool", low=1, high=256) or 2,
+        cache=top.flag("cache", default=True),
+        pull_policy=cast(PullPolicy, top.choice("pull_policy", ("always", "missing", "never")) or "always"),
+        max_unavailable=top.number("max_unavailable", low=0, high=1_000_000) or 0,
+        prune=top.flag("prune", default=False),
+        adopt=top.flag("adopt", default=False),
+        unknown=frozenset(top.unknown),
+    )
+    top.refuse_others()
+    if top.failures:
+        raise InputError(top.failures)
+    return spec
+
+
+_TRANSPORT = re.compile(r"(docker-daemon|oci|oci-archive|docker-archive):")
+
+
+def _references(top: Fields) -> dict[Arch, Reference]:
+    found: dict[Arch, Reference] = {}
+    for arch in ARCHES:
+        text = top.text(arch)
+        if text is None:
+            continue
+        transport = _TRANSPORT.match(text)
+        if transport:
+            top.fail(arch, f"the {transport[1]}: source is not supported; push the image to a registry")
+            continue
+        try:
+            found[arch] = Reference.parse(text.removeprefix("docker://"))
+        except ValueError as problem:
+            top.fail(arch, str(problem))
+    if not any(top.value.get(arch) is not None for arch in ARCHES):
+        top.fail("x86", "no image: give x86=, arm= or both")
+    return found
+
+
+def _agents(top: Fields) -> tuple[Agent, ...]:
+    items = top.items("agents")
+    if items is None:
+        return ()
+    if not items:
+        top.fail("agents", "no agent: give at least one, by name or as AgentArgs")
+    agents: list[Agent] = []
+    for index, item in enumerate(items):
+        agent = _agent(top, f"agents[{index}]", item)
+        if agent is None:
+            continue
+        if any(agent.name == other.name for other in agents):
+            top.fail(f"agents[{index}].name", f"{agent.name} is there twice")
+        agents.append(agent)
+    return tuple(agents)
+
+
+def _agent(top: Fields, path: str, item: Any) -> Agent | None:
+    if isinstance(item, str):
+        item = {"name": item}
+    reader = top.inside(path, item)
+    if reader is None:
+        return None
+    agent = Agent(
+        name=reader.text("name", required=True) or "",
+        port=reader.number("port", low=1, high=65535),
+        engine=cast("EngineName | None", reader.choice("engine", ("docker", "podman"))),
+        arch=cast("Arch | None", reader.choice("arch", ARCHES)),
+        sudo=reader.optional_flag("sudo"),
+        accept_new_host_key=reader.flag("accept_new_host_key", default=False),
+        **{key: reader.text(key) for key in _AGENT_TEXTS},
+    )
+    reader.refuse_others()
+    return agent if agent.name else None
+
+
+_AGENT_TEXTS = (
+    "host", "user", "private_key_file", "private_key", "passphrase", "password",
+    "host_key", "known_hosts_file", "proxy_jump",
+)  # fmt: skip
+
+
+def _auth(top: Fields) -> RegistryAuth | None:
+    reader = top.inside("auth", top.take("auth"))
+    if reader is None:
+        return None
+    auth = RegistryAuth(
+        reader.text("username", required=True) or "", reader.text("password", required=True) or ""
+    )
+    reader.refuse_others()
+    return auth
+
+
+def _controller(top: Fields) -> ControllerSettings | None:
+    reader = top.inside("controller", top.take("controller"))
+    if reader is None:
+        return None
+    settings = ControllerSettings(
+        endpoint=reader.text("endpoint") or "",
+        email=reader.text("email"),
+        password=reader.text("password"),
+        token=reader.text("token"),
+        ca_file=reader.text("ca_file"),
+        insecure=reader.flag("insecure", default=False),
+    )
+    reader.refuse_others()
+    return settings
+
+
+def agent_inputs(agent: Agent) -> dict[str, Any]:
+    """An Agent as inputs again, without what is at its default."""
+    values = {f.name: getattr(agent, f.name) for f in fields(agent)}
+    return {key: value for key, value in values.items() if value is not None and (value or key == "sudo")}
