@@ -124,14 +124,8 @@ def _unknown_fields(path: Path, at: str, node: yaml.Node) -> Iterator[Failure]:
 
 def _namespace(body: Mapping[str, Any]) -> Namespace:
     spec = body.get("spec") or body
-    plane = next(
-        (
-            spec[key]
-            for key in ("remoteControlPlane", "k8sControlPlane", "localControlPlane")
-            if spec.get(key)
-        ),
-        {},
-    )
+    planes = (spec.get(key) for key in ("remoteControlPlane", "k8sControlPlane", "localControlPlane"))
+    plane: Mapping[str, Any] = next((plane for plane in planes if plane), {})
     user = plane.get("iofogUser") or {}
     controllers = plane.get("controllers") or [plane.get("controller") or {}]
     endpoint = plane.get("endpoint") or next(

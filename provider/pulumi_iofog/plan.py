@@ -2,14 +2,135 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pulumi_iofog.image import Digest
+from pulumi_iofog import words
+from pulumi_iofog.image import Blob, Digest, Image, Manifest, Platform, Reference
+from pulumi_iofog.spec import Agent, CatalogItem
 
 EngineKind = Literal["docker", "docker-containerd", "podman"]
 """``docker``: classic store, image id = config digest; ``docker-containerd``: Docker 29's default
 store, image id = manifest digest; ``podman``: image id = config digest."""
+
+MISSING = "missing"
+"""In ``agent_digests`` after a refresh: the agent does not hold the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One platform of an image as it was resolved: what exactly will be pulled. Size in bytes, compressed."""
+
+    reference: Reference
+    manifest_digest: Digest
+    image_id: Digest
+    platform: Platform
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One agent, and what it must hold. ``image_id`` and ``name`` are None while not known yet;
+    ``name`` is the image's full name in the agent's engine."""
+
+    agent: Agent
+    image_id: str | None
+    name: str | None
+
+    def same_place(self, other: Placement) -> bool:
+        """Whether both are the same engine on the same host. The way in (user, keys) may differ."""
+        here, there = self.agent, other.agent
+        return (here.host, here.port or 22, here.engine) == (there.host, there.port or 22, there.engine)
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What a resource wants, or what its state says of an earlier run."""
+
+    placements: Mapping[str, Placement]
+    item: CatalogItem | None
+    endpoint: str | None
+    pending: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """From old to new: whom to visit, and what becomes of the catalog item."""
+
+    agents: tuple[str, ...]
+    removed: tuple[str, ...]
+    item: bool
+    endpoint: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.agents or self.removed or self.item or self.endpoint)
+
+
+def compare(old: Desired | None, new: Desired) -> Changes:
+    """Which agents must be visited to get from old to new; all of them where there is no old."""
+    if old is None:
+        return Changes(tuple(new.placements), (), True, False)
+    return Changes(
+        agents=tuple(
+            name
+            for name, placement in new.placements.items()
+            if name in old.pending or _differs(old.placements.get(name), placement)
+        ),
+        removed=tuple(name for name in old.placements if name not in new.placements),
+        item=old.item != new.item,
+        endpoint=new.endpoint is not None and old.endpoint != new.endpoint,
+    )
+
+
+def _differs(old: Placement | None, new: Placement) -> bool:
+    if old is None or new.image_id is None or not old.same_place(new):
+        return True
+    return (old.image_id, old.name) != (new.image_id, new.name)
+
+
+def upper_bound(new: Manifest, old: Manifest | None) -> int:
+    """Bytes to send to an agent that holds at least the old image: an upper bound, because it may
+    hold more of the layers."""
+    held = {blob.digest for blob in old.layers} if old else set()
+    return new.config.size + sum(blob.size for blob in _unique(new.layers) if blob.digest not in held)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One agent's part of a preview, in bytes; None while the image is not known."""
+
+    agent: str
+    send: int | None
+    total: int | None
+
+
+def summary(changes: Changes, agents: int, estimates: Sequence[Estimate]) -> str:
+    """The preview's line: ``2 of 12 agents to update: edge-1, edge-7 (14.2 MB of 238 MB each)``."""
+    parts = []
+    if changes.agents:
+        head = f"{len(changes.agents)} of {words.plural(agents, 'agent')} to update: "
+        parts.append(head + ", ".join(_group(estimates)))
+    if changes.removed:
+        parts.append(f"no longer looked after: {words.listing(changes.removed)}")
+    if not changes.agents and changes.item:
+        parts.append("no agent to update, only the catalog item")
+    return "; ".join(parts) or "nothing to send: only settings change"
+
+
+def _group(estimates: Sequence[Estimate]) -> list[str]:
+    groups: dict[tuple[int | None, int | None], list[str]] = {}
+    for each in estimates:
+        groups.setdefault((each.send, each.total), []).append(each.agent)
+    lines = []
+    for (send, total), names in groups.items():
+        if send is None or total is None:
+            much = "not known yet"
+        else:
+            much = words.size(send) if send >= total else f"{words.size(send)} of {words.size(total)}"
+            much += " each" if len(names) > 1 else ""
+        lines.append(f"{words.listing(names)} ({much})")
+    return lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,4 +149,27 @@ class Inventory:
     engine: EngineKind
     tagged: bool
     layers: frozenset[Digest] = frozenset()
-    spooled: dict[Digest, int] = field(default_factory=dict)
+    spooled: Mapping[Digest, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What one agent is sent: blobs in order, and the diff ids of the layers that are left out."""
+
+    blobs: tuple[Blob, ...]
+    absent: frozenset[Digest]
+
+    @property
+    def size(self) -> int:
+        return sum(blob.size for blob in self.blobs)
+
+
+def transfer(image: Image, inventory: Inventory, *, everything: bool = False) -> Transfer:
+    """Only the layers that the engine lacks; all of them if a load has shown the inventory wrong."""
+    absent = frozenset() if everything else inventory.layers & set(image.diff_ids)
+    blobs = _unique([layer.blob for layer in image.layers if layer.diff_id not in absent])
+    return Transfer(tuple(blobs), absent)
+
+
+def _unique(blobs: Sequence[Blob]) -> list[Blob]:
+    return list({blob.digest: blob for blob in blobs}.values())
