@@ -74,8 +74,24 @@ class CatalogItem:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownAgent:
+    """An agent as the Controller knows it; None where it does not say."""
+
+    name: str
+    uuid: str
+    host: str | None
+    arch: Arch | None
+    engine: EngineName | None
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
-    """One OfflineImage as its user wrote it. ``unknown`` has the paths of what is not known yet."""
+    """One OfflineImage as its user wrote it.
+
+    Attributes:
+        unknown: paths of what is not known yet, for example ``agents[1].host``.
+        paths: agent's name → its path, for failures.
+    """
 
     name: str
     description: str
@@ -91,19 +107,27 @@ class Spec:
     prune: bool
     adopt: bool
     unknown: frozenset[str] = frozenset()
+    paths: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def agents_known(self) -> bool:
+        """Whether every agent's name is known."""
+        return not any(re.fullmatch(r"agents(\[\d+\](\.name)?)?", path) for path in self.unknown)
 
 
 def parse(inputs: Mapping[str, Any]) -> Spec:
     """Inputs as Pulumi hands them over → Spec. Raises InputError with every failure."""
     top = Fields("", inputs, [], set())
+    paths = _agents(top)
     name = top.text("name", required=True) or ""
+    references, auth, controller = _references(top), _auth(top), _controller(top)
     spec = Spec(
         name=name,
         description=top.text("description") or f"Offline image bundle {name}",
-        references=_references(top),
-        agents=_agents(top),
-        auth=_auth(top),
-        controller=_controller(top),
+        references=references,
+        agents=tuple(agent for _, agent in paths),
+        auth=auth,
+        controller=controller,
         namespace=top.text("namespace") or "default",
         transfer_pool=top.number("transfer_pool", low=1, high=256) or 2,
         cache=top.flag("cache", default=True),
@@ -111,6 +135,7 @@ def parse(inputs: Mapping[str, Any]) -> Spec:
         max_unavailable=top.number("max_unavailable", low=0, high=1_000_000) or 0,
         prune=top.flag("prune", default=False),
         adopt=top.flag("adopt", default=False),
+        paths={agent.name: path for path, agent in paths},
         unknown=frozenset(top.unknown),
     )
     top.refuse_others()
@@ -141,21 +166,22 @@ def _references(top: Fields) -> dict[Arch, Reference]:
     return found
 
 
-def _agents(top: Fields) -> tuple[Agent, ...]:
+def _agents(top: Fields) -> list[tuple[str, Agent]]:
     items = top.items("agents")
     if items is None:
-        return ()
+        return []
     if not items:
         top.fail("agents", "no agent: give at least one, by name or as AgentArgs")
-    agents: list[Agent] = []
+    agents: list[tuple[str, Agent]] = []
     for index, item in enumerate(items):
-        agent = _agent(top, f"agents[{index}]", item)
+        path = f"agents[{index}]"
+        agent = _agent(top, path, item)
         if agent is None:
             continue
-        if any(agent.name == other.name for other in agents):
-            top.fail(f"agents[{index}].name", f"{agent.name} is there twice")
-        agents.append(agent)
-    return tuple(agents)
+        if any(agent.name == other.name for _, other in agents):
+            top.fail(f"{path}.name", f"{agent.name} is there twice")
+        agents.append((path, agent))
+    return agents
 
 
 def _agent(top: Fields, path: str, item: Any) -> Agent | None:
