@@ -201,6 +201,17 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """One platform of an image as it was resolved: what exactly will be pulled. Size in bytes, compressed."""
+
+    reference: Reference
+    manifest_digest: Digest
+    image_id: Digest
+    platform: Platform
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """A layer: the digest of its plain tar, and the blob that carries it."""
 
@@ -226,6 +237,12 @@ class Image:
     @property
     def diff_ids(self) -> tuple[Digest, ...]:
         return tuple(layer.diff_id for layer in self.layers)
+
+    @property
+    def pin(self) -> Pin:
+        return Pin(
+            self.reference, self.manifest.manifest_digest, self.image_id, self.platform, self.manifest.size
+        )
 
     def __str__(self) -> str:
         return f"{self.reference} ({self.platform})"
@@ -281,6 +298,12 @@ def assemble(reference: Reference, platform: Platform, manifest: Manifest, confi
         raise ValueError(f"{len(manifest.layers)} layers in the manifest, {len(diff_ids)} in the config")
     layers = tuple(Layer(d, blob) for d, blob in zip(diff_ids, manifest.layers, strict=True))
     return Image(reference, platform, manifest, config, layers)
+
+
+def media_type_of(raw: bytes) -> str:
+    """What a manifest or index says of itself; both may leave it away (OCI), then by its fields."""
+    body = _object(raw)
+    return str(body.get("mediaType") or (OCI_INDEX if "manifests" in body else OCI_MANIFEST))
 
 
 def pick(entries: tuple[IndexEntry, ...], wanted: Platform) -> IndexEntry | None:

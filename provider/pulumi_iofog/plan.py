@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pulumi_iofog import words
-from pulumi_iofog.image import Blob, Digest, Image, Manifest, Platform, Reference
+from pulumi_iofog.image import Blob, Digest, Image, Manifest
 from pulumi_iofog.spec import Agent, CatalogItem
 
 EngineKind = Literal["docker", "docker-containerd", "podman"]
@@ -16,17 +16,6 @@ store, image id = manifest digest; ``podman``: image id = config digest."""
 
 MISSING = "missing"
 """In ``agent_digests`` after a refresh: the agent does not hold the image."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """One platform of an image as it was resolved: what exactly will be pulled. Size in bytes, compressed."""
-
-    reference: Reference
-    manifest_digest: Digest
-    image_id: Digest
-    platform: Platform
-    size: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from pulumi_iofog.image import (
     Digest,
     IndexEntry,
     Manifest,
+    Pin,
     Platform,
     Reference,
     parse_config,
@@ -38,7 +39,6 @@ from pulumi_iofog.image import (
     short,
 )
 from pulumi_iofog.manifest import Namespace
-from pulumi_iofog.plan import Pin
 from pulumi_iofog.spec import Agent, Arch, KnownAgent, Spec
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ PROBES_AT_ONCE = 8
 class Manifests(Protocol):
     """The registry, as far as a check needs it."""
 
-    def manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]: ...
+    def fetch_manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]: ...
     def small_blob(self, reference: Reference, blob: Blob) -> bytes: ...
 
 
@@ -136,9 +136,9 @@ def resolve(spec: Spec, earlier: Earlier, tools: Tools) -> Resolution:
     ]
     agents = tuple(_locate(agent, spec, tools, controller, failures) for agent in spec.agents)
     keys = _platforms(agents, spec, offers, earlier, tools, controller, failures)
-    wanted = sorted({key for key in keys.values() if key} or {o.candidates()[0][0] for o in offers})
+    wanted = {offer.candidates()[0][0] for offer in offers} | {key for key in keys.values() if key}
     pins: dict[Key, Pin] = {}
-    for key in wanted:
+    for key in sorted(wanted):
         pin = _attempt(failures, _arch_of(key), lambda key=key: _pin(key, offers, tools))  # type: ignore[misc]
         if pin:
             pins[key] = pin
@@ -246,7 +246,7 @@ def _known_pins(arch: Arch, reference: Reference, earlier: Earlier, tools: Tools
 
 
 def _ask_registry(offer: _Offer, tools: Tools, moved: list[str]) -> None:
-    raw, media_type = tools.manifests.manifest(offer.reference)
+    raw, media_type = tools.manifests.fetch_manifest(offer.reference)
     offer.top = sha256(raw)
     shown = tools.pinned(offer.reference)
     if shown and shown != offer.top:
@@ -254,7 +254,7 @@ def _ask_registry(offer: _Offer, tools: Tools, moved: list[str]) -> None:
             f"{offer.reference} has moved since the preview, from {short(shown)} to {short(offer.top)};"
             " what the preview showed is used. Run pulumi up again for the newer one"
         )
-        raw, media_type = tools.manifests.manifest(offer.reference, shown)
+        raw, media_type = tools.manifests.fetch_manifest(offer.reference, shown)
         offer.top = shown
     if media_type in INDEX_TYPES:
         offer.entries = parse_index(raw)
@@ -367,7 +367,7 @@ def _pin(key: Key, offers: Sequence[_Offer], tools: Tools) -> Pin:
         entry = pick(offer.entries, platform)
         if entry is None:
             raise ValueError(f"no {platform} in {offer.reference}")
-        manifest = parse_manifest(*tools.manifests.manifest(offer.reference, entry.blob.digest))
+        manifest = parse_manifest(*tools.manifests.fetch_manifest(offer.reference, entry.blob.digest))
     return Pin(offer.reference, manifest.manifest_digest, manifest.config.digest, platform, manifest.size)
 
 

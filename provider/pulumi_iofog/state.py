@@ -12,8 +12,8 @@ from typing import Any
 
 from pulumi_iofog.errors import InputError
 from pulumi_iofog.fields import UNKNOWN
-from pulumi_iofog.image import Platform, Reference, parse_digest
-from pulumi_iofog.plan import Desired, Pin, Placement
+from pulumi_iofog.image import Pin, Platform, Reference, parse_digest
+from pulumi_iofog.plan import Desired, Placement
 from pulumi_iofog.spec import CatalogItem, Spec, parse
 
 OUTPUTS_ONLY = ("catalog_item_id", "pending_agents")

@@ -1,0 +1,207 @@
+"""The arguments that users write: classes, and dicts of the same shape.
+
+Whatever is named a password, passphrase, token or private key becomes a Pulumi secret by itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+import pulumi
+from pulumi import Input
+from typing_extensions import NotRequired
+
+SECRETS = frozenset({"password", "passphrase", "private_key", "token"})
+
+
+class RegistryAuthArgsDict(TypedDict):
+    """See RegistryAuthArgs."""
+
+    username: Input[str]
+    password: Input[str]
+
+
+class ControllerArgsDict(TypedDict):
+    """See ControllerArgs."""
+
+    endpoint: NotRequired[Input[str]]
+    email: NotRequired[Input[str]]
+    password: NotRequired[Input[str]]
+    token: NotRequired[Input[str]]
+    ca_file: NotRequired[Input[str]]
+    insecure: NotRequired[Input[bool]]
+
+
+class AgentArgsDict(TypedDict):
+    """See AgentArgs."""
+
+    name: Input[str]
+    host: NotRequired[Input[str]]
+    user: NotRequired[Input[str]]
+    port: NotRequired[Input[int]]
+    private_key_file: NotRequired[Input[str]]
+    private_key: NotRequired[Input[str]]
+    passphrase: NotRequired[Input[str]]
+    password: NotRequired[Input[str]]
+    host_key: NotRequired[Input[str]]
+    known_hosts_file: NotRequired[Input[str]]
+    proxy_jump: NotRequired[Input[str]]
+    engine: NotRequired[Input[Literal["docker", "podman"]]]
+    arch: NotRequired[Input[Literal["x86", "arm"]]]
+    sudo: NotRequired[Input[bool]]
+    accept_new_host_key: NotRequired[Input[bool]]
+
+
+@pulumi.input_type
+class RegistryAuthArgs:
+    """User name and password for the image's registry."""
+
+    username: Input[str] = pulumi.property("username")
+    password: Input[str] = pulumi.property("password")
+
+    def __init__(self, *, username: Input[str], password: Input[str]) -> None:
+        """
+        Args:
+            username: the user, or whatever the registry wants with an access token.
+            password: the password or access token; kept as a secret.
+        """
+        _set(self, username=username, password=password)
+
+
+@pulumi.input_type
+class ControllerArgs:
+    """The ioFog Controller and how to sign in; what is left away is looked for in the stack's config
+    (``iofog:endpoint``, …), in the environment (``IOFOG_ENDPOINT``, …) and in the iofogctl namespace."""
+
+    endpoint: Input[str] | None = pulumi.property("endpoint", default=None)
+    email: Input[str] | None = pulumi.property("email", default=None)
+    password: Input[str] | None = pulumi.property("password", default=None)
+    token: Input[str] | None = pulumi.property("token", default=None)
+    ca_file: Input[str] | None = pulumi.property("ca_file", default=None)
+    insecure: Input[bool] | None = pulumi.property("insecure", default=None)
+
+    def __init__(
+        self,
+        *,
+        endpoint: Input[str] | None = None,
+        email: Input[str] | None = None,
+        password: Input[str] | None = None,
+        token: Input[str] | None = None,
+        ca_file: Input[str] | None = None,
+        insecure: Input[bool] | None = None,
+    ) -> None:
+        """
+        Args:
+            endpoint: the Controller's URL, with or without ``/api/v3``.
+            email: the user to sign in as (``POST /api/v3/user/login``).
+            password: that user's; kept as a secret.
+            token: an access token instead of e-mail and password; kept as a secret.
+            ca_file: PEM file with the certificate authority to trust, on the operator's machine.
+            insecure: do not verify the Controller's certificate (False).
+        """
+        _set(
+            self,
+            endpoint=endpoint,
+            email=email,
+            password=password,
+            token=token,
+            ca_file=ca_file,
+            insecure=insecure,
+        )
+
+
+@pulumi.input_type
+class AgentArgs:
+    """An edge host. What is left away is filled from the iofogctl namespace file, the Controller's agent
+    list and ``~/.ssh/config``, in this order."""
+
+    name: Input[str] = pulumi.property("name")
+    host: Input[str] | None = pulumi.property("host", default=None)
+    user: Input[str] | None = pulumi.property("user", default=None)
+    port: Input[int] | None = pulumi.property("port", default=None)
+    private_key_file: Input[str] | None = pulumi.property("private_key_file", default=None)
+    private_key: Input[str] | None = pulumi.property("private_key", default=None)
+    passphrase: Input[str] | None = pulumi.property("passphrase", default=None)
+    password: Input[str] | None = pulumi.property("password", default=None)
+    host_key: Input[str] | None = pulumi.property("host_key", default=None)
+    known_hosts_file: Input[str] | None = pulumi.property("known_hosts_file", default=None)
+    proxy_jump: Input[str] | None = pulumi.property("proxy_jump", default=None)
+    engine: Input[Literal["docker", "podman"]] | None = pulumi.property("engine", default=None)
+    arch: Input[Literal["x86", "arm"]] | None = pulumi.property("arch", default=None)
+    sudo: Input[bool] | None = pulumi.property("sudo", default=None)
+    accept_new_host_key: Input[bool] | None = pulumi.property("accept_new_host_key", default=None)
+
+    def __init__(
+        self,
+        *,
+        name: Input[str],
+        host: Input[str] | None = None,
+        user: Input[str] | None = None,
+        port: Input[int] | None = None,
+        private_key_file: Input[str] | None = None,
+        private_key: Input[str] | None = None,
+        passphrase: Input[str] | None = None,
+        password: Input[str] | None = None,
+        host_key: Input[str] | None = None,
+        known_hosts_file: Input[str] | None = None,
+        proxy_jump: Input[str] | None = None,
+        engine: Input[Literal["docker", "podman"]] | None = None,
+        arch: Input[Literal["x86", "arm"]] | None = None,
+        sudo: Input[bool] | None = None,
+        accept_new_host_key: Input[bool] | None = None,
+    ) -> None:
+        """
+        Args:
+            name: the agent's name, unique in the resource.
+            host: address or host name for SSH.
+            user: who to log in as; default as ssh has it (``~/.ssh/config``, else the local user).
+            port: of sshd (22).
+            private_key_file: path of a private key on the operator's machine.
+            private_key: a private key itself, PEM text; kept as a secret.
+            passphrase: of the private key; kept as a secret.
+            password: for SSH, and for sudo where sudo asks for one; kept as a secret.
+            host_key: the host's public key (``ssh-ed25519 AAAA…``), instead of known_hosts.
+            known_hosts_file: instead of ``~/.ssh/known_hosts``.
+            proxy_jump: ``[user@]host[:port]`` to go through; several with commas, as OpenSSH has it.
+            engine: found out on the host when absent.
+            arch: ``x86`` (linux/amd64) or ``arm`` (linux/arm64); found out when absent.
+            sudo: True always, False never; default: when the user cannot reach the engine.
+            accept_new_host_key: take an unknown host's key on first sight, as OpenSSH's ``accept-new``.
+        """
+        _set(
+            self,
+            name=name,
+            host=host,
+            user=user,
+            port=port,
+            private_key_file=private_key_file,
+            private_key=private_key,
+            passphrase=passphrase,
+            password=password,
+            host_key=host_key,
+            known_hosts_file=known_hosts_file,
+            proxy_jump=proxy_jump,
+            engine=engine,
+            arch=arch,
+            sudo=sudo,
+            accept_new_host_key=accept_new_host_key,
+        )
+
+
+def _set(args: object, **values: Any) -> None:
+    for key, value in values.items():
+        if value is not None:
+            pulumi.set(args, key, pulumi.Output.secret(value) if key in SECRETS else value)
+
+
+def seal(value: Any) -> Any:
+    """The same argument with its secrets marked, also where it was written as a dict."""
+    if isinstance(value, dict):
+        return {k: _sealed(k, v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [seal(item) for item in value]
+    return value.apply(seal) if isinstance(value, pulumi.Output) else value
+
+
+def _sealed(key: str, value: Any) -> Any:
+    return pulumi.Output.secret(value) if key in SECRETS and value is not None else value

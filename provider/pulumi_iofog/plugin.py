@@ -1,0 +1,99 @@
+"""The plugin process that Pulumi's Python SDK runs a dynamic provider in, and what it leaves out.
+
+Three things are missing there: the verbs are not told their resource's URN, nothing leads to the
+resource's row in the terminal, and errors reach the user as tracebacks. Everything that reaches around
+the SDK for them is in this file; without it the provider works, and only says less.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import traceback
+from types import FrameType
+from typing import Any
+
+import grpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
+
+from pulumi_iofog.errors import IofogError
+
+
+class Console:
+    """The resource's own row in the terminal (Pulumi's ``Engine.Log``)."""
+
+    def __init__(self, urn: str | None, stub: engine_pb2_grpc.EngineStub | None) -> None:
+        self._urn, self._stub = urn, stub
+
+    def status(self, text: str) -> None:
+        """Show it on the row for now; nothing of it stays."""
+        self._log(text, engine_pb2.INFO, ephemeral=True)
+
+    def note(self, text: str) -> None:
+        """One lasting line, under the resource."""
+        self._log(text, engine_pb2.INFO, ephemeral=False)
+
+    def warn(self, text: str) -> None:
+        """One lasting line, as a warning."""
+        self._log(text, engine_pb2.WARNING, ephemeral=False)
+
+    def _log(self, text: str, severity: Any, *, ephemeral: bool) -> None:
+        if self._stub is None:
+            return
+        request = engine_pb2.LogRequest(
+            severity=severity, message=text, urn=self._urn or "", streamId=1, ephemeral=ephemeral
+        )
+        # Words on the terminal are worth no failed update.
+        with contextlib.suppress(grpc.RpcError):
+            self._stub.Log(request, timeout=5)
+
+
+_channel_lock = threading.Lock()
+_stubs: dict[str, engine_pb2_grpc.EngineStub] = {}
+
+
+def console() -> Console:
+    """The console of the resource whose verb is running on this thread.
+
+    The engine's address is the plugin's first argument. Outside a plugin the console is silent.
+    """
+    urn = _urn_of_this_call()
+    if urn is None or len(sys.argv) < 2:
+        return Console(None, None)
+    address = sys.argv[1]
+    with _channel_lock:
+        if address not in _stubs:
+            _stubs[address] = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))
+    return Console(urn, _stubs[address])
+
+
+def _urn_of_this_call() -> str | None:
+    """The URN in the gRPC request that an outer frame of this thread is answering."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        request = frame.f_locals.get("request")
+        urn = getattr(request, "urn", None)
+        if urn and frame.f_code.co_filename.endswith("__main__.py"):
+            return str(urn)
+        frame = frame.f_back
+    return None
+
+
+def show_errors_as_messages() -> None:
+    """Let the plugin's process report an IofogError by its message alone.
+
+    The SDK (3.272) answers a failed call with ``traceback.format_exc()``, looked up in its
+    ``__main__`` at each failure.
+    """
+    main = sys.modules["__main__"]
+    if hasattr(main, "DynamicResourceProviderServicer") and hasattr(main, "traceback"):
+        main.traceback = _Messages()  # type: ignore[attr-defined]
+
+
+class _Messages:
+    """Stands in for the module ``traceback`` there; a bug still shows its whole traceback."""
+
+    def format_exc(self, *args: Any, **options: Any) -> str:
+        problem = sys.exc_info()[1]
+        return str(problem) if isinstance(problem, IofogError) else traceback.format_exc(*args, **options)

@@ -1,0 +1,294 @@
+"""Pulumi's verbs for OfflineImage: check, diff, create, update, read, delete.
+
+Each reads its properties into values, has them decided (resolve.py, plan.py), has them carried out
+(rollout.py, the Controller) and writes the result back. The adapters are built in session.py.
+
+``pulumi_iofog.provider:provider`` is a saved name: it is in every state that this provider has made,
+and must lead here for ever.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    ResourceProvider,
+    UpdateResult,
+)
+from pulumi.output import Unknown
+from pulumi.runtime import rpc
+
+from pulumi_iofog import plugin, rollout, state
+from pulumi_iofog.errors import ControllerError, Failure, InputError, IofogError, ItemNotFound
+from pulumi_iofog.fields import UNKNOWN
+from pulumi_iofog.plan import Changes, Desired, Estimate, compare, summary, upper_bound
+from pulumi_iofog.progress import Progress
+from pulumi_iofog.resolve import Earlier, Resolution, resolve
+from pulumi_iofog.session import Run, Session
+from pulumi_iofog.spec import ARCHES, CatalogItem, Spec, agent_inputs, parse
+
+RUN = "__run"
+"""A property that the program passes to check only: whether this is a preview, and of what."""
+
+Props = dict[str, Any]
+
+
+class OfflineImageProvider(ResourceProvider):
+    """Without attributes of its own in the program's process: whatever it had there would be in state."""
+
+    serialize_as_secret_always = False
+    _config: Callable[[str], str | None] = staticmethod(lambda key: None)
+    _preview = False
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return (pkgutil.resolve_name, ("pulumi_iofog.provider:provider",))
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Keep the stack's config, and let errors reach the user as messages."""
+        self._config = req.config.get
+        plugin.show_errors_as_messages()
+
+    # ---- preview ------------------------------------------------------------------------------------
+
+    def check(self, olds: Props, news: Props) -> CheckResult:
+        """Refuse bad input; find out hosts and digests, and add what follows from them."""
+        olds, news = _from_pulumi(olds), _from_pulumi(news)
+        run = Run.of(news.pop(RUN, None))
+        self._preview = run.preview
+        inputs = {k: v for k, v in state.inputs_of(news).items() if k not in state.COMPUTED}
+        try:
+            spec = parse(inputs)
+            with self._session(spec) as session:
+                settings = session.settings_or_unknown()
+                found = resolve(spec, _earlier(olds), session.resolve_tools(run))
+                session.remember(found, run)
+                checked = _checked(inputs, spec, found, settings)
+                self._announce(found, run, session, first=not olds, inputs=checked)
+        except InputError as problem:
+            return CheckResult(_to_pulumi(inputs), [CheckFailure(f.path, f.reason) for f in problem.failures])
+        except IofogError as problem:
+            return CheckResult(_to_pulumi(inputs), [CheckFailure("", str(problem))])
+        return CheckResult(_to_pulumi(checked), [])
+
+    def diff(self, id_: str, olds: Props, news: Props) -> DiffResult:
+        """Which agents and digests changed; in a preview, one line says so."""
+        olds, news = _from_pulumi(olds), _from_pulumi(news)
+        new = _desired(news)
+        changes = compare(state.desired(olds), new)
+        if not changes and state.inputs_of(olds) == state.inputs_of(news):
+            return DiffResult(changes=False)
+        if self._preview:
+            self._summarise(changes, new, olds, news)
+        return DiffResult(
+            changes=True, replaces=["controller"] if changes.endpoint else [], delete_before_replace=False
+        )
+
+    def _announce(self, found: Resolution, run: Run, session: Session, *, first: bool, inputs: Props) -> None:
+        console = plugin.console()
+        for line in found.moved:
+            console.warn(line)
+        if first and run.preview:
+            new = _desired(inputs)
+            console.note(_summary(compare(None, new), new, {}, inputs, session))
+
+    def _summarise(self, changes: Changes, new: Desired, olds: Props, news: Props) -> None:
+        with self._session(state.spec_of(news)) as session:
+            plugin.console().note(_summary(changes, new, olds, news, session))
+
+    # ---- update -------------------------------------------------------------------------------------
+
+    def create(self, props: Props) -> CreateResult:
+        """Bring the image to all agents, then make the catalog item."""
+        new = _desired(props)
+        with self._session(state.spec_of(props)) as session:
+            taken = session.refuse_taken_name(_item(new))
+            outcomes, pending = self._roll_out(session, compare(None, new), new, {}, props)
+            item_id = session.place_item(_item(new), taken)
+        _conclude(outcomes)
+        return CreateResult(str(item_id), _outputs(props, item_id, pending))
+
+    def update(self, id_: str, olds: Props, news: Props) -> UpdateResult:
+        """Visit only the agents that changed; then the catalog item, if it changed."""
+        new = _desired(news)
+        changes = compare(state.desired(olds), new)
+        with self._session(state.spec_of(news)) as session:
+            outcomes, pending = self._roll_out(session, changes, new, olds, news)
+            if changes.item:
+                session.controller.update_item(int(id_), _item(new))
+        _conclude(outcomes)
+        return UpdateResult(_outputs(news, int(id_), pending))
+
+    def _roll_out(
+        self, session: Session, changes: Changes, new: Desired, olds: Props, news: Props
+    ) -> tuple[list[rollout.Outcome], list[str]]:
+        if not changes.agents:
+            return [], []
+        spec = session.spec
+        progress = Progress(plugin.console().status, len(changes.agents))
+        jobs = session.jobs(
+            changes.agents, new, state.pins_of(news), state.desired(olds), state.pins_of(olds)
+        )
+        outcomes = rollout.roll_out(jobs, session.rollout_tools(progress), pool=spec.transfer_pool)
+        return outcomes, rollout.pending(outcomes, spec.max_unavailable)
+
+    # ---- refresh, destroy ---------------------------------------------------------------------------
+
+    def read(self, id_: str, props: Props) -> ReadResult:
+        """Find an item changed or deleted, and agents that lost their image."""
+        spec = state.spec_of(props)
+        with self._session(spec) as session:
+            try:
+                item = session.controller.get_item(int(id_))
+            except ItemNotFound:
+                return ReadResult("", {})
+            digests, unheard = session.held(_desired(props), state.pins_of(props))
+        for line in unheard:
+            plugin.console().warn(line)
+        found = {**props, "catalog_item": state.item_to_props(item), "agent_digests": digests}
+        return ReadResult(id_, found, state.inputs_of(found))
+
+    def delete(self, id_: str, props: Props) -> None:
+        """Delete the catalog item; then, with ``prune``, the image on the agents that can be reached."""
+        with self._session(state.spec_of(props)) as session:
+            session.controller.delete_item(int(id_))
+            if session.spec.prune:
+                for line in session.remove_images(_desired(props), state.pins_of(props)):
+                    plugin.console().warn(line)
+
+    def _session(self, spec: Spec) -> Session:
+        return Session(spec, self._config)
+
+
+provider = OfflineImageProvider()
+
+
+# ---- properties in and out -----------------------------------------------------------------------------
+
+
+def _from_pulumi(value: Any) -> Any:
+    """Pulumi's two kinds of unknown become ours."""
+    if isinstance(value, Unknown) or value == rpc.UNKNOWN:
+        return UNKNOWN
+    if isinstance(value, Mapping):
+        return {key: _from_pulumi(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_from_pulumi(item) for item in value]
+    return value
+
+
+def _to_pulumi(value: Any) -> Any:
+    if value is UNKNOWN:
+        return rpc.UNKNOWN
+    if isinstance(value, Mapping):
+        return {key: _to_pulumi(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_pulumi(item) for item in value]
+    return value
+
+
+def _earlier(olds: Props) -> Earlier:
+    """What the last run's inputs say."""
+    last = state.desired(olds) if olds else None
+    if last is None:
+        return Earlier()
+    return Earlier(
+        agents={name: placement.agent for name, placement in last.placements.items()},
+        digests={name: p.image_id for name, p in last.placements.items() if p.image_id},
+        pins=state.pins_of(olds),
+    )
+
+
+def _checked(inputs: Props, spec: Spec, found: Resolution, endpoint: str | None) -> Props:
+    """The inputs with what a check adds: filled agents, endpoint, images, digests, catalog item."""
+    known = not any(arch in spec.unknown for arch in ARCHES)
+    checked = dict(inputs)
+    checked["agents"] = _filled_agents(inputs.get("agents"), spec, found)
+    if endpoint:
+        checked["controller"] = {**(inputs.get("controller") or {}), "endpoint": endpoint}
+    checked["images"] = state.pins_to_props(found.pins) if known else UNKNOWN
+    digests = {name: UNKNOWN if digest is None else digest for name, digest in found.digests.items()}
+    checked["agent_digests"] = digests if spec.agents_known else UNKNOWN
+    checked["catalog_item"] = {
+        "name": UNKNOWN if "name" in spec.unknown else spec.name,
+        "description": UNKNOWN if {"name", "description"} & spec.unknown else spec.description,
+        "registry_id": 2,
+        "images": {
+            arch: UNKNOWN if arch in spec.unknown else spec.references[arch].catalog_name
+            for arch in ARCHES
+            if arch in spec.unknown or arch in spec.references
+        },
+    }
+    return checked
+
+
+def _filled_agents(given: Any, spec: Spec, found: Resolution) -> Any:
+    """Agents as dicts with what was found out; unknowns and secrets stay where they were."""
+    if not isinstance(given, list):
+        return given
+    by_path = {spec.paths[agent.name]: agent for agent in found.agents}
+    filled = []
+    for index, item in enumerate(given):
+        agent = by_path.get(f"agents[{index}]")
+        own = item if isinstance(item, dict) else {}
+        filled.append({**agent_inputs(agent), **own} if agent else item)
+    return filled
+
+
+def _desired(props: Props) -> Desired:
+    wanted = state.desired(props)
+    if wanted is None:
+        raise InputError([Failure("", "the inputs cannot be read; run pulumi up again")])
+    return wanted
+
+
+def _item(new: Desired) -> CatalogItem:
+    if new.item is None:
+        raise ControllerError("", "registering the catalog item", "its name is not known")
+    return new.item
+
+
+def _outputs(props: Props, item_id: int, pending: list[str]) -> Props:
+    return {**state.inputs_of(props), "catalog_item_id": item_id, "pending_agents": pending}
+
+
+# ---- words ---------------------------------------------------------------------------------------------
+
+
+def _summary(changes: Changes, new: Desired, olds: Props, news: Props, session: Session) -> str:
+    """The preview's line. Old manifests come from the cache or the registry; without one, the estimate
+    is the whole image."""
+    pins = state.pins_of(news)
+    before = state.desired(olds) if olds else None
+    old_pins = state.pins_of(olds)
+    estimates = []
+    for name in changes.agents:
+        placement = new.placements[name]
+        pin = next((p for p in pins.values() if p.image_id == placement.image_id), None)
+        manifest = session.manifest(pin) if pin else None
+        last = before.placements.get(name) if before else None
+        held = None
+        if last and last.same_place(placement):
+            old_pin = next((p for p in old_pins.values() if p.image_id == last.image_id), None)
+            held = session.manifest(old_pin) if old_pin and name not in before.pending else None  # type: ignore[union-attr]
+        send = upper_bound(manifest, held) if manifest else None
+        estimates.append(Estimate(name, send, manifest.size if manifest else None))
+    return summary(changes, len(new.placements), estimates)
+
+
+def _conclude(outcomes: list[rollout.Outcome]) -> None:
+    console = plugin.console()
+    for outcome in outcomes:
+        if outcome.note:
+            console.note(outcome.note)
+        if outcome.error:
+            console.warn(f"pending: {outcome.error}")
+    if outcomes:
+        console.note(rollout.report(outcomes))

@@ -1,0 +1,307 @@
+"""One verb's working place: builds the adapters, and closes them.
+
+Here, and only here, the pure parts meet registry, cache, SSH and Controller.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pulumi_iofog import resolve, rollout, state
+from pulumi_iofog.adapters import ssh
+from pulumi_iofog.adapters.controller import Controller
+from pulumi_iofog.adapters.host import EdgeHost
+from pulumi_iofog.adapters.registry import Registry
+from pulumi_iofog.adapters.store import Store
+from pulumi_iofog.errors import (
+    Failure,
+    ImageNotFound,
+    InputError,
+    IofogError,
+    NameTaken,
+)
+from pulumi_iofog.image import (
+    Blob,
+    Digest,
+    Image,
+    Manifest,
+    Pin,
+    Platform,
+    Reference,
+    assemble,
+    media_type_of,
+    parse_digest,
+    parse_manifest,
+)
+from pulumi_iofog.manifest import Namespace, read_namespace
+from pulumi_iofog.plan import MISSING, Desired
+from pulumi_iofog.settings import controller_settings
+from pulumi_iofog.spec import Agent, CatalogItem, ControllerSettings, Spec
+
+PREVIEW_HOLDS = 3600.0
+"""Seconds for which an update keeps to the digests that a preview has shown."""
+ASKED_AT_ONCE = 8
+"""Agents that a refresh asks at once, at least; asking costs little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Whether this is a preview, and of which resource (``project/stack/name``)."""
+
+    preview: bool = False
+    resource: str = ""
+
+    @classmethod
+    def of(cls, value: Any) -> Run:
+        if not isinstance(value, Mapping):
+            return cls()
+        return cls(value.get("preview") is True, str(value.get("resource", "")))
+
+    def key(self, reference: str) -> str:
+        return f"preview {self.resource} {reference}"
+
+
+class Session:
+    """The adapters of one verb, made when first asked for and closed at the end.
+
+    Args:
+        spec: what the user wants; says which credentials, namespace and cache to use.
+        config: the stack's config by full key (``iofog:endpoint``).
+    """
+
+    def __init__(self, spec: Spec, config: Callable[[str], str | None]) -> None:
+        self.spec, self._config = spec, config
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._stack.close()
+
+    # ---- adapters -----------------------------------------------------------------------------------
+
+    @cached_property
+    def memory(self) -> Store:
+        """The permanent cache; small records go there always."""
+        return Store()
+
+    @cached_property
+    def store(self) -> Store:
+        """Where blobs go: the permanent cache, or with ``cache=False`` one that goes with the session."""
+        return self.memory if self.spec.cache else self._stack.enter_context(Store.temporary())
+
+    @cached_property
+    def registry(self) -> Registry:
+        insecure = (self._config("iofog:insecureRegistries") or "").replace(",", " ").split()
+        registry = Registry(self.spec.auth, insecure=frozenset(insecure))
+        self._stack.callback(registry.close)
+        return registry
+
+    @cached_property
+    def namespace(self) -> Namespace:
+        return read_namespace(self.spec.namespace, Path.home())
+
+    @cached_property
+    def settings(self) -> ControllerSettings:
+        """The Controller's settings; InputError if there are none."""
+        found = controller_settings(self.spec.controller, self._config, os.environ, self.namespace)
+        if isinstance(found, Failure):
+            raise InputError([found])
+        return found
+
+    @cached_property
+    def controller(self) -> Controller:
+        controller = Controller(self.settings)
+        self._stack.callback(controller.close)
+        return controller
+
+    @contextmanager
+    def connect(self, agent: Agent) -> Iterator[EdgeHost]:
+        """One agent, with its engine found."""
+        with ssh.connect(agent) as connection:
+            yield EdgeHost.find(connection, agent)
+
+    # ---- check --------------------------------------------------------------------------------------
+
+    def settings_or_unknown(self) -> str | None:
+        """The Controller's endpoint; None while another resource has yet to tell it."""
+        if any(path.startswith("controller") for path in self.spec.unknown):
+            return self.spec.controller.endpoint or None if self.spec.controller else None
+        return self.settings.endpoint
+
+    def resolve_tools(self, run: Run) -> resolve.Tools:
+        unknown = any(path.startswith("controller") for path in self.spec.unknown)
+        return resolve.Tools(
+            manifests=self,
+            controller_agents=None if unknown else lambda: self.controller.agents(),
+            namespace=self.namespace,
+            ssh_host=ssh.configured_host,
+            probe=self._probe,
+            pinned=lambda reference: self._previewed(run, reference),
+            recall=self._recall,
+        )
+
+    def remember(self, found: resolve.Resolution, run: Run) -> None:
+        """Keep what was resolved: for later without the registry, and a preview's for its update."""
+        for key, value in state.pins_to_props(found.pins).items():
+            pin = found.pins[key]
+            self.memory.remember(f"pin {pin.reference} {pin.platform}", value)
+        for reference, top in found.tops.items():
+            if run.preview:
+                self.memory.remember(run.key(reference), {"digest": top})
+            else:
+                self.memory.forget(run.key(reference))
+
+    def _probe(self, agent: Agent) -> Platform:
+        with self.connect(agent) as host:
+            return host.platform
+
+    def _previewed(self, run: Run, reference: Reference) -> Digest | None:
+        found = self.memory.recall(run.key(reference.text), PREVIEW_HOLDS)
+        return parse_digest(found["digest"]) if found else None
+
+    def _recall(self, reference: Reference, platform: Platform) -> Pin | None:
+        return state.pin_of(self.memory.recall(f"pin {reference} {platform}", float("inf")))
+
+    # ---- images -------------------------------------------------------------------------------------
+
+    def fetch_manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]:
+        """A manifest or index and its media type; by digest from the cache where that has it."""
+        cached = self.store.read(parse_digest(target)) if target and ":" in target else None
+        if cached is not None:
+            return cached, media_type_of(cached)
+        raw, media_type = self.registry.manifest(reference, target)
+        self.store.put(raw)
+        return raw, media_type
+
+    def small_blob(self, reference: Reference, blob: Blob) -> bytes:
+        """A blob as bytes: a config, never a layer."""
+        return self.path(reference, blob).read_bytes()
+
+    def path(self, reference: Reference, blob: Blob) -> Path:
+        """A blob as a file, pulled once."""
+        return self.store.fetch(blob, lambda offset: self.registry.blob(reference, blob, offset))
+
+    def manifest(self, pin: Pin) -> Manifest | None:
+        """A pinned manifest for an estimate; None where nobody has it any more."""
+        try:
+            return parse_manifest(*self.fetch_manifest(pin.reference, pin.manifest_digest))
+        except (IofogError, ValueError):
+            return None
+
+    def image(self, pin: Pin) -> Image:
+        """A pinned image with its config."""
+        try:
+            manifest = parse_manifest(*self.fetch_manifest(pin.reference, pin.manifest_digest))
+            config = self.small_blob(pin.reference, manifest.config)
+            return assemble(pin.reference, pin.platform, manifest, config)
+        except ValueError as problem:
+            raise ImageNotFound(str(pin.reference), "reading its manifest and config", str(problem)) from None
+        except ImageNotFound as problem:
+            raise ImageNotFound(
+                problem.who,
+                problem.doing,
+                f"{problem.why} (it was {pin.manifest_digest} when it was resolved)",
+                "The tag may have moved and its old image been deleted: run pulumi up again",
+            ) from None
+
+    # ---- rollout ------------------------------------------------------------------------------------
+
+    def rollout_tools(self, progress: rollout.Progress) -> rollout.Tools:
+        return rollout.Tools(connect=self.connect, blobs=self, progress=progress)
+
+    def jobs(
+        self,
+        agents: Sequence[str],
+        new: Desired,
+        pins: Mapping[str, Pin],
+        old: Desired | None,
+        old_pins: Mapping[str, Pin],
+    ) -> list[rollout.Job]:
+        """A job for each agent; with ``prune``, each with the image that it replaces."""
+        images = {pin.image_id: self.image(pin) for pin in pins.values()}
+        jobs = []
+        for name in agents:
+            placement = new.placements[name]
+            last = old.placements.get(name) if old else None
+            replaced = None
+            if self.spec.prune and last and last.same_place(placement):
+                replaced = next((p for p in old_pins.values() if p.image_id == last.image_id), None)
+            image = next(image for id_, image in images.items() if id_ == placement.image_id)
+            jobs.append(rollout.Job(placement.agent, image, replaced))
+        return jobs
+
+    # ---- the catalog item ---------------------------------------------------------------------------
+
+    def refuse_taken_name(self, item: CatalogItem) -> int | None:
+        """Before any byte is sent: the id of an item of that name if it may be taken over."""
+        found = self.controller.find_item(item.name)
+        if found is None:
+            return None
+        if not self.spec.adopt:
+            raise NameTaken(
+                self.settings.endpoint,
+                f"registering the catalog item {item.name}",
+                f"catalog item {found[0]} has that name already, and this stack did not make it",
+                "Set adopt=True to take it over, or give another name=",
+            )
+        return found[0]
+
+    def place_item(self, item: CatalogItem, taken: int | None) -> int:
+        """Make the item, or take over the one that is there."""
+        if taken is None:
+            return self.controller.create_item(item)
+        self.controller.update_item(taken, item)
+        return taken
+
+    # ---- refresh, destroy ---------------------------------------------------------------------------
+
+    def held(self, wanted: Desired, pins: Mapping[str, Pin]) -> tuple[dict[str, str], list[str]]:
+        """What each agent holds now. An agent that cannot be asked keeps what the state says, and is in
+        the second part, a line each."""
+        digests = {name: p.image_id or MISSING for name, p in wanted.placements.items()}
+        unheard = []
+        for name, answer in self._ask_all(wanted, pins, lambda host, pin: host.holds(pin)):
+            if isinstance(answer, IofogError):
+                unheard.append(f"{answer} What the state says of it is kept.")
+            elif not answer:
+                digests[name] = MISSING
+        return digests, unheard
+
+    def remove_images(self, wanted: Desired, pins: Mapping[str, Pin]) -> list[str]:
+        """Remove the image from every agent that can be reached; a line for each that keeps it."""
+        lines = []
+        for name, answer in self._ask_all(wanted, pins, lambda host, pin: host.remove(pin)):
+            if isinstance(answer, IofogError):
+                lines.append(str(answer))
+            elif not answer:
+                lines.append(f"{name} keeps the image: a container still uses it")
+        return lines
+
+    def _ask_all(
+        self, wanted: Desired, pins: Mapping[str, Pin], ask: Callable[[EdgeHost, Pin], bool]
+    ) -> list[tuple[str, bool | IofogError]]:
+        by_id = {str(pin.image_id): pin for pin in pins.values()}
+
+        def one(agent: Agent, pin: Pin) -> bool | IofogError:
+            try:
+                with self.connect(agent) as host:
+                    return ask(host, pin)
+            except IofogError as problem:
+                return problem
+
+        with ThreadPoolExecutor(max(self.spec.transfer_pool, ASKED_AT_ONCE)) as pool:
+            asked = [
+                (name, pool.submit(one, placement.agent, by_id[placement.image_id]))
+                for name, placement in wanted.placements.items()
+                if placement.image_id in by_id
+            ]
+        return [(name, answer.result()) for name, answer in asked]
