@@ -10,6 +10,7 @@
     │   ├── HostKeyRefused      unknown or changed host key
     │   ├── LoginRefused        no way of authentication was accepted
     │   ├── EngineError         the container engine is absent, out of reach or failed
+    │   │   └── MissingLayers   the engine lacks a layer that it was thought to hold
     │   ├── NoSpace             the agent's disk is full, or would be
     │   └── VerificationFailed  loaded, but no container can be created from it
     ├── ControllerError         the ioFog Controller refused, failed or could not be reached
@@ -90,6 +91,9 @@ class LoginRefused(AgentError): ...
 
 
 class EngineError(AgentError): ...
+
+
+class MissingLayers(EngineError): ...
 
 
 class NoSpace(AgentError): ...

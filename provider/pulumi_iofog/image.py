@@ -147,7 +147,7 @@ class Reference:
             raise ValueError(f"bad registry host {domain!r}")
         if not _PATH.fullmatch(path):
             why = "upper-case letters are not allowed" if path.lower() != path else "not a repository name"
-            raise ValueError(f"bad repository {path!r}: {why}")
+            raise ValueError(f"bad repository {head!r}: {why}")
         return cls(text, domain, path, tag or (None if digest else "latest"), digest)
 
 

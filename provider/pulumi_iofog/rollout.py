@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pulumi_iofog import words
-from pulumi_iofog.errors import EngineError, IofogError, RolloutFailed, VerificationFailed
+from pulumi_iofog.errors import EngineError, IofogError, MissingLayers, RolloutFailed, VerificationFailed
 from pulumi_iofog.image import Blob, Digest, Image, Pin, Platform, Reference
 from pulumi_iofog.plan import EngineKind, Inventory, Transfer, transfer
 from pulumi_iofog.spec import Agent
@@ -148,7 +148,7 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
     _send(job, host, inventory, sending, tools, meter)
     try:
         _load(job, host, sending, tools)
-    except (EngineError, VerificationFailed):
+    except (MissingLayers, VerificationFailed):
         if not sending.absent:
             raise
         # The engine did not have a layer that it seemed to have. What was sent lies in the spool.

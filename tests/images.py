@@ -1,0 +1,74 @@
+"""Small but valid images, made in memory: for tests of what is pure."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+from dataclasses import dataclass
+
+from pulumi_iofog.image import (
+    AMD64,
+    OCI_CONFIG,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    Digest,
+    Image,
+    Platform,
+    Reference,
+    assemble,
+    parse_manifest,
+    sha256,
+)
+
+
+@dataclass(frozen=True)
+class MadeImage:
+    """An image and all its blobs' bytes."""
+
+    image: Image
+    blobs: dict[Digest, bytes]
+
+
+def layer_tar(files: dict[str, bytes]) -> bytes:
+    """A plain layer with these files; the same bytes every time."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in sorted(files.items()):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(data), 0o755
+            tar.addfile(entry, io.BytesIO(data))
+    return out.getvalue()
+
+
+def make_image(
+    *layers: dict[str, bytes], reference: str = "registry.example/app:1", platform: Platform = AMD64
+) -> MadeImage:
+    """An image of gzip layers for a platform."""
+    tars = [layer_tar(files) for files in layers]
+    zipped = [gzip.compress(tar, mtime=0) for tar in tars]
+    config = json.dumps(
+        {
+            "architecture": platform.architecture,
+            "os": platform.os,
+            **({"variant": platform.variant} if platform.variant else {}),
+            "config": {"Cmd": ["/app"]},
+            "rootfs": {"type": "layers", "diff_ids": [sha256(tar) for tar in tars]},
+            "history": [{"created_by": f"layer {n}"} for n in range(len(tars))],
+        }
+    ).encode()
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": {"mediaType": OCI_CONFIG, "digest": sha256(config), "size": len(config)},
+            "layers": [
+                {"mediaType": f"{OCI_LAYER}+gzip", "digest": sha256(blob), "size": len(blob)}
+                for blob in zipped
+            ],
+        }
+    ).encode()
+    image = assemble(Reference.parse(reference), platform, parse_manifest(manifest, OCI_MANIFEST), config)
+    blobs = {sha256(data): data for data in [config, manifest, *zipped]}
+    return MadeImage(image, blobs)
