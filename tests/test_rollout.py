@@ -51,7 +51,7 @@ class MemoryHost:
     def make_room(self, image: Image, sending: Transfer, inventory: Inventory) -> None:
         self.calls.append("room")
 
-    def receive(self, blob: Blob, path: Path, on_bytes: Callable[[int], None]) -> None:
+    def receive(self, image: Image, blob: Blob, path: Path, on_bytes: Callable[[int], None]) -> None:
         self.calls.append("receive")
         if blob.digest not in self.spool:
             on_bytes(blob.size)

@@ -17,9 +17,9 @@ from typing import Any
 from pulumi_iofog import resolve, rollout, state
 from pulumi_iofog.adapters import ssh
 from pulumi_iofog.adapters.controller import Controller
-from pulumi_iofog.adapters.host import EdgeHost
 from pulumi_iofog.adapters.registry import Registry
 from pulumi_iofog.adapters.store import Store
+from pulumi_iofog.edge_host import EdgeHost
 from pulumi_iofog.errors import (
     Failure,
     ImageNotFound,
@@ -127,7 +127,7 @@ class Session:
     def connect(self, agent: Agent) -> Iterator[EdgeHost]:
         """One agent, with its engine found."""
         with ssh.connect(agent) as connection:
-            yield EdgeHost.find(connection, agent)
+            yield EdgeHost(connection, agent)
 
     # ---- check --------------------------------------------------------------------------------------
 

@@ -1,0 +1,47 @@
+"""Which Controller, and as whom."""
+
+from __future__ import annotations
+
+from pulumi_iofog.errors import Failure
+from pulumi_iofog.manifest import Namespace
+from pulumi_iofog.settings import NOBODY, NOWHERE, controller_settings
+from pulumi_iofog.spec import ControllerSettings
+
+NAMESPACE = Namespace("https://ns", "ns@example", "ns-secret")
+
+
+def find(
+    given: ControllerSettings | None = None,
+    config: dict[str, str] | None = None,
+    environment: dict[str, str] | None = None,
+    namespace: Namespace | None = None,
+) -> ControllerSettings | Failure:
+    return controller_settings(given, (config or {}).get, environment or {}, namespace or Namespace())
+
+
+def test_arguments_go_before_config_before_environment_before_namespace() -> None:
+    given = ControllerSettings("https://args", token="t")
+    config = {"iofog:endpoint": "https://config", "iofog:email": "c@x", "iofog:password": "p"}
+    environment = {"IOFOG_ENDPOINT": "https://env", "IOFOG_TOKEN": "e", "IOFOG_CA_FILE": "/ca.pem"}
+    found = find(given, config, environment, NAMESPACE)
+    assert found == ControllerSettings("https://args", token="t", ca_file="/ca.pem")
+    found = find(None, config, environment, NAMESPACE)
+    assert found == ControllerSettings("https://config", "c@x", "p", ca_file="/ca.pem")
+    found = find(None, {}, environment, NAMESPACE)
+    assert found == ControllerSettings("https://env", token="e", ca_file="/ca.pem")
+    assert find(namespace=NAMESPACE) == ControllerSettings("https://ns", "ns@example", "ns-secret")
+
+
+def test_an_endpoint_alone_takes_its_credentials_from_further_down() -> None:
+    found = find(ControllerSettings("https://args"), {"iofog:email": "c@x", "iofog:password": "p"})
+    assert found == ControllerSettings("https://args", "c@x", "p")
+
+
+def test_the_namespaces_credentials_go_to_its_own_controller_only() -> None:
+    assert find(ControllerSettings("https://args"), namespace=NAMESPACE) == NOBODY
+    found = find(ControllerSettings("https://ns/api/v3"), namespace=NAMESPACE)
+    assert found == ControllerSettings("https://ns/api/v3", "ns@example", "ns-secret")
+
+
+def test_nothing_at_all() -> None:
+    assert find() == NOWHERE
