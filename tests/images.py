@@ -64,8 +64,7 @@ def make_image(
             "mediaType": OCI_MANIFEST,
             "config": {"mediaType": OCI_CONFIG, "digest": sha256(config), "size": len(config)},
             "layers": [
-                {"mediaType": f"{OCI_LAYER}+gzip", "digest": sha256(blob), "size": len(blob)}
-                for blob in zipped
+                {"mediaType": f"{OCI_LAYER}+gzip", "digest": sha256(blob), "size": len(blob)} for blob in zipped
             ],
         }
     ).encode()

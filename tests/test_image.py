@@ -117,9 +117,7 @@ def config(*diff_ids: str) -> bytes:
 
 
 def test_an_image_is_its_manifest_and_config() -> None:
-    raw = json.dumps(
-        {"config": descriptor("config"), "layers": [descriptor("one"), descriptor("three")]}
-    ).encode()
+    raw = json.dumps({"config": descriptor("config"), "layers": [descriptor("one"), descriptor("three")]}).encode()
     manifest = parse_manifest(raw, OCI_MANIFEST)
     assert manifest.size == len("config") + len("one") + len("three")
     assert manifest.manifest_digest == sha256(raw)

@@ -29,9 +29,7 @@ def placed(name: str, image_id: str | None = ONE, full_name: str = "r/app:1", **
     return Placement(Agent(name, host=f"{name}.example", **agent), image_id, full_name)  # type: ignore[arg-type]
 
 
-def desired(
-    *placements: Placement, item: CatalogItem | None = ITEM, pending: tuple[str, ...] = ()
-) -> Desired:
+def desired(*placements: Placement, item: CatalogItem | None = ITEM, pending: tuple[str, ...] = ()) -> Desired:
     return Desired({p.agent.name: p for p in placements}, item, "https://c.example", frozenset(pending))
 
 
@@ -42,9 +40,7 @@ OLD = desired(placed("a"), placed("b"))
     ("new", "expected"),
     [
         pytest.param(OLD, Changes((), (), False, False), id="nothing"),
-        pytest.param(
-            desired(placed("a", TWO), placed("b")), Changes(("a",), (), False, False), id="another image"
-        ),
+        pytest.param(desired(placed("a", TWO), placed("b")), Changes(("a",), (), False, False), id="another image"),
         pytest.param(
             desired(placed("a"), placed("b"), placed("c")),
             Changes(("c",), (), False, False),
@@ -59,17 +55,13 @@ OLD = desired(placed("a"), placed("b"))
         pytest.param(
             desired(placed("a", port=2222), placed("b")), Changes(("a",), (), False, False), id="another port"
         ),
-        pytest.param(
-            desired(placed("a", port=22), placed("b")), Changes((), (), False, False), id="port written out"
-        ),
+        pytest.param(desired(placed("a", port=22), placed("b")), Changes((), (), False, False), id="port written out"),
         pytest.param(
             desired(placed("a", full_name="r/app:2"), placed("b")),
             Changes(("a",), (), False, False),
             id="the same image by another name",
         ),
-        pytest.param(
-            desired(placed("a", None), placed("b")), Changes(("a",), (), False, False), id="not known yet"
-        ),
+        pytest.param(desired(placed("a", None), placed("b")), Changes(("a",), (), False, False), id="not known yet"),
         pytest.param(
             desired(placed("a"), placed("b"), item=dataclasses.replace(ITEM, description="d")),
             Changes((), (), True, False),
@@ -80,9 +72,7 @@ OLD = desired(placed("a"), placed("b"))
             Changes((), (), False, True),
             id="another Controller",
         ),
-        pytest.param(
-            dataclasses.replace(OLD, endpoint=None), Changes((), (), False, False), id="Controller unknown"
-        ),
+        pytest.param(dataclasses.replace(OLD, endpoint=None), Changes((), (), False, False), id="Controller unknown"),
     ],
 )
 def test_compare(new: Desired, expected: Changes) -> None:
@@ -114,9 +104,7 @@ def test_only_missing_layers_are_sent() -> None:
     assert transfer(image, Inventory("docker", tagged=False)).blobs == (base.blob, app.blob)
     thin = transfer(image, Inventory("docker", tagged=False, layers=frozenset({base.diff_id})))
     assert (thin.blobs, thin.absent) == ((app.blob,), {base.diff_id})
-    full = transfer(
-        image, Inventory("docker", tagged=False, layers=frozenset({base.diff_id})), everything=True
-    )
+    full = transfer(image, Inventory("docker", tagged=False, layers=frozenset({base.diff_id})), everything=True)
     assert (full.blobs, full.absent) == ((base.blob, app.blob), frozenset())
 
 

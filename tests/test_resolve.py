@@ -69,9 +69,7 @@ class World:
     def fetch_manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]:
         self.asked.append("registry")
         raws = [*self.tags.values(), *(m.image.manifest.raw for m in (AMD, ARM, ARM7))]
-        raw = (
-            next((r for r in raws if sha256(r) == target), None) if target else self.tags.get(reference.text)
-        )
+        raw = next((r for r in raws if sha256(r) == target), None) if target else self.tags.get(reference.text)
         if raw is None:
             raise RegistryError(str(reference), "resolving", "no route to host", "Check the network.")
         return raw, OCI_INDEX if b'"manifests"' in raw else OCI_MANIFEST

@@ -233,8 +233,7 @@ def test_failures_are_one_error_with_a_line_each() -> None:
     ("outcomes", "line"),
     [
         (
-            [Outcome(f"e{n}", updated=True, sent=13_733_333, total=79_333_333) for n in range(3)]
-            + [Outcome("e4")],
+            [Outcome(f"e{n}", updated=True, sent=13_733_333, total=79_333_333) for n in range(3)] + [Outcome("e4")],
             "3 agents updated, 1 already had it; 41.2 MB sent of 238 MB",
         ),
         ([Outcome("e1"), Outcome("e2")], "2 agents already had it"),

@@ -72,9 +72,7 @@ def test_no_secret_in_a_repr_or_a_failure() -> None:
     )
     assert secret not in repr(spec)
     with pytest.raises(InputError) as caught:
-        parse(
-            {"name": "g", "x86": "a", "agents": ["e"], "auth": secret, "controller": {"password": [secret]}}
-        )
+        parse({"name": "g", "x86": "a", "agents": ["e"], "auth": secret, "controller": {"password": [secret]}})
     assert secret not in str(caught.value)
 
 

@@ -23,9 +23,7 @@ UNKNOWN = _Unknown()
 class Fields:
     """Takes typed values out of one object of the inputs, noting failures and unknowns by path."""
 
-    def __init__(
-        self, path: str, value: Mapping[str, Any], failures: list[Failure], unknown: set[str]
-    ) -> None:
+    def __init__(self, path: str, value: Mapping[str, Any], failures: list[Failure], unknown: set[str]) -> None:
         self.path, self.value, self.failures, self.unknown = path, value, failures, unknown
         self.asked: set[str] = set()
 

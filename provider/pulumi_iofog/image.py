@@ -240,9 +240,7 @@ class Image:
 
     @property
     def pin(self) -> Pin:
-        return Pin(
-            self.reference, self.manifest.manifest_digest, self.image_id, self.platform, self.manifest.size
-        )
+        return Pin(self.reference, self.manifest.manifest_digest, self.image_id, self.platform, self.manifest.size)
 
     def __str__(self) -> str:
         return f"{self.reference} ({self.platform})"
@@ -274,9 +272,7 @@ def parse_manifest(raw: bytes, media_type: str) -> Manifest:
     body = _object(raw)
     if not isinstance(body.get("config"), dict) or not isinstance(body.get("layers"), list):
         raise ValueError("not an image manifest")
-    return Manifest(
-        raw, media_type, Blob.of(body["config"]), tuple(Blob.of(layer) for layer in body["layers"])
-    )
+    return Manifest(raw, media_type, Blob.of(body["config"]), tuple(Blob.of(layer) for layer in body["layers"]))
 
 
 def parse_config(raw: bytes) -> tuple[Platform, tuple[Digest, ...]]:

@@ -128,9 +128,7 @@ def _namespace(body: Mapping[str, Any]) -> Namespace:
     plane: Mapping[str, Any] = next((plane for plane in planes if plane), {})
     user = plane.get("iofogUser") or {}
     controllers = plane.get("controllers") or [plane.get("controller") or {}]
-    endpoint = plane.get("endpoint") or next(
-        (c.get("endpoint") for c in controllers if c.get("endpoint")), None
-    )
+    endpoint = plane.get("endpoint") or next((c.get("endpoint") for c in controllers if c.get("endpoint")), None)
     agents = {agent["name"]: _agent(agent) for agent in spec.get("remoteAgents") or []}
     return Namespace(
         endpoint=endpoint,

@@ -133,9 +133,7 @@ class OfflineImageProvider(ResourceProvider):
             return [], []
         spec = session.spec
         progress = Progress(plugin.console().status, len(changes.agents))
-        jobs = session.jobs(
-            changes.agents, new, state.pins_of(news), state.desired(olds), state.pins_of(olds)
-        )
+        jobs = session.jobs(changes.agents, new, state.pins_of(news), state.desired(olds), state.pins_of(olds))
         outcomes = rollout.roll_out(jobs, session.rollout_tools(progress), pool=spec.transfer_pool)
         return outcomes, rollout.pending(outcomes, spec.max_unavailable)
 

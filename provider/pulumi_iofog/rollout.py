@@ -88,14 +88,10 @@ class Outcome:
     error: str | None = None
 
 
-def roll_out(
-    jobs: Sequence[Job], tools: Tools, *, pool: int, executor: Executor | None = None
-) -> list[Outcome]:
+def roll_out(jobs: Sequence[Job], tools: Tools, *, pool: int, executor: Executor | None = None) -> list[Outcome]:
     """Try every agent, ``pool`` at once, and return an Outcome each, in the order of the jobs."""
     with executor or ThreadPoolExecutor(pool, thread_name_prefix="agent") as workers:
-        futures: dict[Future[Outcome], str] = {
-            workers.submit(bring, job, tools): job.agent.name for job in jobs
-        }
+        futures: dict[Future[Outcome], str] = {workers.submit(bring, job, tools): job.agent.name for job in jobs}
         done = {futures[future]: future.result() for future in as_completed(futures)}
     return [done[job.agent.name] for job in jobs]
 

@@ -213,9 +213,7 @@ def _auth(top: Fields) -> RegistryAuth | None:
     reader = top.inside("auth", top.take("auth"))
     if reader is None:
         return None
-    auth = RegistryAuth(
-        reader.text("username", required=True) or "", reader.text("password", required=True) or ""
-    )
+    auth = RegistryAuth(reader.text("username", required=True) or "", reader.text("password", required=True) or "")
     reader.refuse_others()
     return auth
 

@@ -6,6 +6,7 @@ Every question is a command and a parser; what the parsers are tested on was rec
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import secrets
@@ -91,9 +92,7 @@ class Engine:
         """The image's layers that need not be sent: by chain on the classic store, else each by itself."""
         chains = self.chains()
         if self.kind == "docker":
-            return frozenset(
-                max((_common(image.diff_ids, c) for c in chains), key=lambda c: len(c), default=())
-            )
+            return frozenset(max((_common(image.diff_ids, c) for c in chains), key=lambda c: len(c), default=()))
         return frozenset(image.diff_ids) & {layer for chain in chains for layer in chain}
 
     # ---- orders -------------------------------------------------------------------------------------
@@ -228,8 +227,7 @@ def find(shell: Shell, agent: Agent) -> Engine:
 _ABOUT = {
     "docker": "uname -m; docker version --format '{{.Server.Arch}}' && docker info --format"
     " '{{json .DockerRootDir}} {{json .DriverStatus}}'",
-    "podman": "uname -m; podman info --format '{{.Host.Arch}}' && podman info --format"
-    " '{{json .Store.GraphRoot}} []'",
+    "podman": "uname -m; podman info --format '{{.Host.Arch}}' && podman info --format '{{json .Store.GraphRoot}} []'",
 }
 
 
@@ -298,14 +296,10 @@ def parse_df(text: str) -> list[tuple[str, int]]:
     return [(row[3], int(row[2]) * 1024) for row in rows if row]
 
 
-def _common(one: Sequence[Digest], other: Sequence[Digest]) -> tuple[Digest, ...]:
-    """The longest prefix that both begin with."""
-    length = 0
-    for mine, theirs in zip(one, other, strict=False):
-        if mine != theirs:
-            break
-        length += 1
-    return tuple(one[:length])
+def _common(one: Sequence[Digest], other: Sequence[Digest]) -> int:
+    """How many layers both begin with."""
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return sum(1 for _ in same)
 
 
 def _says(result: Result, *phrases: str) -> bool:

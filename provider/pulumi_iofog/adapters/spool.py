@@ -140,9 +140,7 @@ class Spool:
         if result.exit_code == CORRUPT:
             return AgentError(self._agent, doing, "what arrived has another sha256, twice", "Check the disk")
         if result.exit_code < 0:
-            return Unreachable(
-                self._agent, doing, result.error, "Run pulumi up again: it goes on where it stopped"
-            )
+            return Unreachable(self._agent, doing, result.error, "Run pulumi up again: it goes on where it stopped")
         return AgentError(self._agent, doing, result.error)
 
 

@@ -197,9 +197,7 @@ def _finish(channel: paramiko.Channel) -> Result:
 def _way(agent: Agent, name: str) -> Way:
     config = _ssh_config().lookup(name)
     keys = [agent.private_key_file] if agent.private_key_file else config.get("identityfile", [])
-    files = (
-        [agent.known_hosts_file] if agent.known_hosts_file else config.get("userknownhostsfile", "").split()
-    )
+    files = [agent.known_hosts_file] if agent.known_hosts_file else config.get("userknownhostsfile", "").split()
     jump = agent.proxy_jump or config.get("proxyjump", "")
     return Way(
         agent=agent.name,
@@ -236,9 +234,7 @@ def _forward(agent: Agent, through: paramiko.SSHClient, target: Way, timeout: fl
     transport = through.get_transport()
     assert transport is not None
     with _translated(target, "connecting through the jump host"):
-        return transport.open_channel(
-            "direct-tcpip", (target.host, target.port), ("127.0.0.1", 0), timeout=timeout
-        )
+        return transport.open_channel("direct-tcpip", (target.host, target.port), ("127.0.0.1", 0), timeout=timeout)
 
 
 def _open(agent: Agent, way: Way, sock: Any, timeout: float) -> paramiko.SSHClient:
@@ -342,7 +338,7 @@ def _translated(way: Way, doing: str) -> Iterator[None]:
         why = "no answer in time" if doing == "connecting" else "the link has stalled"
         raise _unreachable(way, doing, why) from None
     except paramiko.ssh_exception.NoValidConnectionsError as problem:
-        reasons = "; ".join(sorted({str(e.strerror or e) for e in problem.errors.values()}))
+        reasons = "; ".join(sorted({_reason(error) for error in problem.errors.values()}))
         raise _unreachable(way, doing, reasons) from None
     except (paramiko.SSHException, EOFError, OSError) as problem:
         raise _unreachable(way, doing, _reason(problem)) from None
