@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -92,12 +93,13 @@ class Controller:
     def update_item(self, item_id: int, item: CatalogItem) -> None:
         """Make an item what it should be (``PATCH /catalog/microservices/ID``); architectures that it
         should not have are dropped. Raises ItemNotFound, NameTaken."""
-        doing = f"updating catalog item {item_id}"
-        wanted = dict(item.images)
-        drop = [arch for arch, _ in self.get_item(item_id).images if arch not in wanted]
+        now = self.get_item(item_id)
         # An empty name drops an architecture; null is refused.
-        body = _body(item, drop)
-        self._call(doing, "PATCH", f"{ITEMS}/{item_id}", body)
+        dropped = tuple((arch, "") for arch, _ in now.images if arch not in dict(item.images))
+        new, old = _body(replace(item, images=item.images + dropped)), _body(now)
+        changed = {key: value for key, value in new.items() if value != old[key]}
+        if changed:
+            self._call(f"updating catalog item {item_id}", "PATCH", f"{ITEMS}/{item_id}", changed)
 
     def delete_item(self, item_id: int) -> None:
         """Delete an item (``DELETE /catalog/microservices/ID``); already gone is success.
@@ -366,12 +368,11 @@ def _item(entry: dict[str, Any]) -> CatalogItem:
     )
 
 
-def _body(item: CatalogItem, drop: list[str] | None = None) -> dict[str, Any]:
+def _body(item: CatalogItem) -> dict[str, Any]:
     types = {arch: number for number, arch in FOG_TYPES.items()}
-    images = [*item.images, *((arch, "") for arch in drop or ())]
     return {
         "name": item.name,
         "description": item.description,
         "registryId": item.registry_id,
-        "images": [{"containerImage": name, "fogTypeId": types[arch]} for arch, name in images if arch in types],
+        "images": [{"containerImage": name, "fogTypeId": types[arch]} for arch, name in item.images if arch in types],
     }

@@ -92,7 +92,8 @@ class Engine:
         """The image's layers that need not be sent: by chain on the classic store, else each by itself."""
         chains = self.chains()
         if self.kind == "docker":
-            return frozenset(max((_common(image.diff_ids, c) for c in chains), key=lambda c: len(c), default=()))
+            longest = max((_common(image.diff_ids, chain) for chain in chains), default=0)
+            return frozenset(image.diff_ids[:longest])
         return frozenset(image.diff_ids) & {layer for chain in chains for layer in chain}
 
     # ---- orders -------------------------------------------------------------------------------------
