@@ -2,377 +2,223 @@
 
 from __future__ import annotations
 
-import json
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
-import requests
+from pulumi_iofog.adapters.controller_http import TRIES, Http, LostAnswer, is_unauthorized
+from pulumi_iofog.adapters.controller_token import Token
+from pulumi_iofog.errors import ControllerError, ItemInUse, ItemNotFound, NameTaken
+from pulumi_iofog.spec import Arch, CatalogItem, ControllerSettings, KnownAgent
 
-from pulumi_iofog.errors import ControllerError, ControllerLogin, ItemInUse, ItemNotFound, NameTaken
-from pulumi_iofog.spec import CatalogItem, ControllerSettings, KnownAgent
-
-TRIES = 4
-BACK_OFF = 0.5
-"""Seconds before the second try; twice as long before each further one."""
-TRANSIENT = (502, 503, 504)
-FOG_TYPES = {1: "x86", 2: "arm"}
-"""fogTypeId (before 3.9) and archId (since) → architecture; what else there is, is found out on the host."""
 ITEMS = "/catalog/microservices"
-IN_USE = ("used for running microservices", "foreign key constraint")
-"""How 3.7.3 and 3.0.4 say, with status 500, that an item is in use."""
+FOG_TYPES: Mapping[Any, Arch] = {1: "x86", 2: "arm"}
+"""fogTypeId (archId since 3.9) → architecture; what else there is, is found out on the host."""
+NOWHERE = ("", "0.0.0.0")  # noqa: S104
+"""What the Controller says for a host that it was not told."""
 
 
 class Controller:
     """One Controller; signs in when first needed, and again when its token has run out.
 
-    Methods raise ControllerError and its kin. Several threads may use it.
+    Every method raises ControllerError, or the kind of it that it names. Several threads may use it.
 
     Args:
         settings: endpoint and credentials; ``token`` is tried before e-mail and password.
-        timeout: seconds for connecting and for each answer.
+        timeout: seconds for connecting, and between two bytes of an answer.
+        back_off: seconds before a request is sent for the second time; twice as long before each further time.
     """
 
-    def __init__(self, settings: ControllerSettings, *, timeout: tuple[float, float] = (5.0, 30.0)) -> None:
-        self._settings, self._timeout = settings, timeout
-        self.endpoint = _normal(settings.endpoint)
-        self._session = requests.Session()
-        self._session.verify = False if settings.insecure else settings.ca_file or True
-        # Keeps requests from sending what ~/.netrc has for the host.
-        self._session.auth = lambda request: request
-        self._token, self._refresh_token = settings.token, ""
-        self._scheme: str | None = None
-        self._lock = threading.RLock()
+    def __init__(
+        self, settings: ControllerSettings, *, timeout: tuple[float, float] = (5.0, 30.0), back_off: float = 0.5
+    ) -> None:
+        self._http = Http(settings, timeout, back_off)
+        self._token = Token(self._http, settings)
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint in full, without credentials and ``/api/v3``: ``http://controller.example:51121``."""
+        return self._http.endpoint
 
     def close(self) -> None:
-        self._session.close()
+        """Close its connections."""
+        self._http.close()
 
     # ---- agents -------------------------------------------------------------------------------------
 
     def agents(self) -> tuple[KnownAgent, ...]:
         """All agents (``GET /iofog-list``)."""
-        body = self._call("listing agents", "GET", "/iofog-list")
-        return tuple(_agent(entry) for entry in body.get("fogs", []))
+        doing = "listing agents"
+        body = self._call(doing, "GET", "/iofog-list")
+        with self._http.understood(doing):
+            return tuple(_agent(entry) for entry in body["fogs"])
 
-    # ---- catalog items --------------------------------------------------------------------------------
+    # ---- catalog items ------------------------------------------------------------------------------
 
     def find_item(self, name: str) -> tuple[int, CatalogItem] | None:
         """Id and item of that name, or None (``GET /catalog/microservices``)."""
-        for entry in self._call("listing catalog items", "GET", ITEMS).get("catalogItems", []):
-            if entry.get("name") == name:
-                return int(entry["id"]), _item(entry)
-        return None
+        doing = f"looking for the catalog item {name}"
+        body = self._call(doing, "GET", ITEMS)
+        with self._http.understood(doing):
+            return next(((int(e["id"]), _item(e)) for e in body["catalogItems"] if e["name"] == name), None)
 
     def get_item(self, item_id: int) -> CatalogItem:
         """One item (``GET /catalog/microservices/ID``). Raises ItemNotFound."""
-        return _item(self._call(f"reading catalog item {item_id}", "GET", f"{ITEMS}/{item_id}"))
+        doing = f"reading catalog item {item_id}"
+        body = self._call(doing, "GET", f"{ITEMS}/{item_id}")
+        with self._http.understood(doing):
+            return _item(body)
 
     def create_item(self, item: CatalogItem) -> int:
         """Make an item and return its id (``POST /catalog/microservices``). Raises NameTaken.
 
-        If the answer is lost, the item is looked for: one that was not there before is this one.
+        If the answer is lost, an item of that name which was not there before and is exactly what was
+        asked for is taken for this one; only where there is none is it asked for again.
         """
         doing = f"registering the catalog item {item.name}"
         before = self.find_item(item.name)
-        for number in range(TRIES):
+        lost: ControllerError | None = None
+        for _ in range(TRIES):
             try:
-                body = self._call(doing, "POST", ITEMS, _body(item), once=True)
-                return int(body["id"])
-            except _Lost as lost:
-                found = self.find_item(item.name)
-                if found and not before:
+                body = self._call(doing, "POST", ITEMS, _body(item), repeat=False)
+                with self._http.understood(doing):
+                    return int(body["id"])
+            except LostAnswer as problem:
+                lost = problem.error
+            except NameTaken:
+                # After a lost answer the name may be taken by the very request whose answer was lost.
+                found = self.find_item(item.name) if lost else None
+                if found and _ours(found, before, item):
                     return found[0]
-                if number == TRIES - 1:
-                    raise lost.error from None
-        raise AssertionError("unreachable")
+                raise
+            found = self.find_item(item.name)
+            if found and _ours(found, before, item):
+                return found[0]
+        assert lost
+        raise lost
 
     def update_item(self, item_id: int, item: CatalogItem) -> None:
-        """Make an item what it should be (``PATCH /catalog/microservices/ID``); architectures that it
-        should not have are dropped. Raises ItemNotFound, NameTaken."""
+        """Make an item what it should be (``PATCH /catalog/microservices/ID``).
+
+        Only what differs is sent: newer Controllers restart the item's microservices for any image that
+        is. An architecture that is not wanted any more is dropped.
+
+        Raises ItemNotFound, NameTaken; ItemInUse where the Controller does not change images in use.
+        """
         now = self.get_item(item_id)
-        # An empty name drops an architecture; null is refused.
-        dropped = tuple((arch, "") for arch, _ in now.images if arch not in dict(item.images))
-        new, old = _body(replace(item, images=item.images + dropped)), _body(now)
-        changed = {key: value for key, value in new.items() if value != old[key]}
-        if changed:
-            self._call(f"updating catalog item {item_id}", "PATCH", f"{ITEMS}/{item_id}", changed)
+        old, new = _body(now), _body(item)
+        changed = {key: value for key, value in new.items() if key != "images" and value != old[key]}
+        images = _image_changes(dict(now.images), dict(item.images))
+        if images:
+            changed["images"] = images
+        if not changed:
+            return
+        doing = f"updating catalog item {item_id}"
+        with self._users_named(doing, item_id):
+            self._call(doing, "PATCH", f"{ITEMS}/{item_id}", changed)
 
     def delete_item(self, item_id: int) -> None:
         """Delete an item (``DELETE /catalog/microservices/ID``); already gone is success.
 
-        Raises ItemInUse, naming the microservices, if some still use it.
+        Raises ItemInUse, naming the microservices and their agents, if some still use it.
         """
         doing = f"deleting catalog item {item_id}"
         try:
-            self._call(doing, "DELETE", f"{ITEMS}/{item_id}")
+            with self._users_named(doing, item_id):
+                self._call(doing, "DELETE", f"{ITEMS}/{item_id}")
         except ItemNotFound:
             return
-        except ControllerError as problem:
-            if not any(words in problem.why.lower() for words in IN_USE):
-                raise
-            users = self._users(item_id)
-            why = f"microservices still use it: {', '.join(users)}" if users else "microservices still use it"
-            raise ItemInUse(self.endpoint, doing, why, "Delete them, or give them another item, first") from None
-
-    def _users(self, item_id: int) -> list[str]:
-        """``application/microservice`` of each that uses the item, as far as the Controller tells."""
-        try:
-            applications = self._call("listing applications", "GET", "/application").get("applications", [])
-            found = []
-            for application in applications:
-                name = application["name"]
-                answer = self._call("listing microservices", "GET", "/microservices", params={"application": name})
-                for each in answer.get("microservices", []):
-                    if each.get("catalogItemId") == item_id:
-                        found.append(f"{name}/{each['name']}")
-            return found
-        except (ControllerError, KeyError, TypeError, AttributeError):
-            return []
-
-    # ---- one call -------------------------------------------------------------------------------------
-
-    def _call(
-        self,
-        doing: str,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        params: dict[str, str] | None = None,
-        once: bool = False,
-    ) -> dict[str, Any]:
-        """An authenticated call's JSON; signs in anew once if the token is refused."""
-        for last in (False, True):
-            token = self._authorization()
-            response = self._send(doing, method, path, body, params=params, once=once, authorization=token)
-            if not _unauthorized(response) or last:
-                break
-            self._sign_in_anew(token)
-        if response.status_code >= 400:
-            raise self._refused(doing, response)
-        return self._json(doing, response) if response.content else {}
-
-    def _send(
-        self,
-        doing: str,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        params: dict[str, str] | None = None,
-        once: bool = False,
-        authorization: str = "",
-    ) -> requests.Response:
-        """Send; again after what may pass by itself. With ``once``, a lost answer is _Lost instead."""
-        headers = {"Authorization": authorization} if authorization else {}
-        for number in range(TRIES):
-            last = number == TRIES - 1
-            with self._translated(doing):
-                try:
-                    response = self._session.request(
-                        method,
-                        f"{self.endpoint}/api/v3{path}",
-                        json=body,
-                        params=params,
-                        headers=headers,
-                        timeout=self._timeout,
-                    )
-                    if response.status_code not in TRANSIENT or last:
-                        return response
-                except requests.exceptions.SSLError:
-                    raise
-                except (requests.ConnectionError, requests.Timeout) as problem:
-                    if once and not isinstance(problem, requests.exceptions.ConnectTimeout):
-                        raise _Lost(self._unreachable(doing, problem)) from None
-                    if last:
-                        raise
-            time.sleep(BACK_OFF * 2**number)
-        raise AssertionError("unreachable")
-
-    # ---- signing in -----------------------------------------------------------------------------------
-
-    def _authorization(self) -> str:
-        with self._lock:
-            if not self._token:
-                self._log_in()
-            if self._scheme is None:
-                self._scheme = "Bearer " if self._version() >= (3, 5) else ""
-            return f"{self._scheme}{self._token}"
-
-    def _sign_in_anew(self, refused: str) -> None:
-        with self._lock:
-            if refused != f"{self._scheme}{self._token}":
-                return  # another thread has done it
-            if self._refresh_token and self._refresh():
-                return
-            self._log_in()
-
-    def _log_in(self) -> None:
-        """``POST /user/login`` {email, password} → accessToken, since 3.5 with a refreshToken."""
-        doing = "signing in"
-        who = self._settings
-        if not (who.email and who.password):
-            hint = "Give a fresh token=, or email= and password="
-            raise ControllerLogin(self.endpoint, doing, "the token is refused, and there is no password", hint)
-        response = self._send(doing, "POST", "/user/login", {"email": who.email, "password": who.password})
-        if response.status_code in (400, 401, 403, 404):
-            why = f"user {who.email} is refused: {_said(response)[1]}"
-            raise ControllerLogin(
-                self.endpoint, doing, why, "Check email= and password=, or iofog:email and iofog:password"
-            )
-        if response.status_code >= 400:
-            raise self._refused(doing, response)
-        body = self._json(doing, response)
-        self._token, self._refresh_token = str(body.get("accessToken", "")), str(body.get("refreshToken", ""))
-
-    def _refresh(self) -> bool:
-        """``POST /user/refresh`` {refreshToken}, since 3.5; False where the Controller will not."""
-        token, self._refresh_token = self._refresh_token, ""
-        response = self._send("renewing the token", "POST", "/user/refresh", {"refreshToken": token})
-        if response.status_code >= 400:
-            return False
-        body = self._json("renewing the token", response)
-        self._token, self._refresh_token = str(body.get("accessToken", "")), str(body.get("refreshToken", ""))
-        return bool(self._token)
-
-    def _version(self) -> tuple[int, int]:
-        """Major and minor version (``GET /status``, versions.controller)."""
-        doing = "asking for its version"
-        response = self._send(doing, "GET", "/status")
-        if response.status_code >= 400:
-            raise self._refused(doing, response)
-        body = self._json(doing, response)
-        try:
-            major, minor = str(body["versions"]["controller"]).split(".")[:2]
-            return int(major), int(minor)
-        except (KeyError, TypeError, ValueError):
-            raise self._no_controller(doing) from None
-
-    # ---- answers and errors ---------------------------------------------------------------------------
-
-    def _json(self, doing: str, response: requests.Response) -> dict[str, Any]:
-        try:
-            body = response.json()
-        except ValueError:
-            raise self._no_controller(doing) from None
-        if not isinstance(body, dict):
-            raise self._no_controller(doing)
-        return body
-
-    def _no_controller(self, doing: str) -> ControllerError:
-        why = "what answers there is no ioFog Controller"
-        return ControllerError(self.endpoint, doing, why, "Check the endpoint; its port is usually 51121")
-
-    def _refused(self, doing: str, response: requests.Response) -> ControllerError:
-        name, message = _said(response)
-        if response.status_code == 404 and name == "NotFoundError":
-            return ItemNotFound(self.endpoint, doing, message, "Run pulumi refresh, then pulumi up")
-        if name == "DuplicatePropertyError":
-            return NameTaken(self.endpoint, doing, message, "Set adopt=True to take it over, or give another name=")
-        if _unauthorized(response):
-            return ControllerLogin(self.endpoint, doing, message, "Check the Controller's credentials")
-        if response.status_code == 404 and not name:
-            return self._no_controller(doing)
-        return ControllerError(self.endpoint, doing, f"HTTP status {response.status_code}: {name} {message}".rstrip())
 
     @contextmanager
-    def _translated(self, doing: str) -> Iterator[None]:
+    def _users_named(self, doing: str, item_id: int) -> Iterator[None]:
+        """Says in an ItemInUse who uses the item."""
         try:
             yield
-        except requests.RequestException as problem:
-            raise self._unreachable(doing, problem) from None
-        except OSError as problem:  # requests' own for a ca_file that is not there
-            raise ControllerError(self.endpoint, doing, str(problem), "Check ca_file=") from None
+        except ItemInUse as problem:
+            users = self._users(item_id)
+            why = ": ".join(part for part in (problem.why, ", ".join(users)) if part)
+            hint = "Delete them, or give them another item, first."
+            if not users:
+                hint += " Those that are being deleted count until their agents have removed them."
+            raise ItemInUse(self.endpoint, doing, why, hint) from None
 
-    def _unreachable(self, doing: str, problem: requests.RequestException) -> ControllerError:
-        hint = "Is the Controller running, and reachable from here?"
-        if isinstance(problem, requests.exceptions.SSLError):
-            hint = "For a private CA give ca_file="
-        why = "no answer in time" if isinstance(problem, requests.Timeout) else _inner(problem)
-        return ControllerError(self.endpoint, doing, why, hint)
+    def _users(self, item_id: int) -> list[str]:
+        """``application/microservice on agent`` of each that uses the item, as far as the Controller tells
+        (``GET /microservices``, without a filter those of all applications)."""
+        doing = "asking who uses the item"
+        try:
+            body = self._call(doing, "GET", "/microservices")
+            names = {agent.uuid: agent.name for agent in self.agents()}
+            with self._http.understood(doing):
+                users = [each for each in body["microservices"] if each["catalogItemId"] == item_id]
+                return sorted(_user(each, names.get(each.get("iofogUuid"))) for each in users)
+        except ControllerError:
+            return []
 
-
-class _Lost(Exception):
-    """The answer to a call that must not be repeated blindly did not come."""
-
-    def __init__(self, error: ControllerError) -> None:
-        super().__init__(error)
-        self.error = error
-
-
-def _normal(endpoint: str) -> str:
-    """``host:51121`` → ``http://host:51121``; ``https://host/api/v3/`` → ``https://host``.
-
-    iofogctl takes endpoints without a scheme as http.
-    """
-    with_scheme = endpoint if "://" in endpoint else f"http://{endpoint}"
-    parts = urlsplit(with_scheme)
-    path = parts.path.rstrip("/").removesuffix("/api/v3")
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"
-
-
-def _unauthorized(response: requests.Response) -> bool:
-    # 3.0.4 answers 500 where a token is missing.
-    return response.status_code == 401 or (response.status_code == 500 and '"token"' in _said(response)[1])
+    def _call(self, doing: str, method: str, path: str, body: Any = None, *, repeat: bool = True) -> dict[str, Any]:
+        """An authenticated call's JSON; signs in anew, once, if the token is refused."""
+        authorization = self._token.header()
+        response = self._http.send(doing, method, path, body, authorization=authorization, repeat=repeat)
+        if is_unauthorized(response):
+            self._token.renew(authorization)
+            authorization = self._token.header()
+            response = self._http.send(doing, method, path, body, authorization=authorization, repeat=repeat)
+        if response.status_code >= 400:
+            raise self._http.refused(doing, method, response)
+        return self._http.json(doing, response)
 
 
-def _said(response: requests.Response) -> tuple[str, str]:
-    """Name and message of an error's body; a ValidationError's message may be JSON itself."""
-    try:
-        body = response.json()
-        message = str(body.get("message") or body.get("error") or "")
-        if message.startswith("{"):
-            message = str(json.loads(message).get("stack", message))
-        return str(body.get("name", "")), message
-    except (ValueError, AttributeError):
-        return "", response.reason or ""
+def _ours(found: tuple[int, CatalogItem], before: tuple[int, CatalogItem] | None, wanted: CatalogItem) -> bool:
+    """Whether an item is the one that was asked for: not there before, and equal to it."""
+    return (before is None or found[0] != before[0]) and _body(found[1]) == _body(wanted)
 
 
-def _inner(problem: BaseException) -> str:
-    """The cause at the bottom of what requests and urllib3 have wrapped it in."""
-    reason = getattr(problem, "reason", None) or (problem.args[0] if problem.args else None)
-    if isinstance(reason, BaseException):
-        return _inner(reason)
-    text = str(getattr(problem, "strerror", None) or problem)
-    return text.rpartition(">: ")[2] or type(problem).__name__
-
-
-def _agent(entry: dict[str, Any]) -> KnownAgent:
-    host = entry.get("host")
-    engine = entry.get("containerEngine")
+def _agent(entry: Mapping[str, Any]) -> KnownAgent:
+    host, engine = entry.get("host"), entry.get("containerEngine")
     return KnownAgent(
-        name=str(entry.get("name", "")),
-        uuid=str(entry.get("uuid", "")),
-        host=host if host not in (None, "", "0.0.0.0") else None,  # noqa: S104
-        arch=FOG_TYPES.get(entry.get("fogTypeId") or entry.get("archId") or 0),  # type: ignore[arg-type]
+        name=str(entry["name"]),
+        uuid=str(entry["uuid"]),
+        host=str(host) if host and host not in NOWHERE else None,
+        arch=FOG_TYPES.get(_type(entry)),
         engine=engine if engine in ("docker", "podman") else None,
     )
 
 
-def _item(entry: dict[str, Any]) -> CatalogItem:
-    """An item; architectures without an image (null, or empty after a PATCH) are left out."""
-    images = {
-        FOG_TYPES.get(image.get("fogTypeId") or image.get("archId"), "other"): image["containerImage"]
-        for image in entry.get("images") or []
-        if image.get("containerImage")
-    }
+def _item(entry: Mapping[str, Any]) -> CatalogItem:
+    """An item, its images in the order of their names; architectures without an image (null, or empty
+    after a PATCH), and those that this provider does not know, are left out."""
+    images = {_type(image): image.get("containerImage") for image in entry.get("images") or ()}
     return CatalogItem(
-        name=str(entry.get("name", "")),
+        name=str(entry["name"]),
         description=str(entry.get("description") or ""),
-        images=tuple(sorted(images.items())),
+        images=tuple(sorted((arch, str(images[number])) for number, arch in FOG_TYPES.items() if images.get(number))),
         registry_id=int(entry.get("registryId") or 0),
     )
 
 
+def _type(entry: Mapping[str, Any]) -> Any:
+    return entry.get("fogTypeId") or entry.get("archId")
+
+
 def _body(item: CatalogItem) -> dict[str, Any]:
-    types = {arch: number for number, arch in FOG_TYPES.items()}
+    """An item as the Controller is told; images in the Controller's order."""
     return {
         "name": item.name,
         "description": item.description,
         "registryId": item.registry_id,
-        "images": [{"containerImage": name, "fogTypeId": types[arch]} for arch, name in item.images if arch in types],
+        "images": _image_changes({}, dict(item.images)),
     }
+
+
+def _image_changes(now: Mapping[str, str], wanted: Mapping[str, str]) -> list[dict[str, Any]]:
+    """From now to wanted; an empty name drops an architecture (null is refused)."""
+    return [
+        {"containerImage": wanted.get(arch, ""), "fogTypeId": number}
+        for number, arch in FOG_TYPES.items()
+        if wanted.get(arch) != now.get(arch)
+    ]
+
+
+def _user(microservice: Mapping[str, Any], agent: str | None) -> str:
+    name = f"{microservice.get('application') or '?'}/{microservice['name']}"
+    return f"{name} on {agent}" if agent else name

@@ -1,0 +1,107 @@
+"""The catalog: items, their images by architecture, and the registries that they name."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from lab.controller import schema
+from lab.controller.answers import Answer, Body, Call, Refused
+
+HIDDEN = ("Networking Tool", "RESTBlue", "HAL", "Router", "Proxy", "Port Router")
+"""Names of the system items that 3.0.4 lists to nobody but keeps from being taken (its src/data/seeders)."""
+FROZEN = "Can't update catalog item images for item used for running microservices"
+FOG_TYPES = (1, 2)
+
+
+class Catalog:
+    """Answers for ``/catalog/microservices`` and ``/registries``.
+
+    Args:
+        state: the Controller's; ``items``, ``microservices`` and ``next`` are used.
+        template: what a fresh Controller of the dialect has.
+        old: 3.0.4; else 3.7.3.
+    """
+
+    def __init__(self, state: Body, template: Body, old: bool) -> None:
+        self._state, self._template, self._old = state, template, old
+        self._installed = {str(item["id"]) for item in template["catalog"]["catalogItems"]}
+
+    def registries(self, _: Call) -> Answer:
+        return Answer(200, self._template["registries"])
+
+    def items(self, _: Call) -> Answer:
+        return Answer(200, {"catalogItems": list(self._state["items"].values())})
+
+    def item(self, call: Call) -> Answer:
+        return Answer(200, self._item(call.part))
+
+    def create(self, call: Call) -> Answer:
+        body = call.body
+        schema.check(body, schema.CREATE_ITEM, old=self._old)
+        self._refuse_taken(body["name"])
+        # Of a POST nobody expects a NotFoundError: it becomes a 500.
+        self._refuse_unknown_registry(body["registryId"], 500)
+        item = copy.deepcopy(self._template["item"])
+        item |= {"id": self._state["next"], "name": body["name"], "description": body.get("description", "")}
+        item["registryId"] = body["registryId"]
+        named = {image["fogTypeId"]: image["containerImage"] for image in body["images"]}
+        item["images"] = [{"containerImage": named.get(kind), "fogTypeId": kind} for kind in FOG_TYPES]
+        self._state["items"][str(item["id"])] = item
+        self._state["next"] += 1
+        return Answer(201, {"id": item["id"]})
+
+    def update(self, call: Call) -> Answer:
+        body = call.body
+        schema.check(body, schema.UPDATE_ITEM, old=self._old)
+        if "registryId" in body:
+            self._refuse_unknown_registry(body["registryId"], 404)
+        item = self._own(call.part, 400, "updated")
+        if body.get("name", item["name"]) != item["name"]:
+            self._refuse_taken(body["name"])
+        if self._old and body.get("images") and "RUNNING" in [use["status"]["status"] for use in self._uses(call.part)]:
+            raise Refused(400, "ValidationError", FROZEN)
+        item |= {key: body[key] for key in ("name", "description", "registryId") if key in body}
+        named = {image["fogTypeId"]: image["containerImage"] for image in body.get("images", ())}
+        for image in item["images"]:
+            image["containerImage"] = named.get(image["fogTypeId"], image["containerImage"])
+        return Answer(204)
+
+    def delete(self, call: Call) -> Answer:
+        # Of a DELETE nobody expects a ValidationError: it becomes a 500.
+        self._own(call.part, 500, "deleted")
+        if self._uses(call.part):
+            if self._old:
+                message = "SQLITE_CONSTRAINT: FOREIGN KEY constraint failed"
+                raise Refused(500, "SequelizeForeignKeyConstraintError", message)
+            raise Refused(500, "ValidationError", FROZEN)
+        del self._state["items"][call.part]
+        return Answer(204)
+
+    def _item(self, item_id: str) -> Body:
+        if item_id not in self._state["items"]:
+            raise Refused(404, "NotFoundError", f"Invalid catalog item id '{item_id}'")
+        found: Body = self._state["items"][item_id]
+        return found
+
+    def _own(self, item_id: str, status: int, verb: str) -> Body:
+        """An item that may be changed. 3.0.4 finds none that came with it, for nobody owns them."""
+        if self._old and item_id in self._installed:
+            raise Refused(404, "NotFoundError", f"Invalid catalog item id '{item_id}'")
+        item = self._item(item_id)
+        if item["category"] == "SYSTEM":
+            raise Refused(status, "ValidationError", f"Catalog item id {item_id} is system and can't be {verb}")
+        return item
+
+    def _uses(self, item_id: str) -> list[Body]:
+        uses = self._state["microservices"].values()
+        return [use for use in uses if use["catalogItemId"] == int(item_id)]
+
+    def _refuse_taken(self, name: str) -> None:
+        taken = {item["name"] for item in self._state["items"].values()} | set(HIDDEN if self._old else ())
+        if name in taken:
+            raise Refused(409, "DuplicatePropertyError", f"Duplicate name '{name}'")
+
+    def _refuse_unknown_registry(self, registry_id: Any, status: int) -> None:
+        if registry_id not in [each["id"] for each in self._template["registries"]["registries"]]:
+            raise Refused(status, "NotFoundError", f"Invalid registry id '{registry_id}'")

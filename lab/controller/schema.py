@@ -1,0 +1,117 @@
+"""Bodies checked as the Controllers check them: by JSON schema, the first error only, in their words.
+
+Both use npm's jsonschema; its messages, and which of them are passed on as JSON, are taken from the
+recordings and from src/schemas/index.js of the Controller.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from lab.controller.answers import Body, Refused
+
+TEXT: Body = {"type": "string"}
+NAME: Body = {"type": "string", "minLength": 1}
+WHOLE: Body = {"type": "integer"}
+SHARED: Mapping[str, Body] = {
+    "/image": {
+        "type": "object",
+        "properties": {"containerImage": TEXT, "fogTypeId": {"type": "integer", "minimum": 1, "maximum": 2}},
+        "required": ["containerImage", "fogTypeId"],
+    }
+}
+_ITEM: Body = {"name": NAME, "description": TEXT, "registryId": WHOLE}
+_IMAGES: Body = {"type": "array", "minItems": 1, "maxItems": 2, "items": {"$ref": "/image"}}
+CREATE_ITEM: Body = {
+    "type": "object",
+    "properties": {**_ITEM, "images": _IMAGES},
+    "required": ["name", "registryId", "images"],
+}
+UPDATE_ITEM: Body = {
+    "type": "object",
+    "properties": {**_ITEM, "images": {key: value for key, value in _IMAGES.items() if key != "minItems"}},
+}
+SIGN_UP: Body = {
+    "type": "object",
+    "properties": {
+        "firstName": {"type": "string", "minLength": 3},
+        "lastName": {"type": "string", "minLength": 3},
+        "email": TEXT,
+        "password": {"type": "string", "minLength": 8},
+    },
+    "required": ["email", "password", "firstName", "lastName"],
+}
+LOG_IN: Body = {
+    "type": "object",
+    "properties": {"email": TEXT, "password": TEXT},
+    "required": ["email", "password"],
+}
+REFRESH: Body = {"type": "object", "properties": {"refreshToken": TEXT}, "required": ["refreshToken"]}
+
+_TYPES: Mapping[str, Callable[[Any], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "array": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+}
+
+
+def check(value: Any, schema: Body, *, old: bool) -> None:
+    """Raise Refused (400, ValidationError) with the first error; ``old`` for 3.0.4's wording."""
+    error = next(_errors(value, schema, [], old), None)
+    if error is None:
+        return
+    stack = error["stack"].replace("instance.", "", 1)
+    prop = error["property"].replace("instance.", "", 1)
+    in_words = {
+        "required": f"Required field '{error['argument']}' is missing",
+        "minLength": f"Field {stack}",
+        "type": f"Field '{prop}' {error['message']}",
+        "minimum": stack,
+    }
+    if old:
+        del error["path"]
+    message = in_words.get(error["name"]) or json.dumps(error, separators=(",", ":"))
+    raise Refused(400, "ValidationError", message)
+
+
+def _errors(value: Any, schema: Body, path: list[str | int], old: bool) -> Iterator[Body]:
+    schema = SHARED[schema["$ref"]] if "$ref" in schema else schema
+    if not _TYPES[schema["type"]](value):
+        yield _error(value, schema, path, "type", [schema["type"]], f"is not of a type(s) {schema['type']}")
+        return
+    for name, wrong, words in _limits(value, old):
+        if name in schema and wrong(schema[name]):
+            yield _error(value, schema, path, name, schema[name], f"{words} {schema[name]}")
+    if schema["type"] == "array":
+        for index, item in enumerate(value):
+            yield from _errors(item, schema["items"], [*path, index], old)
+    if schema["type"] == "object":
+        for name, inner in schema["properties"].items():
+            if name in value:
+                yield from _errors(value[name], inner, [*path, name], old)
+        for name in schema.get("required", ()):
+            if name not in value:
+                yield _error(value, schema, path, "required", name, f'requires property "{name}"')
+
+
+def _limits(value: Any, old: bool) -> list[tuple[str, Callable[[int], bool], str]]:
+    """Keyword, whether its limit is broken, and how that is said."""
+    if isinstance(value, int):
+        most = "must have a maximum value of" if old else "must be less than or equal to"
+        least = "must have a minimum value of" if old else "must be greater than or equal to"
+        return [("minimum", lambda limit: value < limit, least), ("maximum", lambda limit: value > limit, most)]
+    if isinstance(value, str):
+        return [("minLength", lambda limit: len(value) < limit, "does not meet minimum length of")]
+    return [
+        ("minItems", lambda limit: len(value) < limit, "does not meet minimum length of"),
+        ("maxItems", lambda limit: len(value) > limit, "does not meet maximum length of"),
+    ]
+
+
+def _error(instance: Any, schema: Body, path: list[str | int], name: str, argument: Any, words: str) -> Body:
+    prop = "instance" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    head = {"path": path, "property": prop, "message": words, "schema": schema, "instance": instance}
+    return {**head, "name": name, "argument": argument, "stack": f"{prop} {words}"}

@@ -1,0 +1,260 @@
+"""One request to an ioFog Controller: sent, repeated where that is safe, its failures put in our words.
+
+The one file here that imports requests. Signing in is controller_token.py, what is asked controller.py.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from pulumi_iofog.errors import ControllerError, ControllerLogin, ItemInUse, ItemNotFound, NameTaken
+from pulumi_iofog.spec import ControllerSettings
+
+TRIES = 4
+TRANSIENT = (502, 503, 504)
+LONGEST_MESSAGE = 400
+"""Characters of the Controller's own words that go into an error."""
+DEFAULT_PORT = 51121
+FROZEN = "item used for running microservices"
+"""3.7.3 refuses so (status 500) to delete an item in use, 3.0.4 (status 400) to change its images."""
+FOREIGN_KEY = "foreign key constraint"
+"""3.0.4 refuses to delete an item in use in its database's words (status 500)."""
+
+
+class LostAnswer(Exception):
+    """The answer to a request that must not be repeated blindly did not come; it may have been acted on."""
+
+    def __init__(self, error: ControllerError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class Http:
+    """Requests to one Controller; several threads may use it.
+
+    Args:
+        settings: endpoint, ca_file and insecure are used; the credentials only to keep them out of errors.
+        timeout: seconds for connecting, and between two bytes of an answer.
+        back_off: seconds before the second try; twice as long before each further one.
+    """
+
+    def __init__(self, settings: ControllerSettings, timeout: tuple[float, float], back_off: float) -> None:
+        self.endpoint = normal(settings.endpoint)
+        self._secrets: frozenset[str] = frozenset()
+        self.keep_secret(settings.password, settings.token)
+        self._timeout, self._back_off = timeout, back_off
+        self._verify: bool | str = not settings.insecure
+        if settings.ca_file and not settings.insecure:
+            self._verify = str(Path(settings.ca_file).expanduser())
+        if settings.insecure:
+            # insecure=True is the user's word; a warning a request would fill the update's diagnostics.
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self._session = requests.Session()
+        # Keeps requests from sending what ~/.netrc has for the host.
+        self._session.auth = lambda request: request
+
+    def close(self) -> None:
+        self._session.close()
+
+    def keep_secret(self, *texts: str | None) -> None:
+        """Leave these out of errors from now on."""
+        self._secrets |= {text for text in texts if text}
+
+    def send(
+        self, doing: str, method: str, path: str, body: Any = None, *, authorization: str = "", repeat: bool = True
+    ) -> requests.Response:
+        """The answer, whatever its status but a redirect; asked for again after what may pass by itself.
+
+        Args:
+            repeat: False for a request that must not be acted on twice: raises LostAnswer where another
+                would be sent again.
+        """
+        for number in range(TRIES):
+            try:
+                response = self._once(doing, method, path, body, authorization)
+            except _Passing as passing:
+                problem = passing.error
+            else:
+                if response.status_code not in TRANSIENT:
+                    return self._no_redirect(doing, response)
+                problem = self.refused(doing, method, response)
+            if number < TRIES - 1:
+                time.sleep(self._back_off * 2**number)
+            if not repeat:
+                raise LostAnswer(problem)
+        raise problem
+
+    def _once(self, doing: str, method: str, path: str, body: Any, authorization: str) -> requests.Response:
+        with self._translated(doing):
+            return self._session.request(
+                method,
+                f"{self.endpoint}/api/v3{path}",
+                json=body,
+                headers={"Authorization": authorization} if authorization else {},
+                timeout=self._timeout,
+                # Given with each request: the session's own verify yields to REQUESTS_CA_BUNDLE.
+                verify=self._verify,
+                # A redirected POST would become a GET, and credentials would go where nobody said.
+                allow_redirects=False,
+            )
+
+    def _no_redirect(self, doing: str, response: requests.Response) -> requests.Response:
+        if not 300 <= response.status_code < 400:
+            return response
+        parts = urlsplit(response.headers.get("Location", ""))
+        there = f"{parts.scheme}://{_host(parts.netloc)}" if parts.netloc else "another place"
+        raise ControllerError(self.endpoint, doing, f"it redirects to {there}", "Give that as the endpoint.")
+
+    # ---- what is wrong ------------------------------------------------------------------------------
+
+    @contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        """requests' errors → ControllerError; those that may pass by themselves → _Passing."""
+        try:
+            yield
+        except requests.exceptions.SSLError as problem:
+            why = _cause(problem)
+            raise ControllerError(self.endpoint, doing, f"TLS: {why}", _tls_hint(why)) from None
+        except requests.exceptions.Timeout:
+            hint = "Is the Controller running, and reachable from here?"
+            raise _Passing(ControllerError(self.endpoint, doing, "no answer in time", hint)) from None
+        except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as problem:
+            hint = "Is the Controller running, and reachable from here?"
+            raise _Passing(ControllerError(self.endpoint, doing, self.clean(_cause(problem)), hint)) from None
+        except requests.exceptions.RequestException as problem:
+            # Its text may quote a header or a URL: the kind is enough.
+            raise ControllerError(
+                self.endpoint, doing, f"no request can be made of it ({type(problem).__name__})", "Check the endpoint."
+            ) from None
+        except OSError:  # what requests raises for a ca_file that is not there
+            raise ControllerError(self.endpoint, doing, f"cannot read {self._verify}", "Check ca_file=.") from None
+
+    def refused(self, doing: str, method: str, response: requests.Response) -> ControllerError:
+        """The error that an answer of status 400 and more stands for."""
+        name, message = self.said(response)
+        status = response.status_code
+        if status == 404 and not name:
+            return self.no_controller(doing)
+        # The words matter: an unknown registry is a NotFoundError of status 404 too.
+        if status == 404 and "catalog item" in message.lower():
+            return ItemNotFound(self.endpoint, doing, message, "Run pulumi refresh, then pulumi up.")
+        if name == "DuplicatePropertyError":
+            return NameTaken(self.endpoint, doing, message, "Set adopt=True to take it over, or give another name=.")
+        if FROZEN in message or (method == "DELETE" and FOREIGN_KEY in message.lower()):
+            return ItemInUse(self.endpoint, doing, "microservices still use it")
+        if is_unauthorized(response):
+            return ControllerLogin(self.endpoint, doing, message, "Check the Controller's credentials.")
+        hint = "The Controller's own log may say more." if status >= 500 else ""
+        if status == 403:
+            hint = "Give the Controller's user a role that allows it."
+        words = " ".join(dict.fromkeys(text for text in (name, message) if text))
+        return ControllerError(self.endpoint, doing, f"HTTP status {status}: {words}", hint)
+
+    def said(self, response: requests.Response) -> tuple[str, str]:
+        """Name and message of an error's body, without secrets; name is empty where it has none."""
+        try:
+            body = response.json()
+            message = str(body.get("message") or body.get("error") or "")
+            # Some of a ValidationError's messages are JSON themselves, with the refused value in it.
+            if message.startswith("{"):
+                message = str(json.loads(message)["stack"])
+            return str(body.get("name") or body.get("error") or ""), self.clean(message)
+        except (ValueError, AttributeError, KeyError):
+            return "", response.reason or ""
+
+    def clean(self, text: str) -> str:
+        """Without secrets, and not too long."""
+        for secret in self._secrets:
+            text = text.replace(secret, "[secret]")
+        return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…"
+
+    # ---- what is said --------------------------------------------------------------------------------
+
+    @contextmanager
+    def understood(self, doing: str) -> Iterator[None]:
+        """For the reading of an answer: one of another form is no ioFog Controller's."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise self.no_controller(doing) from None
+
+    def json(self, doing: str, response: requests.Response) -> dict[str, Any]:
+        """The body as a JSON object; empty where there is none (204)."""
+        if not response.content:
+            return {}
+        with self.understood(doing):
+            return dict(response.json().items())
+
+    def no_controller(self, doing: str) -> ControllerError:
+        """What answers is something else."""
+        hint = f"Check the endpoint: its scheme, and its port, which is {DEFAULT_PORT} where nobody has changed it."
+        return ControllerError(self.endpoint, doing, "what answers there is no ioFog Controller", hint)
+
+
+class _Passing(Exception):
+    """A failure that may pass by itself."""
+
+    def __init__(self, error: ControllerError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def normal(endpoint: str) -> str:
+    """``host`` → ``http://host:51121``, ``host:80`` → ``http://host:80``, as iofogctl has it
+    (pkg/util/get_controller_endpoint.go); ``https://host/api/v3/`` → ``https://host``.
+
+    Credentials, query and fragment are dropped. Raises ControllerError for what is no URL.
+    """
+    bare = "://" not in endpoint
+    try:
+        parts = urlsplit(f"http://{endpoint.strip()}" if bare else endpoint.strip())
+        host, port = _host(parts.netloc), parts.port
+    except ValueError:
+        host, port = "", None
+    if not host or not parts.hostname or parts.scheme not in ("http", "https"):
+        hint = "An endpoint looks like https://controller.example, or host:51121."
+        raise ControllerError("the Controller's endpoint", "", "no URL of http or https", hint)
+    if bare and port is None:
+        host = f"{host.rstrip(':')}:{DEFAULT_PORT}"
+    return f"{parts.scheme}://{host}{parts.path.rstrip('/').removesuffix('/api/v3')}"
+
+
+def is_unauthorized(response: requests.Response) -> bool:
+    """Whether the token is refused; 3.0.4 says 500 and ``WHERE parameter "token" has invalid …``."""
+    return response.status_code == 401 or (response.status_code == 500 and b'parameter \\"token\\"' in response.content)
+
+
+def _host(netloc: str) -> str:
+    return netloc.rpartition("@")[2]
+
+
+def _tls_hint(why: str) -> str:
+    if "mismatch" in why or "not valid for" in why:
+        return "Use the name that its certificate has."
+    if "expired" in why:
+        return "Renew its certificate."
+    if "CERTIFICATE_VERIFY_FAILED" in why or "certificate verify failed" in why:
+        return "For a private CA give ca_file=, a PEM file with its certificate."
+    return "Does the endpoint speak TLS (https), and is ca_file= a PEM file?"
+
+
+def _cause(problem: BaseException) -> str:
+    """The cause at the bottom of what requests and urllib3 have wrapped it in."""
+    reason = getattr(problem, "reason", None)
+    inner = reason if isinstance(reason, BaseException) else next(iter(problem.args), None)
+    if isinstance(inner, BaseException):
+        return _cause(inner)
+    last = problem.args[-1] if problem.args else None
+    if isinstance(last, BaseException):  # ('Connection aborted.', RemoteDisconnected(…))
+        return _cause(last)
+    text = str(getattr(problem, "strerror", None) or problem)
+    return text.rpartition(">: ")[2] or type(problem).__name__

@@ -1,0 +1,87 @@
+"""The Authorization header for an ioFog Controller: signing in, renewing, and the two dialects."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Any
+
+from pulumi_iofog.adapters.controller_http import Http
+from pulumi_iofog.errors import ControllerLogin
+from pulumi_iofog.spec import ControllerSettings
+
+BEARER_SINCE = (3, 5)
+"""Older ones want the token as it is (recorded from 3.0.4), newer ones ``Bearer …`` (3.7.3)."""
+
+
+class Token:
+    """One token for all threads, found when first needed: the given one, else by e-mail and password."""
+
+    def __init__(self, http: Http, settings: ControllerSettings) -> None:
+        self._http, self._settings = http, settings
+        self._access, self._refresh = (settings.token or "").strip(), ""
+        self._scheme: str | None = None
+        self._lock = threading.Lock()
+
+    def header(self) -> str:
+        """What to send as ``Authorization``; signs in first if there is no token yet."""
+        with self._lock:
+            if not self._access:
+                self._sign_in("there is no token, and no e-mail with a password")
+            return self._header()
+
+    def renew(self, refused: str) -> None:
+        """Get another token in place of a refused header, unless another thread has done so already."""
+        with self._lock:
+            if refused == self._header() and not self._refreshed():
+                self._sign_in("the token is refused, and there is no e-mail with a password")
+
+    def _header(self) -> str:
+        if not re.fullmatch(r"[\x21-\x7e]+", self._access):
+            hint = "Give the token alone: without quotes, line ends or a word before it."
+            raise ControllerLogin(self._http.endpoint, "signing in", "what is given as token is none", hint)
+        if self._scheme is None:
+            self._scheme = "Bearer " if self._version() >= BEARER_SINCE else ""
+        return f"{self._scheme}{self._access}"
+
+    def _sign_in(self, why_not: str) -> None:
+        """``POST /user/login`` {email, password} → accessToken, since 3.5 with a refreshToken."""
+        doing, who, endpoint = "signing in", self._settings, self._http.endpoint
+        if not (who.email and who.password):
+            hint = "Give token=, or email= and password=, or their settings under iofog:."
+            raise ControllerLogin(endpoint, doing, why_not, hint)
+        response = self._http.send(doing, "POST", "/user/login", {"email": who.email, "password": who.password})
+        name, message = self._http.said(response)
+        if response.status_code in (400, 401, 403) and name:
+            hint = "Check email= and password=, or iofog:email and iofog:password."
+            raise ControllerLogin(endpoint, doing, f"user {who.email} is refused: {message}", hint)
+        if response.status_code >= 400:
+            raise self._http.refused(doing, "POST", response)
+        self._take(doing, self._http.json(doing, response))
+
+    def _refreshed(self) -> bool:
+        """``POST /user/refresh`` {refreshToken} → both anew (3.5 and newer); False where that is refused."""
+        if not self._refresh:
+            return False
+        doing, token, self._refresh = "renewing the token", self._refresh, ""
+        response = self._http.send(doing, "POST", "/user/refresh", {"refreshToken": token})
+        if response.status_code >= 400:
+            return False
+        self._take(doing, self._http.json(doing, response))
+        return True
+
+    def _take(self, doing: str, body: dict[str, Any]) -> None:
+        with self._http.understood(doing):
+            self._access, self._refresh = str(body["accessToken"]), str(body.get("refreshToken") or "")
+        self._http.keep_secret(self._access, self._refresh)
+
+    def _version(self) -> tuple[int, int]:
+        """Major and minor (``GET /status``, versions.controller: ``3.7.3``)."""
+        doing = "asking for its version"
+        response = self._http.send(doing, "GET", "/status")
+        if response.status_code >= 400:
+            raise self._http.refused(doing, "GET", response)
+        body = self._http.json(doing, response)
+        with self._http.understood(doing):
+            major, minor = re.findall(r"\d+", body["versions"]["controller"])[:2]
+            return int(major), int(minor)
