@@ -112,6 +112,10 @@ class ControllerStandIn:
         """Neither act nor answer until the stand-in stops."""
         self._faults += [STALL] * times
 
+    def clear_faults(self) -> None:
+        """Nothing goes wrong from now on."""
+        self._faults.clear()
+
     def next_fault(self) -> str | Answer | None:
         return self._faults.pop(0) if self._faults else None
 

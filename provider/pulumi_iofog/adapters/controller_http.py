@@ -6,6 +6,7 @@ The one file here that imports requests. Signing in is controller_token.py, what
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ TRANSIENT = (502, 503, 504)
 LONGEST_MESSAGE = 400
 """Characters of the Controller's own words that go into an error."""
 DEFAULT_PORT = 51121
+REACHABLE = "Is the Controller running, and reachable from here?"
 FROZEN = "item used for running microservices"
 """3.7.3 refuses so (status 500) to delete an item in use, 3.0.4 (status 400) to change its images."""
 FOREIGN_KEY = "foreign key constraint"
@@ -122,14 +124,16 @@ class Http:
         try:
             yield
         except requests.exceptions.SSLError as problem:
-            why = _cause(problem)
+            # OpenSSL's own brackets around the words help nobody: "[SSL: …] why (_ssl.c:1006)".
+            why = re.sub(r"^\[.*?\] | ?\(_ssl\.c:\d+\)$", "", _cause(problem)).rstrip(".")
             raise ControllerError(self.endpoint, doing, f"TLS: {why}", _tls_hint(why)) from None
         except requests.exceptions.Timeout:
-            hint = "Is the Controller running, and reachable from here?"
-            raise _Passing(ControllerError(self.endpoint, doing, "no answer in time", hint)) from None
+            raise _Passing(ControllerError(self.endpoint, doing, "no answer in time", REACHABLE)) from None
         except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as problem:
-            hint = "Is the Controller running, and reachable from here?"
-            raise _Passing(ControllerError(self.endpoint, doing, self.clean(_cause(problem)), hint)) from None
+            why = _cause(problem)
+            https = self.endpoint.startswith("http:") and ("closed connection" in why or "reset" in why)
+            hint = f"{REACHABLE} Does it want https://?" if https else REACHABLE
+            raise _Passing(ControllerError(self.endpoint, doing, why, hint)) from None
         except requests.exceptions.RequestException as problem:
             # Its text may quote a header or a URL: the kind is enough.
             raise ControllerError(
@@ -242,19 +246,15 @@ def _tls_hint(why: str) -> str:
         return "Use the name that its certificate has."
     if "expired" in why:
         return "Renew its certificate."
-    if "CERTIFICATE_VERIFY_FAILED" in why or "certificate verify failed" in why:
+    if "certificate verify failed" in why:
         return "For a private CA give ca_file=, a PEM file with its certificate."
     return "Does the endpoint speak TLS (https), and is ca_file= a PEM file?"
 
 
 def _cause(problem: BaseException) -> str:
     """The cause at the bottom of what requests and urllib3 have wrapped it in."""
-    reason = getattr(problem, "reason", None)
-    inner = reason if isinstance(reason, BaseException) else next(iter(problem.args), None)
-    if isinstance(inner, BaseException):
-        return _cause(inner)
-    last = problem.args[-1] if problem.args else None
-    if isinstance(last, BaseException):  # ('Connection aborted.', RemoteDisconnected(…))
-        return _cause(last)
-    text = str(getattr(problem, "strerror", None) or problem)
-    return text.rpartition(">: ")[2] or type(problem).__name__
+    inner = (getattr(problem, "reason", None), problem.__cause__, *problem.args)
+    deeper = next((each for each in inner if isinstance(each, BaseException)), None)
+    if deeper:
+        return _cause(deeper)
+    return str(getattr(problem, "strerror", None) or problem) or type(problem).__name__

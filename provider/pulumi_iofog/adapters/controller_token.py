@@ -72,7 +72,9 @@ class Token:
 
     def _take(self, doing: str, body: dict[str, Any]) -> None:
         with self._http.understood(doing):
-            self._access, self._refresh = str(body["accessToken"]), str(body.get("refreshToken") or "")
+            if not isinstance(body["accessToken"], str):
+                raise TypeError("no token")
+            self._access, self._refresh = body["accessToken"], str(body.get("refreshToken") or "")
         self._http.keep_secret(self._access, self._refresh)
 
     def _version(self) -> tuple[int, int]:
