@@ -1,7 +1,7 @@
 """``python -m lab up|down|status``: the lab by hand.
 
 up [NAME=ENGINE …]   start these hosts (default edge-1=docker edge-2=podman edge-3=docker29)
-down                 stop and remove everything
+down [LAB]           stop and remove everything of a lab (default lab; make demo's is called demo)
 status               what runs
 """
 
@@ -24,14 +24,13 @@ def main(argv: list[str]) -> int:
         Lab.found().up([HostSpec(name, cast(EngineKind, engine)) for name, engine in pairs])
         return main(["status"])
     if command == "down":
-        Lab().down()
+        Lab.found(*words[:1]).down()
         return 0
     if command == "status":
         lab = Lab.found()
         for host in lab.hosts.values():
-            print(
-                f"{host.name}  {host.spec.engine}  {host.address}  ssh -i {host.private_key_file} {host.user}@{host.address}"
-            )
+            way = f"ssh -i {host.private_key_file} {host.user}@{host.address}"
+            print(f"{host.name}  {host.spec.engine}  {host.address}  {way}")
         print(f"known hosts: {lab.known_hosts_file}" if lab.hosts else "no lab is running")
         return 0
     print(__doc__, file=sys.stderr)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from lab.cache import docker_29
-from lab.network import Link
+from lab.network import Link, Network
 from lab.shell import CommandFailed, run, start, stop, wait_for
 
 EngineKind = Literal["docker", "podman", "docker29", "none"]
@@ -55,9 +55,9 @@ class Host:
 
     user, password = USER, PASSWORD
 
-    def __init__(self, spec: HostSpec, folder: Path, number: int, private_key_file: Path) -> None:
+    def __init__(self, spec: HostSpec, folder: Path, network: Network, number: int, private_key_file: Path) -> None:
         self.spec, self.folder, self.private_key_file = spec, folder, private_key_file
-        self.link = Link(number, spec.name)
+        self.link = Link(network, number, spec.name)
         self.name, self.address = spec.name, self.link.address
 
     # ---- for tests ------------------------------------------------------------------------------------
@@ -66,6 +66,16 @@ class Host:
     def host_key(self) -> str:
         """``ssh-ed25519 AAAA…``."""
         return " ".join((self.folder / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()[:2])
+
+    def agent(self, known_hosts_file: Path) -> dict[str, str]:
+        """The host as one of the resource's ``agents``."""
+        return {
+            "name": self.name,
+            "host": self.address,
+            "user": self.user,
+            "private_key_file": str(self.private_key_file),
+            "known_hosts_file": str(known_hosts_file),
+        }
 
     @property
     def cli(self) -> str:

@@ -1,7 +1,7 @@
 """The whole lab: a bridge, hosts, a registry and Controller stand-ins; up, down, and found again.
 
-Everything that it makes on disk is under one folder, and everything else has its name in it, so that
-``down`` cleans up after a crash as well, from any process.
+Everything that it makes on disk is under one folder, and everything else has its network's name in it,
+so that ``down`` cleans up after a crash as well, from any process.
 """
 
 from __future__ import annotations
@@ -12,49 +12,71 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import IO
 
-from lab import network
 from lab.controller_process import ControllerProcess
 from lab.host import Host, HostSpec
+from lab.network import Network
 from lab.registry import Registry
 from lab.shell import run
 
 FOLDER = Path("/var/lib/pulumi-iofog-lab")
+LOCKS = Path("/run/lock")
 
 
 class Lab:
-    """A running lab. One at a time on a machine; ``with Lab.start(…)`` waits for its turn."""
+    """A running lab. One of a name at a time on a machine; ``with Lab.start(…)`` waits for its turn."""
 
-    def __init__(self, folder: Path = FOLDER) -> None:
-        self.folder = folder
+    def __init__(self, name: str = "lab") -> None:
+        self.name, self.folder = name, FOLDER / name
         self.hosts: dict[str, Host] = {}
-        self.registry = Registry(folder / "registry")
+        self.registry = Registry(self.folder / "registry")
         self._controllers: list[ControllerProcess] = []
 
     @classmethod
     @contextmanager
-    def start(cls, specs: Sequence[HostSpec]) -> Iterator[Lab]:
-        """A lab for a ``with``; what an earlier one has left behind is removed first."""
-        with _only_one():
-            lab = cls()
-            lab.down()
+    def start(cls, specs: Sequence[HostSpec], name: str = "lab", *, keep: bool = False) -> Iterator[Lab]:
+        """A lab for a ``with``; what an earlier one of that name has left behind is removed first.
+
+        Args:
+            keep: leave it up afterwards.
+        """
+        with _locked(f"pulumi-iofog-lab-{name}.lock"):
+            cls.found(name).down()
+            lab = cls(name)
             try:
                 lab.up(specs)
                 yield lab
             finally:
-                lab.down()
+                if not keep:
+                    lab.down()
 
     @classmethod
-    def found(cls) -> Lab:
-        """The lab that another process has started."""
-        lab = cls()
-        for file in sorted(lab.folder.glob("hosts/*/spec.json")):
-            spec = json.loads(file.read_text())
-            number = spec.pop("number")
-            lab.hosts[spec["name"]] = Host(HostSpec(**spec), file.parent, number, lab.private_key_file)
+    def found(cls, name: str = "lab") -> Lab:
+        """The lab of that name that another process has started, or what is left of it."""
+        lab = cls(name)
+        for folder in sorted(lab.folder.glob("hosts/*")):
+            spec = HostSpec(folder.name)
+            number = 0
+            if (folder / "spec.json").exists():
+                found = json.loads((folder / "spec.json").read_text())
+                number = found.pop("number")
+                spec = HostSpec(**found)
+            lab.hosts[spec.name] = lab._host(spec, number)
         return lab
+
+    @cached_property
+    def network(self) -> Network:
+        """The one that this lab has taken, or takes now."""
+        kept = self.folder / "network"
+        if not kept.exists():
+            with _locked("pulumi-iofog-lab.lock"):
+                free = Network.free()
+                free.up()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            kept.write_text(str(free.index))
+        return Network(int(kept.read_text()))
 
     @property
     def private_key_file(self) -> Path:
@@ -71,31 +93,25 @@ class Lab:
         self.private_key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self.private_key_file.exists():
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", self.private_key_file)
-        network.bridge_up()
+        self.network.up()
         self.registry.up()
         taken = {host.link.number for host in self.hosts.values()}
-        numbers = (number for number in range(1, 10_000) if number not in taken)
+        numbers = (number for number in range(1, 4000) if number not in taken)
         new = [self._host(spec, next(numbers)) for spec in specs if spec.name not in self.hosts]
+        self.hosts.update({host.name: host for host in new})
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(Host.up, new))
-        self.hosts.update({host.name: host for host in new})
         lines = [f"{host.address} {host.host_key}\n" for host in self.hosts.values()]
         self.known_hosts_file.write_text("".join(lines))
 
     def down(self) -> None:
         """Stop and remove everything, whoever has started it."""
-        for controller in self._controllers:
-            controller.down()
-        everyone = {**Lab.found().hosts, **self.hosts}
-        for folder in self.folder.glob("hosts/*"):
-            everyone.setdefault(folder.name, self._host(HostSpec(folder.name), 0))
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(Host.down, everyone.values()))
         ControllerProcess.down_all(self.folder)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(Host.down, self.hosts.values()))
         self.registry.down()
-        for name in network.remains():
-            run("ip", "netns", "del", name, check=False)
-        network.bridge_down()
+        if (self.folder / "network").exists():
+            self.network.down()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.hosts.clear()
 
@@ -106,12 +122,16 @@ class Lab:
         self._controllers.append(controller)
         return controller
 
+    def agents(self) -> list[dict[str, str]]:
+        """All hosts as the resource's ``agents``."""
+        return [host.agent(self.known_hosts_file) for host in self.hosts.values()]
+
     def _host(self, spec: HostSpec, number: int) -> Host:
-        return Host(spec, self.folder / "hosts" / spec.name, number, self.private_key_file)
+        return Host(spec, self.folder / "hosts" / spec.name, self.network, number, self.private_key_file)
 
 
 @contextmanager
-def _only_one() -> Iterator[IO[str]]:
-    with Path("/run/lock/pulumi-iofog-lab.lock").open("w") as lock:
+def _locked(name: str) -> Iterator[None]:
+    with (LOCKS / name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock
+        yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -58,10 +59,8 @@ def stop(pid_file: Path, within: float = 20.0) -> None:
 
 def _gone(pid: int, within: float) -> bool:
     def reaped() -> bool:
-        try:
+        with contextlib.suppress(ChildProcessError):  # not ours to reap
             os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            pass  # not ours to reap
         try:
             os.kill(pid, 0)
         except ProcessLookupError:

@@ -1,0 +1,36 @@
+# The two commands are `make demo` and `make test`; each installs what is missing first.
+
+PYTHON := .venv/bin/python
+
+.PHONY: help setup demo test test-fast check fix lab-up lab-down
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
+
+setup: ## install what is missing: Debian packages, .venv, the Pulumi engine, Docker 29
+	@lab/setup.sh
+
+demo: setup ## pulumi up of an image onto three real edge hosts on this machine (KEEP=1 leaves them up)
+	@$(PYTHON) -m lab.demo
+
+test: setup ## every test, end to end included
+	@$(PYTHON) -m pytest
+
+test-fast: setup ## the tests that need no edge host
+	@$(PYTHON) -m pytest -m "not lab"
+
+check: setup ## what CI checks besides the tests; writes nothing
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@$(PYTHON) -m pytest -q tests/test_imports.py
+
+fix: setup ## mend what can be mended by a program
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+lab-up: setup ## edge hosts on this machine, by hand (see python -m lab)
+	@$(PYTHON) -m lab up
+
+lab-down: ## take them down again
+	@$(PYTHON) -m lab down

@@ -1,0 +1,126 @@
+"""A Pulumi program and a stack of it, driven by Pulumi's command line; self-contained in one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.cache import pulumi_bin
+
+PASSPHRASE = "lab-passphrase"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command has answered; ``output`` is what its user would see, both streams."""
+
+    exit_code: int
+    output: str
+
+    @property
+    def ok(self) -> bool:
+        return self.exit_code == 0
+
+
+class Stack:
+    """A copy of a program with a stack, a state, a Pulumi home and a blob cache of its own.
+
+    Args:
+        program: the folder with Pulumi.yaml and __main__.py; it is copied.
+        folder: where everything goes.
+        environment: variables for Pulumi and the program.
+    """
+
+    name = "lab"
+
+    def __init__(self, program: Path, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.folder, self.program = folder, folder / "program"
+        shutil.copytree(program, self.program, dirs_exist_ok=True)
+        (folder / "state").mkdir(exist_ok=True)
+        (folder / "home").mkdir(exist_ok=True)
+        self.own_environment = {
+            "PULUMI_BACKEND_URL": f"file://{folder}/state",
+            "PULUMI_HOME": f"{folder}/pulumi",
+            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+            "PULUMI_SKIP_UPDATE_CHECK": "1",
+            "HOME": str(folder / "home"),
+            # A language host that was built from source does not look for the virtual environment itself.
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}:{pulumi_bin()}",
+            **(environment or {}),
+        }
+        self.environment = {**os.environ, **self.own_environment}
+        if not (folder / "state" / ".pulumi" / "stacks").exists():
+            self.pulumi("stack", "init", self.name, check=True)
+
+    # ---- Pulumi's commands ------------------------------------------------------------------------------
+
+    def preview(self, *flags: str) -> Done:
+        return self.pulumi("preview", *flags)
+
+    def up(self, *flags: str) -> Done:
+        return self.pulumi("up", "--yes", "--skip-preview", *flags)
+
+    def refresh(self, *flags: str) -> Done:
+        return self.pulumi("refresh", "--yes", "--skip-preview", *flags)
+
+    def destroy(self, *flags: str) -> Done:
+        return self.pulumi("destroy", "--yes", "--skip-preview", *flags)
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, secrets in clear."""
+        text = self.pulumi("stack", "output", "--json", "--show-secrets", check=True).output
+        return dict(json.loads(text))
+
+    def state(self) -> str:
+        """The stack's state as it lies on disk."""
+        return "".join(path.read_text() for path in (self.folder / "state").rglob(f"{self.name}.json"))
+
+    def resource(self) -> dict[str, Any]:
+        """The only OfflineImage in the state."""
+        found = json.loads(self.state())["checkpoint"]["latest"].get("resources", [])
+        (mine,) = [each for each in found if each["type"].endswith("iofog:OfflineImage")]
+        return dict(mine)
+
+    def configure(self, values: Mapping[str, Any], secrets: Mapping[str, str] | None = None) -> None:
+        """Set config by full key (``iofog:endpoint``); what was there stays."""
+        file = self.program / f"Pulumi.{self.name}.yaml"
+        body = yaml.safe_load(file.read_text()) if file.exists() else {}
+        body.setdefault("config", {}).update(values)
+        file.write_text(yaml.safe_dump(body))
+        for key, value in (secrets or {}).items():
+            self.pulumi("config", "set", "--secret", key, value, check=True)
+
+    def pulumi(self, *arguments: str, check: bool = False) -> Done:
+        """Run a command without a terminal, and keep what it says."""
+        done = subprocess.run(
+            [*self._argv(*arguments), "--non-interactive", "--color=never"],
+            cwd=self.program,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        output = done.stdout.decode(errors="replace")
+        if check and done.returncode:
+            raise RuntimeError(f"pulumi {' '.join(arguments)}: {output}")
+        return Done(done.returncode, output)
+
+    def show(self, *arguments: str) -> int:
+        """Run a command in this terminal; its exit code."""
+        return subprocess.run(self._argv(*arguments), cwd=self.program, env=self.environment, check=False).returncode
+
+    def _argv(self, *arguments: str) -> list[str]:
+        # Found by the stack's own PATH, not by this process's.
+        program = shutil.which("pulumi", path=self.environment["PATH"]) or "pulumi"
+        head = [program, *arguments]
+        return head if arguments[:2] == ("stack", "init") else [*head, "--stack", self.name]
