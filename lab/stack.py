@@ -45,6 +45,7 @@ class Stack:
     def __init__(self, program: Path, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self.folder, self.program = folder, folder / "program"
         shutil.copytree(program, self.program, dirs_exist_ok=True)
+        self._use_this_environment()
         (folder / "state").mkdir(exist_ok=True)
         (folder / "home").mkdir(exist_ok=True)
         self.own_environment = {
@@ -118,6 +119,13 @@ class Stack:
     def show(self, *arguments: str) -> int:
         """Run a command in this terminal; its exit code."""
         return subprocess.run(self._argv(*arguments), cwd=self.program, env=self.environment, check=False).returncode
+
+    def _use_this_environment(self) -> None:
+        """The program's virtual environment is named relative to where it was copied from."""
+        file = self.program / "Pulumi.yaml"
+        body = yaml.safe_load(file.read_text())
+        body["runtime"] = {"name": "python", "options": {"virtualenv": sys.prefix}}
+        file.write_text(yaml.safe_dump(body))
 
     def _argv(self, *arguments: str) -> list[str]:
         # Found by the stack's own PATH, not by this process's.

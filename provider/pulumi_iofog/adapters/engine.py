@@ -13,6 +13,7 @@ import secrets
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Protocol
 
 from pulumi_iofog import words
@@ -185,11 +186,13 @@ class Engine:
         return f"cd {shlex.quote(folder)} && tar -cf - {' '.join(files)} | docker load"
 
     def _pull(self, image: Image, folder: str) -> str:
-        # podman names what it pulls by the folder; that name goes, the image's own stays.
-        id_, path = image.image_id[7:], shlex.quote(folder)
+        # podman names what it pulls by the folder as it is given, so that must be a valid name: the last
+        # part of the path. That name goes, the image's own stays.
+        id_, name = image.image_id[7:], PurePosixPath(folder).name
         return (
-            f"podman pull --quiet oci:{path} && podman tag {id_} {shlex.quote(image.reference.full_name)}"
-            f" && {{ podman untag {id_} localhost{path}:latest || true; }}"
+            f"cd {shlex.quote(folder)}/.. && podman pull --quiet oci:{name}"
+            f" && podman tag {id_} {shlex.quote(image.reference.full_name)}"
+            f" && {{ podman untag {id_} localhost/{name}:latest 2>/dev/null || true; }}"
         )
 
     def _full(self, doing: str) -> NoSpace:

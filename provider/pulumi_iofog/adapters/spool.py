@@ -1,6 +1,6 @@
 """An agent's spool: where an image's blobs lie between the wire and the engine.
 
-One private folder an image, ``~/.cache/pulumi-iofog/spool/<manifest hex>``, which is an OCI image layout
+One private folder an image, ``~/.cache/pulumi-iofog/spool/image-<manifest hex>``, which is an OCI image layout
 once it is complete. A blob that was sent in part stays as ``<hex>.part`` and is gone on with. Needs a
 POSIX shell, coreutils or busybox, and nothing else.
 """
@@ -50,8 +50,9 @@ class Spool:
         self.root = self._prepare()
 
     def folder(self, image: Image) -> str:
-        """The image's folder, an absolute path on the host."""
-        return f"{self.root}/{image.manifest.manifest_digest[7:]}"
+        """The image's folder, an absolute path on the host. Its name is one that podman takes as a
+        repository's, which 64 hex digits alone are not."""
+        return f"{self.root}/image-{image.manifest.manifest_digest[7:]}"
 
     def sizes(self, image: Image) -> Mapping[Digest, int]:
         """Bytes that are there already, whole or in part, by blob digest."""
