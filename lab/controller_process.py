@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 from lab.registry import free_port
@@ -33,6 +35,10 @@ class ControllerProcess:
         start([*argv, "--state", self.folder / "state.json"], self.folder / "controller.pid", self.folder / "log")
         if not wait_for(self._answers, 20):
             raise CommandFailed(f"controller: {(self.folder / 'log').read_text()[-2000:]}")
+
+    def state(self) -> dict[str, Any]:
+        """What it knows: items, agents, microservices and more, each by id."""
+        return dict(json.loads((self.folder / "state.json").read_text()))
 
     def down(self) -> None:
         stop(self.folder / "controller.pid")

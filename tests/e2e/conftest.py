@@ -1,0 +1,49 @@
+"""The lab that the end-to-end tests share, and a site of its own for each of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import HostSpec, Lab, proof
+from lab.controller_process import ControllerProcess
+from tests.e2e.site import Site
+
+HOSTS = (HostSpec("docker", "docker"), HostSpec("podman", "podman"), HostSpec("docker29", "docker29"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.lab)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    with Lab.start(HOSTS, name="e2e") as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def controllers(lab: Lab) -> dict[str, ControllerProcess]:
+    return {dialect: lab.controller(dialect) for dialect in ("3.0.4", "3.7.3")}
+
+
+@pytest.fixture
+def dialect() -> str:
+    """Which Controller the site has; a test may parametrize it."""
+    return "3.7.3"
+
+
+@pytest.fixture
+def site(
+    lab: Lab, controllers: dict[str, ControllerProcess], dialect: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Site:
+    """Empty hosts, an empty stack, and names that no other test has."""
+    for host in lab.hosts.values():
+        proof.empty(host)
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:60]
+    return Site(lab, controllers[dialect], tmp_path, name)

@@ -1,0 +1,57 @@
+"""One test's view of the lab: a repository, a Controller, and a stack of the test's own program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lab import Host, Lab, images, proof
+from lab.controller_process import EMAIL, PASSWORD, ControllerProcess
+from lab.stack import Stack
+
+PROGRAM = Path(__file__).parent / "program"
+
+
+class Site:
+    """See the module."""
+
+    def __init__(self, lab: Lab, controller: ControllerProcess, folder: Path, repository: str) -> None:
+        self.lab, self.controller, self.folder, self.repository = lab, controller, folder, repository
+        self.stack = Stack(PROGRAM, folder / "stack")
+        self.stack.configure(
+            {"iofog:endpoint": controller.endpoint, "iofog:email": EMAIL}, secrets={"iofog:password": PASSWORD}
+        )
+        self.late: dict[str, str] = {}
+
+    def image(self, tag: str) -> str:
+        """The reference of a tag."""
+        return f"{self.lab.registry.address}/{self.repository}:{tag}"
+
+    def push(self, version: str, tag: str | None = None) -> str:
+        """Build a version of the application and push it, under its own or another tag."""
+        return self.lab.registry.push(images.build(self.folder / "images", version), f"{self.repository}:{tag or version}")
+
+    def agent(self, name: str, **fields: Any) -> dict[str, Any]:
+        """A host as one of the resource's agents."""
+        return {**self.lab.hosts[name].agent(self.lab.known_hosts_file), **fields}
+
+    def want(self, agents: Sequence[str | dict[str, Any]], **arguments: Any) -> None:
+        """Set the resource's arguments; agents by the name of their host, or in full."""
+        entries = [self.agent(agent) if isinstance(agent, str) else agent for agent in agents]
+        whole = {"name": self.repository, "agents": entries, **arguments}
+        self.stack.configure({"e2e:arguments": whole, "e2e:late": self.late})
+
+    def items(self) -> dict[str, Any]:
+        """The Controller's catalog items by name."""
+        return {item["name"]: item for item in self.controller.state()["items"].values()}
+
+    def received(self, *names: str) -> dict[str, int]:
+        """Bytes that hosts have received, by their interfaces."""
+        return {name: self.host(name).counters().received for name in names}
+
+    def host(self, name: str) -> Host:
+        return self.lab.hosts[name]
+
+    def holds(self, name: str, tag: str) -> bool:
+        return proof.can_create(self.host(name), self.image(tag))

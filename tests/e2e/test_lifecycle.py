@@ -1,0 +1,68 @@
+"""One image from creation to destruction, on each engine, with the real Pulumi engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab import proof
+from tests.e2e.site import Site
+
+ENGINES = ("docker", "podman", "docker29")
+
+
+@pytest.mark.parametrize(("engine", "dialect"), [("docker", "3.7.3"), ("podman", "3.0.4"), ("docker29", "3.7.3")])
+def test_an_image_from_create_to_destroy(site: Site, engine: str) -> None:
+    # Nothing there yet.
+    first = site.push("1")
+    site.want([engine], x86=first)
+    preview = site.stack.preview()
+    assert preview.ok, preview.output
+    assert f"1 of 1 agent to update: {engine} (" in preview.output
+    assert proof.images(site.host(engine)) == []
+
+    # Create.
+    up = site.stack.up()
+    assert up.ok, up.output
+    assert "1 agent updated; " in up.output
+    assert site.holds(engine, "1")
+    item = site.items()[site.repository]
+    assert [image["containerImage"] for image in item["images"]] == [first, None]
+    assert item["registryId"] == 2
+    assert item["description"] == f"Offline image bundle {site.repository}"
+    outputs = site.stack.outputs()
+    assert outputs["catalog_item_id"] == item["id"]
+    assert outputs["agent_digests"] == {engine: outputs["images"]["x86"]["image_id"]}
+    assert site.stack.resource()["id"] == str(item["id"])
+
+    # Nothing changed: no agent is asked.
+    before = site.received(engine)
+    again = site.stack.up("--expect-no-changes")
+    assert again.ok, again.output
+    assert site.received(engine) == before
+
+    # The application layer changes: only that is sent.
+    second = site.push("2")
+    site.want([engine], x86=second)
+    assert f"{engine} (" in site.stack.preview().output
+    before = site.received(engine)
+    up = site.stack.up()
+    assert up.ok, up.output
+    assert site.holds(engine, "2")
+    assert 300_000 < site.received(engine)[engine] - before[engine] < 420_000
+    assert site.items()[site.repository]["images"][0]["containerImage"] == second
+
+    # Somebody deletes the image: refresh finds it, the next up repairs it.
+    proof.forget(site.host(engine), second)
+    refreshed = site.stack.refresh()
+    assert refreshed.ok, refreshed.output
+    preview = site.stack.preview("--diff")
+    assert '"missing" => "sha256:' in preview.output, preview.output
+    up = site.stack.up()
+    assert up.ok, up.output
+    assert site.holds(engine, "2")
+
+    # Destroy, twice.
+    assert site.stack.destroy().ok
+    assert site.repository not in site.items()
+    assert site.holds(engine, "2"), "without prune= the image stays"
+    assert site.stack.destroy().ok
