@@ -1,27 +1,35 @@
-"""One edge host: a network and a mount namespace of its own, in them sshd on port 22 and an engine.
+"""One edge host: network, mount and process namespaces of its own, in them sshd on port 22 and an engine.
 
 What a host owns (engine roots, /run, /home, /tmp, /var/tmp, its users and ssh keys) lies in its folder
-and is bound over the machine's; everything else is the machine's, read only by habit.
+and is bound over the machine's; everything else is the machine's, read only by habit. All its processes
+are descendants of one, the holder: when that ends, the kernel ends them, however they were started.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
+import socket
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from lab import accounts
+from lab.accounts import Architecture
 from lab.cache import docker_29
 from lab.network import Link, Network
 from lab.shell import CommandFailed, run, start, stop, wait_for
 
 EngineKind = Literal["docker", "podman", "docker29", "none"]
-Architecture = Literal["amd64", "arm64", "armv7"]
 
-BOUND = ("/run", "/var/lib/docker", "/var/lib/containers", "/var/lib/containerd", "/home", "/var/tmp", "/etc/ssh")
-USER, PASSWORD = "edge", "edge-lab-password"
+STATE = ("/var/lib/docker", "/var/lib/containers", "/var/lib/containerd")
+SCRATCH = ("/tmp", "/var/tmp")  # noqa: S108 - the host's own, not ours
+BOUND = ("/run", "/home", "/etc/ssh", *STATE, *SCRATCH)
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ class Counters:
 class Host:
     """A host that runs, here or started by another process of ours."""
 
-    user, password = USER, PASSWORD
+    user, password = accounts.EDGE.name, accounts.PASSWORD
 
     def __init__(self, spec: HostSpec, folder: Path, network: Network, number: int, private_key_file: Path) -> None:
         self.spec, self.folder, self.private_key_file = spec, folder, private_key_file
@@ -83,7 +91,7 @@ class Host:
 
     def run(self, script: str, *, check: bool = True) -> str:
         """Run a shell script on the host as root, not over SSH."""
-        return run(*self._enter(), "sh", "-c", script, check=check)
+        return run(*self._enter(), "env", f"PATH={self._path()}", "sh", "-c", script, check=check)
 
     def set_rate(self, rate: str | None) -> None:
         self.link.set_rate(rate)
@@ -100,26 +108,28 @@ class Host:
     # ---- up and down ----------------------------------------------------------------------------------
 
     def up(self) -> None:
-        """Start everything and wait until it answers."""
-        self.link.up()
+        """Start everything and wait until it answers. A host that runs is left alone; what an interrupted
+        start has left is removed first."""
+        if (self.folder / "up").exists() and self._pids():
+            return
+        self.down()
         self._make_folders()
-        self._make_user()
+        # First of all, so that a later process finds what there is to remove.
+        (self.folder / "spec.json").write_text(json.dumps({**asdict(self.spec), "number": self.link.number}))
+        accounts.write(self.folder, self.private_key_file.with_suffix(".pub"), self._path())
+        self.link.up()
         self._hold_namespaces()
         self.start_sshd()
         self.start_engine()
         if self.spec.rate:
             self.set_rate(self.spec.rate)
-        (self.folder / "spec.json").write_text(json.dumps({**asdict(self.spec), "number": self.link.number}))
+        (self.folder / "up").touch()
 
     def down(self) -> None:
-        """Stop everything and remove the host's folder; works on what an interrupted start has left."""
-        self.stop_engine()
-        self.stop_sshd()
-        for pid in _pids_in(self.link.namespace):
-            (self.folder / "stray.pid").write_text(str(pid))
-            stop(self.folder / "stray.pid", within=5)
-        stop(self.folder / "holder.pid")
+        """End every process, and remove namespaces, mounts and the folder; of an interrupted start too."""
+        self._end_processes()
         self.link.down()
+        _remove_cgroups(self.link.namespace)
         for target in reversed(_mounts_below(self.folder)):
             run("umount", "--lazy", target, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -127,52 +137,34 @@ class Host:
     def start_sshd(self) -> None:
         self.folder.joinpath("run/sshd").mkdir(parents=True, exist_ok=True)
         self._start("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", "/etc/ssh/sshd_config"])
-        self._wait(
-            "sshd", lambda: "SSH-2.0" in self.run("cat /run/sshd.ready 2>/dev/null", check=False) or self._port_open()
-        )
+        self._wait("sshd", self._greets)
 
     def stop_sshd(self) -> None:
-        stop(self.folder / "sshd.pid")
+        """No new connections; those that are open stay."""
+        self._stop("sshd")
 
     def start_engine(self) -> None:
+        """Start the daemon; podman has none."""
         if self.spec.engine not in ("docker", "docker29"):
             return
         flags = ["--iptables=false", "--ip6tables=false", "--bridge=none", "--log-level=warn"]
+        flags += [f"--cgroup-parent=/{self.link.namespace}", "--exec-opt=native.cgroupdriver=cgroupfs"]
         env, program = {}, "/usr/sbin/dockerd"
         if self.spec.engine == "docker29":
             folder = docker_29()
             # Debian's client speaks an older API than Docker 29 takes by default.
             env = {"DOCKER_MIN_API_VERSION": "1.24", "PATH": f"{folder}:{os.environ['PATH']}"}
             program = str(folder / "dockerd")
-        self.run("rm -f /run/docker.pid")
+        # What a killed daemon has left; a new one would take it for its own.
+        self.run("rm -f /run/docker.pid /run/docker/containerd/*.pid")
         self._start("engine", [program, *flags], env)
-        self._wait(
-            "engine", lambda: bool(self.run("docker version --format '{{.Server.Version}}'", check=False).strip())
-        )
+        self._wait("engine", self._engine_answers)
 
     def stop_engine(self) -> None:
-        stop(self.folder / "engine.pid")
+        """Stop the daemon, in order, as a service manager would."""
+        self._stop("engine")
 
     # ---- parts ----------------------------------------------------------------------------------------
-
-    def _enter(self) -> list[str]:
-        pid = (self.folder / "holder.pid").read_text()
-        shims = f"{self.folder}/shims:" if self.spec.arch != "amd64" else ""
-        path = f"PATH={shims}/usr/sbin:/usr/bin:/sbin:/bin"
-        return ["nsenter", "--target", pid, "--mount", "--net", "env", path]
-
-    def _start(self, what: str, argv: list[str], env: dict[str, str] | None = None) -> None:
-        start([*self._enter()[:-2], *argv], self.folder / f"{what}.pid", self.folder / f"{what}.log", env)
-
-    def _wait(self, what: str, condition: object) -> None:
-        assert callable(condition)
-        if not wait_for(condition, 40):
-            log = (self.folder / f"{what}.log").read_text(errors="replace")[-2000:]
-            raise CommandFailed(f"{self.name}: {what} does not answer: {log}")
-
-    def _port_open(self) -> bool:
-        # /proc/net/tcp of the namespace; 0016 is port 22, 0A is LISTEN.
-        return any(":0016 " in line and " 0A " in line for line in self.run("cat /proc/net/tcp").splitlines())
 
     def _make_folders(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -181,96 +173,86 @@ class Host:
         for target in BOUND:
             self.folder.joinpath(target[1:]).mkdir(parents=True, exist_ok=True)
             Path(target).mkdir(parents=True, exist_ok=True)
-        for shared in ("var/tmp",):
-            self.folder.joinpath(shared).chmod(0o1777)
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / "etc/ssh/ssh_host_ed25519_key")
-        (self.folder / "etc/ssh/sshd_config").write_text(SSHD_CONFIG.format(path=self._session_path()))
+        for shared in SCRATCH:
+            self.folder.joinpath(shared[1:]).chmod(0o1777)
         if self.spec.arch != "amd64":
-            _make_shims(self.folder / "shims", self.spec.arch)
-
-    def _session_path(self) -> str:
-        shims = f"{self.folder}/shims:" if self.spec.arch != "amd64" else ""
-        return f"{shims}/usr/sbin:/usr/bin:/sbin:/bin"
-
-    def _make_user(self) -> None:
-        """A user with a key and a password: in group docker, and on podman hosts with sudo."""
-        etc, home = self.folder / "etc", self.folder / "home" / USER
-        hashed = run("openssl", "passwd", "-6", PASSWORD).strip()
-        for name, line in {
-            "passwd": f"{USER}:x:20001:20001::/home/{USER}:/bin/sh",
-            "group": f"{USER}:x:20001:",
-            "shadow": f"{USER}:{hashed}:19000:0:99999:7:::",
-        }.items():
-            text = Path("/etc", name).read_text()
-            if name == "group":
-                text = "\n".join(
-                    f"docker:x:{l.split(':')[2]}:{USER}" if l.startswith("docker:") else l for l in text.splitlines()
-                )
-            (etc / name).write_text(f"{text.rstrip()}\n{line}\n")
-            shutil.copystat(Path("/etc", name), etc / name)
-        ssh = home / ".ssh"
-        ssh.mkdir(parents=True, exist_ok=True)
-        shutil.copy(self.private_key_file.with_suffix(".pub"), ssh / "authorized_keys")
-        for path in (home, ssh, ssh / "authorized_keys"):
-            os.chown(path, 20001, 20001)
-            path.chmod(0o700 if path.is_dir() else 0o600)
-        (etc / "sudoers").write_text(f"root ALL=(ALL) ALL\n{USER} ALL=(ALL) NOPASSWD: ALL\n")
-        (etc / "sudoers").chmod(0o440)
+            accounts.write_shims(self.folder / "shims", self.spec.arch)
 
     def _hold_namespaces(self) -> None:
-        """A process that keeps the host's mounts; everything else of the host enters its namespaces."""
-        binds = [f"mount --bind {self.folder}{target} {target}" for target in BOUND]
-        binds += [f"mount --bind {self.folder}/etc/{name} /etc/{name}" for name in ("passwd", "group", "shadow")]
-        if Path("/etc/sudoers").exists():
-            binds.append(f"mount --bind {self.folder}/etc/sudoers /etc/sudoers")
+        """Start the process that all others of the host descend from."""
+        files = [f"/etc/{name}" for name in accounts.FILES if Path("/etc", name).exists()]
+        binds = [f"mount --bind {self.folder}{target} {target}" for target in (*BOUND, *files)]
         ready = self.folder / "ready"
-        script = " && ".join([*binds, f"touch {ready}", "exec sleep infinity"])
-        argv = [
-            "nsenter",
-            f"--net=/run/netns/{self.link.namespace}",
-            "unshare",
-            "--mount",
-            "--propagation",
-            "private",
-            "sh",
-            "-c",
-            script,
-        ]
+        # The shell is the namespace's init: while it waits for sleep it reaps whoever is left to it.
+        script = " && ".join(["mount -t proc proc /proc", *binds, f"touch {ready}", "{ sleep infinity & wait; }"])
+        new = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
+        argv = ["nsenter", f"--net=/run/netns/{self.link.namespace}", *new, "sh", "-c", script]
         start(argv, self.folder / "holder.pid", self.folder / "holder.log")
         self._wait("holder", ready.exists)
 
+    def _enter(self) -> list[str]:
+        space = f"/proc/{(self.folder / 'holder.pid').read_text()}/ns"
+        net = f"--net=/run/netns/{self.link.namespace}"
+        return ["nsenter", net, f"--mount={space}/mnt", f"--pid={space}/pid_for_children"]
 
-SSHD_CONFIG = """Port 22
-HostKey /etc/ssh/ssh_host_ed25519_key
-PidFile none
-UsePAM no
-PasswordAuthentication yes
-PermitRootLogin prohibit-password
-MaxStartups 100
-MaxSessions 100
-SetEnv PATH={path}
-Subsystem sftp internal-sftp
-"""
+    def _path(self) -> str:
+        return accounts.PATH if self.spec.arch == "amd64" else f"{self.folder}/shims:{accounts.PATH}"
 
+    def _start(self, service: str, argv: list[str], env: dict[str, str] | None = None) -> None:
+        start([*self._enter(), *argv], self.folder / f"{service}.pid", self.folder / f"{service}.log", env)
 
-def _make_shims(folder: Path, arch: Architecture) -> None:
-    """Programs that let the host say that it is of another architecture; all else they pass through."""
-    goarch, machine = ("arm64", "aarch64") if arch == "arm64" else ("arm", "armv7l")
-    folder.mkdir(parents=True, exist_ok=True)
-    scripts = {
-        "uname": f'[ "$1" = -m ] && echo {machine} && exit; exec /usr/bin/uname "$@"',
-        "docker": f'case "$*" in *Server.Arch*) /usr/bin/docker "$@" >/dev/null && echo {goarch};; *) exec /usr/bin/docker "$@";; esac',
-        "podman": f'case "$*" in *Host.Arch*) /usr/bin/podman "$@" >/dev/null && echo {goarch};; *) exec /usr/bin/podman "$@";; esac',
-    }
-    for name, script in scripts.items():
-        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-        (folder / name).chmod(0o755)
+    def _stop(self, service: str) -> None:
+        pid_file = self.folder / f"{service}.pid"
+        if not pid_file.exists():
+            return
+        # nsenter has stayed in between; it ends when what it has started does.
+        pid = pid_file.read_text()
+        inner = self.folder / f"{service}-inner.pid"
+        with contextlib.suppress(FileNotFoundError):
+            inner.write_text(Path(f"/proc/{pid}/task/{pid}/children").read_text().strip())
+            stop(inner)
+        stop(pid_file)
 
+    def _wait(self, what: str, condition: Callable[[], bool]) -> None:
+        if not wait_for(condition, 40):
+            log = (self.folder / f"{what}.log").read_text(errors="replace")[-2000:]
+            raise CommandFailed(f"{self.name}: {what} does not answer: {log}")
 
-def _pids_in(namespace: str) -> list[int]:
-    return [int(pid) for pid in run("ip", "netns", "pids", namespace, check=False).split()]
+    def _greets(self) -> bool:
+        try:
+            with socket.create_connection((self.address, 22), timeout=2) as connection:
+                return connection.recv(4) == b"SSH-"
+        except OSError:
+            return False
+
+    def _engine_answers(self) -> bool:
+        return bool(self.run("docker version --format '{{.Server.Version}}'", check=False).strip())
+
+    def _pids(self) -> list[int]:
+        """Processes of the host's network: all but those in containers, which descend from them."""
+        return [int(pid) for pid in run("ip", "netns", "pids", self.link.namespace, check=False).split()]
+
+    def _end_processes(self) -> None:
+        # Found by namespace, as a pid file may be older than the process that has its number now.
+        pids = self._pids()
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not self._pids(), 20)
+        for pid in pids:
+            with contextlib.suppress(ChildProcessError):  # not ours to reap
+                os.waitpid(pid, os.WNOHANG)
 
 
 def _mounts_below(folder: Path) -> list[str]:
     points = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     return [point for point in points if point == str(folder) or point.startswith(f"{folder}/")]
+
+
+def _remove_cgroups(name: str) -> None:
+    """Remove what a killed engine has left of its containers' cgroups (v1: one tree a controller)."""
+    for top in (CGROUPS / name, *CGROUPS.glob(f"*/{name}")):
+        below = sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True)
+        for folder in (*below, top):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
