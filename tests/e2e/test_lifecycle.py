@@ -38,7 +38,8 @@ def test_an_image_from_create_to_destroy(site: Site, engine: str) -> None:
     before = site.received(engine)
     again = site.stack.up("--expect-no-changes")
     assert again.ok, again.output
-    assert site.received(engine) == before
+    # Less than a TCP handshake and SSH's greeting: ARP and neighbour discovery may happen.
+    assert site.received(engine)[engine] - before[engine] < 500
 
     # The application layer changes: only that is sent.
     second = site.push("2")

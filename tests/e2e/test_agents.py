@@ -1,0 +1,140 @@
+"""Agents that come, go, fail and change."""
+
+from __future__ import annotations
+
+import json
+
+from lab import proof
+from tests.e2e.site import Site
+
+ALL = ("docker", "podman", "docker29")
+
+
+def test_only_agents_that_changed_are_visited(site: Site) -> None:
+    image = site.push("1")
+    site.want(["docker"], x86=image)
+    assert site.stack.up().ok
+
+    # Two more: the first one is left alone.
+    site.want(ALL, x86=image)
+    preview = site.stack.preview("--diff")
+    assert "2 of 3 agents to update: podman, docker29 (" in preview.output
+    assert '+ podman  : "sha256:' in preview.output, preview.output
+    before = site.received(*ALL)
+    up = site.stack.up()
+    assert up.ok, up.output
+    assert "2 agents updated" in up.output
+    assert site.received("docker")["docker"] - before["docker"] < 500
+    assert site.holds("podman", "1")
+    assert site.holds("docker29", "1")
+
+    # One is taken away: it keeps the image, and nobody is visited.
+    site.want(["docker", "docker29"], x86=image)
+    assert "no longer looked after: podman" in site.stack.preview().output
+    before = site.received(*ALL)
+    assert site.stack.up().ok
+    assert all(site.received(name)[name] - before[name] < 500 for name in ALL)
+    assert set(site.stack.outputs()["agent_digests"]) == {"docker", "docker29"}
+
+    # Another user for the same hosts: credentials and pool size are no reason to send anything.
+    site.want([site.agent("docker", password="unused"), "docker29"], x86=image, transfer_pool=5)
+    preview = site.stack.preview()
+    assert "nothing to send: only settings change" in preview.output, preview.output
+    before = site.received(*ALL)
+    assert site.stack.up().ok
+    assert all(site.received(name)[name] - before[name] < 500 for name in ALL)
+
+
+def test_an_agent_that_is_down_costs_only_itself(site: Site) -> None:
+    image = site.push("1")
+    site.want(ALL, x86=image)
+    site.host("podman").stop_sshd()
+    try:
+        up = site.stack.up()
+        assert not up.ok
+        assert "1 of 3 agents failed; the other 2 will be skipped by the next pulumi up" in up.output
+        address = site.host("podman").address
+        line = f"podman: connecting ({address}:22): Connection refused. Is the host up, and sshd on port 22 reachable"
+        assert line in up.output
+        assert "Traceback" not in up.output
+        assert site.repository not in site.items(), "the catalog item comes last"
+        assert site.holds("docker", "1")
+        assert site.holds("docker29", "1")
+
+        # It may fail: it is pending, and the item is there.
+        site.want(ALL, x86=image, max_unavailable=1)
+        up = site.stack.up()
+        assert up.ok, up.output
+        assert "2 agents already had it" in up.output
+        assert "pending: podman: connecting" in up.output
+        assert site.stack.outputs()["pending_agents"] == ["podman"]
+        assert site.repository in site.items()
+    finally:
+        site.host("podman").start_sshd()
+
+    # The next up tries it again, and only it.
+    assert "1 of 3 agents to update: podman (" in site.stack.preview().output
+    before = site.received(*ALL)
+    up = site.stack.up()
+    assert up.ok, up.output
+    assert site.holds("podman", "1")
+    assert site.stack.outputs()["pending_agents"] == []
+    assert site.received("docker")["docker"] - before["docker"] < 500
+
+
+def test_a_host_that_another_resource_makes(site: Site) -> None:
+    image = site.push("1")
+    site.late = {"docker": site.host("docker").address}
+    site.want([site.agent("docker", host=None), "podman"], x86=image)
+    preview = site.stack.preview()
+    assert preview.ok, preview.output
+    assert "2 of 2 agents to update: docker, podman (" in preview.output
+    up = site.stack.up()
+    assert up.ok, up.output
+    assert site.holds("docker", "1")
+    assert site.holds("podman", "1")
+    assert site.stack.up("--expect-no-changes").ok
+
+
+def test_prune_removes_what_was_replaced_and_at_the_end_the_image(site: Site) -> None:
+    first, second = site.push("1"), site.push("2")
+    site.want(ALL, x86=first, prune=True)
+    assert site.stack.up().ok
+    # On one host a container still uses the old image: it stays, and that is said.
+    site.host("docker").run(f"docker create --name keeper --network none {first}")
+    site.want(ALL, x86=second, prune=True)
+    up = site.stack.up()
+    assert up.ok, up.output
+    assert f"docker keeps {first}: a container still uses it" in up.output
+    assert proof.images(site.host("podman")) == [second]
+    assert proof.images(site.host("docker29")) == [second]
+    assert proof.images(site.host("docker")) == [first, second]
+    assert site.stack.destroy().ok
+    assert proof.images(site.host("podman")) == []
+    assert proof.images(site.host("docker29")) == []
+    assert proof.images(site.host("docker")) == [first]
+
+
+def test_an_interrupted_transfer_goes_on_and_leaves_nothing_behind(site: Site) -> None:
+    image = site.push("1")
+    host = site.host("docker")
+    site.want(["docker"], x86=image)
+    host.stop_engine()
+    try:
+        up = site.stack.up()
+    finally:
+        host.start_engine()
+    assert not up.ok
+    assert "docker: looking for docker or podman:" in up.output
+    assert site.stack.up().ok
+    home = f"/home/{host.user}"
+    assert host.run(f"find {home}/.cache/pulumi-iofog/spool -mindepth 1").split() == []
+    assert host.run("docker ps --all --quiet").split() == []
+
+
+def test_without_cache_nothing_stays_on_the_operators_disk(site: Site) -> None:
+    site.want(["docker"], x86=site.push("1"), cache=False)
+    assert site.stack.up().ok
+    blobs = site.stack.folder.rglob(".cache/pulumi-iofog/blobs/sha256/*")
+    assert [path.stat().st_size for path in blobs if path.stat().st_size > 100_000] == []
+    assert json.loads(site.stack.state())["checkpoint"]
