@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +31,9 @@ STATE = ("/var/lib/docker", "/var/lib/containers", "/var/lib/containerd")
 SCRATCH = ("/tmp", "/var/tmp")  # noqa: S108 - the host's own, not ours
 BOUND = ("/run", "/home", "/etc/ssh", *STATE, *SCRATCH)
 CGROUPS = Path("/sys/fs/cgroup")
+PROGRAMS = ("/usr/bin", "/usr/sbin")
+ENGINE_PROGRAMS = ("docker", "dockerd", "podman")
+ENGINE_OF = {"docker": ("docker", "dockerd"), "docker29": ("docker",), "podman": ("podman",), "none": ()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class HostSpec:
         rate: of its link, for tc (``20mbit``); None for unshaped.
         arch: what its engine says of itself; another than amd64 is only said, by shims on PATH.
         disk: size of the file system that it owns, in MB; None for the machine's.
+        without: programs that it does not have, besides the other engines' (``zstd``).
     """
 
     name: str
@@ -48,6 +53,7 @@ class HostSpec:
     rate: str | None = None
     arch: Architecture = "amd64"
     disk: int | None = None
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +181,8 @@ class Host:
             Path(target).mkdir(parents=True, exist_ok=True)
         for shared in SCRATCH:
             self.folder.joinpath(shared[1:]).chmod(0o1777)
+        for target in PROGRAMS:
+            _hide(self.folder, target, {*ENGINE_PROGRAMS, *self.spec.without} - set(ENGINE_OF[self.spec.engine]))
         if self.spec.arch != "amd64":
             accounts.write_shims(self.folder / "shims", self.spec.arch)
 
@@ -182,6 +190,7 @@ class Host:
         """Start the process that all others of the host descend from."""
         files = [f"/etc/{name}" for name in accounts.FILES if Path("/etc", name).exists()]
         binds = [f"mount --bind {self.folder}{target} {target}" for target in (*BOUND, *files)]
+        binds += [_overlay(self.folder, target) for target in PROGRAMS]
         ready = self.folder / "ready"
         # The shell is the namespace's init: while it waits for sleep it reaps whoever is left to it.
         script = " && ".join(["mount -t proc proc /proc", *binds, f"touch {ready}", "{ sleep infinity & wait; }"])
@@ -238,10 +247,17 @@ class Host:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not self._pids(), 20)
-        for pid in pids:
-            with contextlib.suppress(ChildProcessError):  # not ours to reap
-                os.waitpid(pid, os.WNOHANG)
+        wait_for(lambda: not any(map(_runs, pids)), 20)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there, also one that leaves its namespaces just now."""
+    with contextlib.suppress(ChildProcessError):  # not ours to reap
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _mounts_below(folder: Path) -> list[str]:
@@ -256,3 +272,18 @@ def _remove_cgroups(name: str) -> None:
         for folder in (*below, top):
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def _hide(folder: Path, target: str, programs: set[str]) -> None:
+    """Make the upper side of an overlay in which these programs are not there."""
+    upper = folder / f"overlay{target}/upper"
+    upper.mkdir(parents=True, exist_ok=True)
+    (folder / f"overlay{target}/work").mkdir(exist_ok=True)
+    for program in programs:
+        # A whiteout: Documentation/filesystems/overlayfs.rst of Linux.
+        os.mknod(upper / program, 0o600 | stat.S_IFCHR, os.makedev(0, 0))
+
+
+def _overlay(folder: Path, target: str) -> str:
+    sides = f"lowerdir={target},upperdir={folder}/overlay{target}/upper,workdir={folder}/overlay{target}/work"
+    return f"mount -t overlay -o {sides} overlay {target}"

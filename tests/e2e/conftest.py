@@ -45,5 +45,5 @@ def site(
     """Empty hosts, an empty stack, and names that no other test has."""
     for host in lab.hosts.values():
         proof.empty(host)
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:60]
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:60].strip("-")
     return Site(lab, controllers[dialect], tmp_path, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,17 +31,26 @@ class Site:
 
     def push(self, version: str, tag: str | None = None) -> str:
         """Build a version of the application and push it, under its own or another tag."""
-        return self.lab.registry.push(images.build(self.folder / "images", version), f"{self.repository}:{tag or version}")
+        return self.lab.registry.push(
+            images.build(self.folder / "images", version), f"{self.repository}:{tag or version}"
+        )
 
     def agent(self, name: str, **fields: Any) -> dict[str, Any]:
         """A host as one of the resource's agents."""
         return {**self.lab.hosts[name].agent(self.lab.known_hosts_file), **fields}
 
-    def want(self, agents: Sequence[str | dict[str, Any]], **arguments: Any) -> None:
-        """Set the resource's arguments; agents by the name of their host, or in full."""
+    def want(self, agents: Sequence[str | dict[str, Any]], *, hidden: bool = False, **arguments: Any) -> None:
+        """Set the resource's arguments; agents by the name of their host, or in full.
+
+        Args:
+            hidden: they are a secret of the stack's config.
+        """
         entries = [self.agent(agent) if isinstance(agent, str) else agent for agent in agents]
         whole = {"name": self.repository, "agents": entries, **arguments}
-        self.stack.configure({"e2e:arguments": whole, "e2e:late": self.late})
+        if hidden:
+            self.stack.configure({}, secrets={"e2e:arguments": json.dumps(whole)})
+        else:
+            self.stack.configure({"e2e:arguments": whole, "e2e:late": self.late})
 
     def items(self) -> dict[str, Any]:
         """The Controller's catalog items by name."""

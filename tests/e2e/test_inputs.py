@@ -56,6 +56,7 @@ def test_secrets_stay_secret_in_state_and_output(site: Site) -> None:
     agent = site.agent("docker", private_key_file=None, private_key=host.private_key_file.read_text())
     site.want(
         [agent, site.agent("podman", password=host.password, private_key_file=None)],
+        hidden=True,
         x86=site.push("1"),
         controller={"email": "user@domain.com", "password": PASSWORD},
         auth={"username": "ci", "password": "registry-password-1"},
