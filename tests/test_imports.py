@@ -36,6 +36,8 @@ ALLOWED: dict[str, set[str]] = {
     "adapters.controller_token": {"errors", "spec", "adapters.controller_http"},
     "adapters.engine": {"errors", "image", "layout", "plan", "spec", "words"},
     "adapters.host_keys": {"errors"},
+    "adapters.recode": {"errors", "image"},
+    "adapters.recode_child": set(),
     "adapters.registry": {"errors", "image", "spec", "adapters.registry_auth"},
     "adapters.registry_auth": {"errors", "image", "spec"},
     "adapters.spool": {"errors", "image", "layout"},
@@ -46,8 +48,9 @@ ONLY_AT = {
     "pulumi": {"args", "offline_image", "plugin", "provider"},
     "paramiko": {"adapters.host_keys", "adapters.ssh"},
     "requests": {"adapters.controller_http", "adapters.registry", "adapters.registry_auth"},
-    "subprocess": {"adapters.registry_auth"},
+    "subprocess": {"adapters.recode", "adapters.registry_auth"},
     "socket": {"adapters.ssh"},
+    "backports": {"adapters.recode_child"},
 }
 """Libraries that only these modules may import."""
 

@@ -1,0 +1,150 @@
+"""Layers in another form: plain, as zstd, or as a delta; the work is done by a child process.
+
+A child, because one layer takes seconds of a core and a delta both of its tars in memory, and the plugin
+has other threads to serve. It has low priority and ends with this process, however that ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from pulumi_iofog.errors import StoreError
+from pulumi_iofog.image import Digest, Layer, parse_digest, short
+
+CHILD = Path(__file__).with_name("recode_child.py")
+MAY_TAKE = 3600.0
+"""Seconds for one layer."""
+LEVEL = 9
+"""zstd's. A delta of two releases of numpy and pandas (102 and 104 MB plain): level 3 6.6 MB in 0.6 s, 9 6.0 MB
+in 1.2 s, 12 5.9 MB in 2.4 s, 19 4.6 MB in 40 s. Where few files changed, levels make no difference."""
+
+NO_SPACE = 28
+"""The child's exit code for a full disk."""
+
+MOST_OF_DELTA = 1 << 31
+"""Bytes of both tars together: how far back a match of zstd can reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recoded:
+    """A layer's new form: its file with digest and size, and the plain tar that it stands for."""
+
+    path: Path
+    digest: Digest
+    size: int
+    diff_id: Digest
+    plain_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Peak bytes that a delta takes: ``making`` on the operator's machine, ``applying`` on the host."""
+
+    making: int
+    applying: int
+
+
+def delta_memory(old_size: int, new_size: int) -> Memory | None:
+    """What a delta between two plain tars needs; None if they are too large for one.
+
+    Measured from 61 + 61 to 501 + 501 MB, levels 3 to 12: making takes both, a sixteenth of the window for
+    the table of long matches, and 6 to 48 MB; while the old tar is copied, it counts twice. Applying takes
+    both, or the old tar twice where the zstd command copies it at first (1.4.5 and 1.5.4 do); and 4 MB.
+    """
+    both = old_size + new_size
+    if old_size < 8 or both > MOST_OF_DELTA:
+        return None
+    table = 1 << max(both - 1, 1).bit_length() >> 4
+    making = max(both + table + 64_000_000, 2 * old_size + 32_000_000)
+    return Memory(making, max(both, 2 * old_size) + 8_000_000)
+
+
+# ---- the three forms ------------------------------------------------------------------------------------
+
+
+def plain(layer: Layer, blob: Path, out: Path, *, timeout: float = MAY_TAKE) -> Recoded:
+    """Decompress a layer's blob into ``out``: gzip, zstd or plain. Raises StoreError; ``out`` is whole or
+    not there, and whoever makes the same ``out`` at the same time must be kept away."""
+    return _run(f"decompressing {short(layer.blob.digest)}", _of_blob("plain", layer), [blob, out], timeout)
+
+
+def as_zstd(
+    layer: Layer,
+    blob: Path,
+    out: Path,
+    *,
+    level: int = LEVEL,
+    window_log: int = 0,
+    workers: int = 0,
+    timeout: float = MAY_TAKE,
+) -> Recoded:
+    """Re-encode a layer's blob as zstd into ``out``. Raises StoreError, as ``plain`` does.
+
+    Args:
+        level: 1 to 19.
+        window_log: 10 to 31 for matches over longer distances; the host takes 2 ** window_log bytes of
+            memory to decompress, and above 27 must be told ``--long=N``. 0 for the level's own, at most 8 MiB.
+        workers: threads; 0 for none. They cost some memory, and below 2 % in size. A delta has none: with
+            them, only long matches would reach into the old tar (9.2 MB, not 6.0).
+    """
+    options = [*_of_blob("zstd", layer), f"--level={level}", f"--window-log={window_log}", f"--workers={workers}"]
+    return _run(f"re-encoding {short(layer.blob.digest)}", options, [blob, out], timeout)
+
+
+def delta(
+    old: Path, new: Path, out: Path, *, new_diff_id: Digest, level: int = LEVEL, timeout: float = MAY_TAKE
+) -> Recoded:
+    """Make ``out``, of which ``zstd -d --long=31 --patch-from=OLD`` (1.4.5 or newer) makes the new tar.
+
+    Both are plain tars; the host must have the old one byte for byte. Ask ``delta_memory`` first.
+    Raises StoreError, as ``plain`` does; also where the new tar has another digest.
+    """
+    options = ["delta", f"--want={new_diff_id}", f"--level={level}"]
+    return _run(f"making a delta for {short(new_diff_id)}", options, [old, new, out], timeout)
+
+
+def _of_blob(work: str, layer: Layer) -> list[str]:
+    return [work, f"--media-type={layer.blob.media_type}", f"--want={layer.diff_id}"]
+
+
+# ---- the child ------------------------------------------------------------------------------------------
+
+
+def _run(doing: str, options: list[str], files: list[Path], timeout: float) -> Recoded:
+    out = files[-1]
+    # By its path; PYTHONSAFEPATH keeps its folder, where modules have common names, out of sys.path.
+    argv = [sys.executable, str(CHILD), *options, "--", *(str(file.absolute()) for file in files)]
+    env = {**os.environ, "PYTHONSAFEPATH": "1"}
+    pipe = subprocess.PIPE
+    # A session of its own: Ctrl-C reaches this process, which then closes the child's standard input.
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, start_new_session=True) as child:
+        try:
+            # Not communicate(), which would close standard input: the child ends with it.
+            code = child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise StoreError(str(out), doing, f"not done after {timeout:.0f} s") from None
+        finally:
+            child.kill()
+            out.with_name(f"{out.name}.part").unlink(missing_ok=True)
+        assert child.stdout is not None
+        assert child.stderr is not None
+        said, complained = child.stdout.read(), child.stderr.read().decode(errors="replace").strip()
+    if code:
+        raise _failure(str(out), doing, code, complained)
+    answer = json.loads(said)
+    digest, diff_id = parse_digest(answer["digest"]), parse_digest(answer["diff_id"])
+    return Recoded(out, digest, answer["size"], diff_id, answer["plain_size"])
+
+
+def _failure(who: str, doing: str, code: int, complained: str) -> StoreError:
+    if code == NO_SPACE:
+        return StoreError(who, doing, complained, "Free space there")
+    if code < 0:
+        return StoreError(who, doing, f"killed by signal {-code}", "Is there enough memory?")
+    last = complained.rpartition("\n")[2]
+    return StoreError(who, doing, last or f"exit code {code}")
