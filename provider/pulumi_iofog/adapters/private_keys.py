@@ -1,0 +1,58 @@
+"""A private key's text, in any common format, as paramiko wants it. Part of ssh.py, in a file of its own.
+
+cryptography reads the formats: OpenSSH's own, PEM of RSA and EC keys, and PKCS#8, which paramiko does not
+know and which Pulumi's ``tls.PrivateKey`` writes for Ed25519.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+    load_ssh_private_key,
+)
+
+Key = Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey
+
+
+class Encrypted(ValueError):
+    """The key is encrypted, and there is no passphrase."""
+
+
+def parse(text: str, passphrase: str | None) -> paramiko.PKey:
+    """The key. Raises Encrypted, or ValueError with what is wrong; neither repeats any of the text."""
+    key = _load(text.strip().encode() + b"\n", passphrase.encode() if passphrase else None)
+    if not isinstance(key, Key):
+        raise ValueError("it is no Ed25519, ECDSA or RSA key")
+    kind: type[paramiko.PKey] = paramiko.RSAKey
+    if isinstance(key, Ed25519PrivateKey):
+        kind = paramiko.Ed25519Key
+    elif isinstance(key, EllipticCurvePrivateKey):
+        kind = paramiko.ECDSAKey
+    plain = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+    return kind.from_private_key(io.StringIO(plain))
+
+
+def _load(data: bytes, passphrase: bytes | None) -> Any:
+    load: Callable[..., Any] = load_ssh_private_key if b"BEGIN OPENSSH" in data else load_pem_private_key
+    try:
+        return load(data, passphrase)
+    except TypeError:
+        # What cryptography raises for a passphrase that is missing, and for one that is not needed.
+        if passphrase is None:
+            raise Encrypted("it is encrypted") from None
+        return _load(data, None)
+    except (ValueError, UnsupportedAlgorithm):
+        why = ", or its passphrase is wrong" if passphrase else ""
+        raise ValueError(f"it cannot be read as an OpenSSH or PEM private key{why}") from None

@@ -1,0 +1,202 @@
+"""An open SSH connection: scripts run over it, bytes are streamed into them. Part of ssh.py.
+
+Sources: RFC 4254; ssh_config(5), ServerAliveInterval.
+"""
+
+from __future__ import annotations
+
+import selectors
+import shlex
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import paramiko
+
+from pulumi_iofog.adapters.ssh_config import Way
+from pulumi_iofog.adapters.ssh_errors import translated
+
+PACKET = 32768
+"""Bytes that are offered to a channel at once (RFC 4254, 5.2: what every side must take)."""
+_BEGIN = "pulumi-iofog: begin"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for what, in seconds.
+
+    Attributes:
+        connect: for each of TCP connect, banner and authentication.
+        tries: before each try to connect.
+        keepalive: between signs of life that are asked for (ssh_config ServerAliveInterval).
+        stalled: until a link that gives none, or a script that takes no byte, is given up.
+    """
+
+    connect: float = 15.0
+    tries: tuple[float, ...] = (0.0, 1.0, 3.0)
+    keepalive: float = 10.0
+    stalled: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command on the host has answered."""
+
+    exit_code: int
+    stdout: bytes = field(repr=False)
+    stderr: bytes
+
+    @property
+    def ok(self) -> bool:
+        return self.exit_code == 0
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode(errors="replace")
+
+    @property
+    def error(self) -> str:
+        """The last line that it complained with."""
+        lines = [line for line in self.stderr.decode(errors="replace").splitlines() if line.strip()]
+        return lines[-1].strip() if lines else f"exit code {self.exit_code}"
+
+
+class Connection:
+    """An open SSH connection; several threads may run commands on it."""
+
+    def __init__(self, way: Way, client: paramiko.SSHClient, pulse: Pulse, patience: Patience) -> None:
+        self.way, self._pulse, self._patience = way, pulse, patience
+        self._transport = transport_of(client)
+
+    def run(self, script: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
+        """Run a POSIX shell script and wait for its end.
+
+        Args:
+            script: for ``sh -c``; whatever the user's login shell is.
+            stdin: given to it; small (a password).
+            timeout: seconds without any output.
+
+        Raises:
+            Unreachable: the connection was lost, or nothing came for that long.
+        """
+        return self._exchange("running a command", script, [stdin] if stdin else [], _uncounted, timeout)
+
+    def send(
+        self, script: str, chunks: Iterable[bytes], on_bytes: Callable[[int], None], *, timeout: float = 600.0
+    ) -> Result:
+        """Stream chunks into a script's standard input, then wait for its end.
+
+        A script that ends early is not an exception: its Result says why.
+
+        Args:
+            on_bytes: told how many bytes have gone, as they go.
+            timeout: seconds that the script may be silent for after the last byte.
+
+        Raises:
+            Unreachable: the connection was lost, or the script took no byte for a while.
+        """
+        return self._exchange("sending", script, chunks, on_bytes, timeout)
+
+    def _exchange(
+        self, doing: str, script: str, chunks: Iterable[bytes], on_bytes: Callable[[int], None], timeout: float
+    ) -> Result:
+        with translated(self.way, doing, lambda: self._pulse.lost):
+            channel = self._transport.open_session(timeout=self._patience.stalled)
+            try:
+                channel.settimeout(self._patience.stalled)
+                # Whatever the login shell's own files print comes before the mark.
+                channel.exec_command(f"exec sh -c {shlex.quote(f'echo {shlex.quote(_BEGIN)}; {script}')}")
+                if all(_taken(channel, chunk, on_bytes) for chunk in chunks):
+                    channel.shutdown_write()
+                return _finish(channel, timeout)
+            finally:
+                channel.close()
+
+
+def _uncounted(count: int) -> None:
+    pass
+
+
+def _taken(channel: paramiko.Channel, chunk: bytes, on_bytes: Callable[[int], None]) -> bool:
+    """Send a chunk; False if the script has ended before it took all of it."""
+    start = 0
+    while start < len(chunk):
+        try:
+            count = channel.send(chunk[start : start + PACKET])
+        except TimeoutError:
+            raise
+        except OSError:
+            count = 0
+        if count == 0:
+            # Either the script has ended, and then its answer is there, or the connection has.
+            if not channel.get_transport().is_active():
+                raise EOFError
+            return False
+        on_bytes(count)
+        start += count
+    return True
+
+
+def _finish(channel: paramiko.Channel, timeout: float) -> Result:
+    """Read both outputs as they come: a script that waits for the one to be read writes no other."""
+    stdout, stderr = bytearray(), bytearray()
+    with selectors.DefaultSelector() as selector:
+        selector.register(channel, selectors.EVENT_READ)
+        while True:
+            ended = channel.eof_received or channel.closed  # before looking, as bytes come before the end
+            if channel.recv_ready():
+                stdout += channel.recv(1 << 16)
+            elif channel.recv_stderr_ready():
+                stderr += channel.recv_stderr(1 << 16)
+            elif ended:
+                break
+            elif not selector.select(timeout):
+                raise TimeoutError
+    code = channel.recv_exit_status()
+    if code < 0 and not channel.get_transport().is_active():
+        raise EOFError
+    before, mark, after = bytes(stdout).partition(f"{_BEGIN}\n".encode())
+    return Result(code, after if mark else before, bytes(stderr))
+
+
+class Pulse(threading.Thread):
+    """Asks a host for a sign of life from time to time, and closes the connection if none comes.
+
+    TCP alone would wait a quarter of an hour for a host that is gone, and paramiko with it. OpenSSH's
+    clients ask in the same way; a server answers what it does not know with a refusal (RFC 4254, 4).
+    """
+
+    def __init__(self, client: paramiko.SSHClient, patience: Patience) -> None:
+        super().__init__(name="ssh keepalive", daemon=True)
+        self._transport, self._patience = transport_of(client), patience
+        self._stopped = threading.Event()
+        self.lost = False
+
+    def __enter__(self) -> Pulse:
+        self.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._stopped.set()
+
+    def run(self) -> None:
+        with suppress(paramiko.SSHException, EOFError, OSError):
+            while not self._stopped.wait(self._patience.keepalive) and self._transport.is_active():
+                late = threading.Timer(self._patience.stalled, self._give_up)
+                late.daemon = True
+                late.start()
+                try:
+                    self._transport.global_request("keepalive@openssh.com", wait=True)
+                finally:
+                    late.cancel()
+
+    def _give_up(self) -> None:
+        self.lost = True
+        self._transport.close()
+
+
+def transport_of(client: paramiko.SSHClient) -> paramiko.Transport:
+    transport = client.get_transport()
+    assert transport is not None
+    return transport

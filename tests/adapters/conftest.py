@@ -1,0 +1,53 @@
+"""Real edge hosts for the adapters that talk to them, and an operator's home of its own for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import Host, HostSpec, Lab
+from pulumi_iofog.adapters.ssh import Patience
+from pulumi_iofog.spec import Agent
+
+HOSTS = (
+    HostSpec("edge-docker", "docker"),
+    HostSpec("edge-podman", "podman"),
+    HostSpec("edge-docker29", "docker29"),
+    HostSpec("edge-small", "docker", disk=48),
+)
+ENGINES = ("edge-docker", "edge-podman", "edge-docker29")
+QUICK = Patience(connect=5.0, tries=(0.0, 0.0), keepalive=0.1, stalled=1.0)
+"""Long enough for hosts on this machine, short enough for tests of hosts that are gone."""
+
+AgentOf = Callable[..., Agent]
+
+
+@pytest.fixture(scope="package")
+def lab() -> Iterator[Lab]:
+    with Lab.start(HOSTS, name="adapters") as lab:
+        yield lab
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An operator's home with nothing but an empty ~/.ssh, and no ssh-agent."""
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True, mode=0o700)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USER", "operator")
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    return home
+
+
+@pytest.fixture
+def agent_of(lab: Lab, home: Path) -> AgentOf:
+    """Makes the Agent of a host, as a user would who has the lab's key and known_hosts."""
+
+    def make(host: Host | str, **fields: Any) -> Agent:
+        host = lab.hosts[host] if isinstance(host, str) else host
+        return Agent(**{**host.agent(lab.known_hosts_file), **fields})
+
+    return make
