@@ -1,34 +1,34 @@
 """How to be let in by a registry. Part of registry.py, in a file of its own.
 
-Sources: distribution spec (Bearer challenge: distribution.github.io/distribution/spec/auth/token),
-RFC 7617 (Basic), and docker's config.json with its credential helpers.
+Sources: distribution spec (Bearer challenge: distribution.github.io/distribution/spec/auth/token and
+…/spec/auth/oauth) and RFC 7617 (Basic). Where credentials come from is docker_config.py.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import os
-import subprocess
+import re
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from requests.utils import parse_dict_header
 
-from pulumi_iofog.errors import RegistryError
+from pulumi_iofog.adapters import docker_config, registry_http
+from pulumi_iofog.adapters.docker_config import TOKEN_USER
+from pulumi_iofog.adapters.registry_http import TRANSIENT, Http, Passing, Task, translated
 from pulumi_iofog.image import Reference
 from pulumi_iofog.spec import RegistryAuth
 
-DOCKER_HUB = "https://index.docker.io/v1/"
-HELPER_TIMEOUT = 30.0
-"""Seconds for a credential helper."""
-TOKEN_USER = "<token>"  # noqa: S105
-"""What a credential helper calls the user where the secret is an identity token."""
+BODY_LIMIT = 1 << 20
+"""Bytes of a token service's answer."""
+_SCHEME = re.compile(r"(?:^|,)\s*(bearer|basic)(?=\s|$)", re.IGNORECASE)
+_PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +40,14 @@ class _Token:
 class Authenticator:
     """Answers a registry's challenges, and remembers the answer for each repository."""
 
-    def __init__(
-        self,
-        session: requests.Session,
-        auth: RegistryAuth | None,
-        docker_config: Path | None,
-        timeout: tuple[float, float],
-    ) -> None:
-        self._session, self._given, self._timeout = session, auth, timeout
-        self._config = docker_config or _docker_config_path()
+    def __init__(self, http: Http, auth: RegistryAuth | None, config: Path | None) -> None:
+        self._http, self._given = http, auth
+        self._config = config or docker_config.default_path()
         self._tokens: dict[tuple[str, str], _Token] = {}
         self._found: dict[str, RegistryAuth | None] = {}
         self._lock = threading.Lock()
+        self._secrets: set[str] = set()
+        self._keep_secret(auth)
 
     def header(self, reference: Reference) -> dict[str, str]:
         """The Authorization header that let us in before, if it still does."""
@@ -63,134 +59,114 @@ class Authenticator:
     def whom(self, reference: Reference) -> str:
         """``as ci``, or ``anonymously``: for messages."""
         who = self._credentials(reference.domain)
-        return f"as {who.username}" if who else "anonymously"
+        if who is None:
+            return "anonymously"
+        return "with docker's identity token" if who.username == TOKEN_USER else f"as {who.username}"
 
-    def answer(self, reference: Reference, response: requests.Response, *, plain: bool) -> None:
-        """Take up the challenge of a 401 (``WWW-Authenticate``), Bearer or Basic."""
-        challenge = response.headers.get("WWW-Authenticate", "")
-        scheme, _, rest = challenge.partition(" ")
+    def clean(self, text: str) -> str:
+        """Without secrets."""
+        for secret in filter(None, tuple(self._secrets)):
+            text = text.replace(secret, "[secret]")
+        return text
+
+    def answer(self, reference: Reference, challenge: str, sent: Mapping[str, str], *, plain: bool) -> bool:
+        """Take up the challenge of a 401 (``WWW-Authenticate``); whether ``header`` has an answer to it now.
+
+        Args:
+            sent: the header that was refused: to give the same again would help nobody.
+        """
         who = self._credentials(reference.domain)
-        if scheme.lower() == "bearer":
-            token = self._bearer(reference, parse_dict_header(rest), who, plain=plain)  # type: ignore[no-untyped-call]
-        elif scheme.lower() == "basic" and who:
-            token = _Token(_basic(who), float("inf"))
-        else:
-            return
-        self._tokens[reference.domain, reference.path] = token
+        for scheme, parameters in _challenges(challenge):
+            if scheme == "bearer":
+                token = self._bearer(reference, parameters, who, plain=plain)
+            elif who:
+                token = _Token(_basic(who), float("inf"))
+            else:
+                continue
+            self._tokens[reference.domain, reference.path] = token
+            self._secrets.add(token.header.partition(" ")[2])
+            return sent.get("Authorization") != token.header
+        return False
 
     def _bearer(
-        self, reference: Reference, challenge: dict[str, Any], who: RegistryAuth | None, *, plain: bool
+        self, reference: Reference, challenge: Mapping[str, str], who: RegistryAuth | None, *, plain: bool
     ) -> _Token:
-        realm = str(challenge.get("realm") or "")
+        task = Task(reference.domain, f"signing in {self.whom(reference)} for {reference}")
+        realm = challenge.get("realm", "")
         if urlsplit(realm).scheme not in (("http", "https") if plain else ("https",)):
-            why = f"its token service {realm or '(none)'} is not https"
-            raise RegistryError(reference.domain, f"signing in for {reference}", why)
-        params = {
-            "service": str(challenge.get("service") or ""),
-            "scope": str(challenge.get("scope") or f"repository:{reference.path}:pull"),
-        }
-        response = self._ask_token_service(realm, params, who)
-        body = self._token_body(reference, response)
-        seconds = float(body.get("expires_in") or 60)
-        # A little early, so that a token does not run out on its way.
-        return _Token(f"Bearer {body['token']}", time.monotonic() + max(seconds - 10, 5))
+            raise task.error(f"its token service {realm[:200] or '(none)'} is not https")
+        scope = challenge.get("scope") or f"repository:{reference.path}:pull"
+        service = {"service": challenge["service"]} if challenge.get("service") else {}
+        with translated(task), self._ask_token_service(realm, scope, service, who) as response:
+            body = registry_http.read(response, BODY_LIMIT)
+            if not 200 <= response.status_code < 300:
+                self._refuse(task, response, body)
+        return _token(task, body)
 
-    def _ask_token_service(self, realm: str, params: dict[str, str], who: RegistryAuth | None) -> requests.Response:
+    def _ask_token_service(
+        self, realm: str, scope: str, service: dict[str, str], who: RegistryAuth | None
+    ) -> requests.Response:
         if who and who.username == TOKEN_USER:
-            form = {
-                **params,
-                "grant_type": "refresh_token",
-                "refresh_token": who.password,
-                "client_id": "pulumi-iofog",
-            }
-            return self._session.post(realm, data=form, timeout=self._timeout)
+            form = {"grant_type": "refresh_token", "refresh_token": who.password, "client_id": "pulumi-iofog"}
+            return self._http.post(realm, {**form, **service, "scope": scope})
         headers = {"Authorization": _basic(who)} if who else {}
-        return self._session.get(realm, params=params, headers=headers, timeout=self._timeout)
+        return self._http.get(realm, headers, {**service, "scope": scope.split()})
 
-    def _token_body(self, reference: Reference, response: requests.Response) -> dict[str, Any]:
-        doing = f"signing in {self.whom(reference)} for {reference}"
-        if response.status_code >= 400:
-            hint = "Check auth=, or run: docker login " + reference.domain
-            why = f"the token service answered HTTP status {response.status_code}"
-            raise RegistryError(reference.domain, doing, why, hint)
+    def _refuse(self, task: Task, response: requests.Response, body: bytes) -> None:
+        why = f"the token service answered HTTP status {response.status_code}{self._said(body)}"
+        if response.status_code in TRANSIENT:
+            raise Passing(task.error(why, "Try again later"), registry_http.retry_after(response))
+        login = "docker login" + ("" if task.who == "docker.io" else f" {task.who}")
+        raise task.error(why, f"Check auth=, or run: {login}")
+
+    def _said(self, body: bytes) -> str:
+        """The token service's own words: the registry's form of errors, or OAuth's."""
         try:
-            body = dict(response.json())
-            body["token"] = body.get("token") or body["access_token"]
-        except (ValueError, KeyError, TypeError):
-            raise RegistryError(reference.domain, doing, "the token service gave no token") from None
-        return body
-
-    # ---- credentials ----------------------------------------------------------------------------------
+            answer = json.loads(body)
+            errors = answer.get("errors") or [{}]
+            said = errors[0].get("message") or answer.get("details") or answer.get("error_description")
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            return ""
+        return f" ({self.clean(' '.join(str(said).split()))[:200]})" if said else ""
 
     def _credentials(self, domain: str) -> RegistryAuth | None:
         if self._given:
             return self._given
         with self._lock:
             if domain not in self._found:
-                self._found[domain] = _from_docker(self._config, domain)
+                self._found[domain] = docker_config.credentials(self._config, domain)
+                self._keep_secret(self._found[domain])
             return self._found[domain]
+
+    def _keep_secret(self, who: RegistryAuth | None) -> None:
+        if who:
+            self._secrets |= {who.password, _basic(who).partition(" ")[2]}
+
+
+def _challenges(header: str) -> list[tuple[str, dict[str, str]]]:
+    """Scheme and parameters of each challenge (RFC 9110, 11.6.1), Bearer and Basic only."""
+    found = []
+    for start in _SCHEME.finditer(header):
+        following = _SCHEME.search(header, start.end())
+        end = following.start() if following else len(header)
+        found.append(
+            (start[1].lower(), {p[1].lower(): p[3] or p[2] for p in _PARAMETER.finditer(header, start.end(), end)})
+        )
+    return found
 
 
 def _basic(who: RegistryAuth) -> str:
     return "Basic " + base64.b64encode(f"{who.username}:{who.password}".encode()).decode()
 
 
-def _docker_config_path() -> Path:
-    return Path(os.environ.get("DOCKER_CONFIG") or "~/.docker").expanduser() / "config.json"
-
-
-def _from_docker(path: Path, domain: str) -> RegistryAuth | None:
-    """What docker would use: the registry's helper, else its entry, else the general helper."""
+def _token(task: Task, body: bytes) -> _Token:
     try:
-        config: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as problem:
-        raise RegistryError(str(path), "reading docker's configuration", str(problem)) from None
-    server = DOCKER_HUB if domain == "docker.io" else domain
-    helpers = config.get("credHelpers") or {}
-    if domain in helpers or server in helpers:
-        return _from_helper(str(helpers.get(domain) or helpers[server]), server)
-    for key, entry in (config.get("auths") or {}).items():
-        if _plain_server(key) == _plain_server(server) and (found := _from_entry(entry, path)):
-            return found
-    return _from_helper(str(config["credsStore"]), server) if config.get("credsStore") else None
-
-
-def _plain_server(key: str) -> str:
-    """``https://host/v1/`` → ``host``, as docker compares them."""
-    return key.partition("://")[2].partition("/")[0] if "://" in key else key.partition("/")[0]
-
-
-def _from_entry(entry: dict[str, Any], path: Path) -> RegistryAuth | None:
-    if entry.get("identitytoken"):
-        return RegistryAuth(TOKEN_USER, entry["identitytoken"])
-    if entry.get("username") and entry.get("password"):
-        return RegistryAuth(entry["username"], entry["password"])
-    if not entry.get("auth"):
-        return None
-    try:
-        username, colon, password = base64.b64decode(entry["auth"]).decode().partition(":")
-    except ValueError:
-        raise RegistryError(str(path), "reading docker's configuration", "an auth entry is not base64") from None
-    return RegistryAuth(username, password) if colon else None
-
-
-def _from_helper(name: str, server: str) -> RegistryAuth | None:
-    """``docker-credential-NAME get`` with the server on its standard input, as docker calls it."""
-    program = f"docker-credential-{name}"
-    try:
-        done = subprocess.run(
-            [program, "get"], input=server.encode(), capture_output=True, timeout=HELPER_TIMEOUT, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        why = "it did not answer in time" if isinstance(problem, subprocess.TimeoutExpired) else str(problem.strerror)
-        raise RegistryError(server, f"asking {program} for credentials", why) from None
-    if done.returncode != 0:
-        # Not to know a server is no failure: docker then goes on anonymously.
-        return None
-    try:
-        found = json.loads(done.stdout)
-        return RegistryAuth(found["Username"], found["Secret"])
-    except (ValueError, KeyError, TypeError):
-        raise RegistryError(server, f"asking {program} for credentials", "its answer cannot be read") from None
+        answer: dict[str, Any] = json.loads(body)
+        text = answer.get("token") or answer["access_token"]
+        seconds = float(answer.get("expires_in") or 60)
+        if not isinstance(text, str) or not text.isascii() or not text.isprintable():
+            raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise task.error("the token service gave no token") from None
+    # A little early, so that a token does not run out on its way.
+    return _Token(f"Bearer {text}", time.monotonic() + max(seconds - 10, 5))

@@ -1,0 +1,116 @@
+"""The credentials that docker keeps: config.json and its credential helpers. Part of registry.py.
+
+Sources: docker/cli ``cli/config/configfile/file.go`` (which store is asked, how ``auth`` is read) and
+docker/docker-credential-helpers (the protocol).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from pulumi_iofog.errors import RegistryError
+from pulumi_iofog.spec import RegistryAuth
+
+DOCKER_HUB = "https://index.docker.io/v1/"
+HELPER_TIMEOUT = 30.0
+"""Seconds for a credential helper."""
+TOKEN_USER = "<token>"  # noqa: S105
+"""What a credential helper calls the user where the secret is an identity token."""
+NOT_FOUND = ("credentials not found", "credentials server URL", "credentials username")
+"""How helpers say that they know nothing of a server (docker-credential-helpers, credentials/error.go)."""
+
+
+def default_path() -> Path:
+    """``$DOCKER_CONFIG/config.json``, else ``~/.docker/config.json``."""
+    return Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")) / "config.json"  # noqa: PTH111
+
+
+def credentials(path: Path, domain: str) -> RegistryAuth | None:
+    """What docker would use: the registry's helper, or the general one; its entry in the file; None.
+
+    Raises RegistryError where the file or what a helper says cannot be read.
+    """
+    try:
+        config: dict[str, Any] = json.loads(path.read_bytes())
+        helpers = dict(config.get("credHelpers") or {})
+        entries = dict(config.get("auths") or {})
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        raise _unreadable(path, problem.strerror or "it cannot be read") from None
+    except ValueError as problem:
+        raise _unreadable(path, f"it is no JSON ({problem})") from None
+    except (AttributeError, TypeError):
+        raise _unreadable(path, "it has not docker's form") from None
+    server = DOCKER_HUB if domain == "docker.io" else domain
+    helper = helpers.get(domain) or helpers.get(server) or config.get("credsStore")
+    found = _from_helper(str(helper), server) if helper else None
+    return found or _from_entries(entries, server, path)
+
+
+def _unreadable(path: Path, why: str) -> RegistryError:
+    return RegistryError(str(path), "reading docker's configuration", why, "Mend it, or give auth=")
+
+
+def _from_entries(entries: dict[str, Any], server: str, path: Path) -> RegistryAuth | None:
+    """The server's own key first, then one that means the same host, as docker compares them."""
+    for key in sorted(entries, key=lambda key: key != server):
+        if _host(key) == _host(server) and (found := _from_entry(key, entries[key], path)):
+            return found
+    return None
+
+
+def _host(key: str) -> str:
+    """``https://host/v1/`` → ``host``."""
+    return key.removeprefix("https://").removeprefix("http://").partition("/")[0]
+
+
+def _from_entry(key: str, entry: Any, path: Path) -> RegistryAuth | None:
+    if not isinstance(entry, dict):
+        return None
+    if entry.get("identitytoken"):
+        return RegistryAuth(TOKEN_USER, str(entry["identitytoken"]))
+    if entry.get("username") and entry.get("password"):
+        return RegistryAuth(str(entry["username"]), str(entry["password"]))
+    if not entry.get("auth"):
+        return None
+    try:
+        text = base64.b64decode("".join(str(entry["auth"]).split()), validate=True).decode()
+    except ValueError:
+        raise _unreadable(path, f"auth of {key} is not base64") from None
+    username, colon, password = text.partition(":")
+    if not colon:
+        raise _unreadable(path, f"auth of {key} is not base64 of user:password")
+    return RegistryAuth(username, password.strip("\0"))
+
+
+def _from_helper(name: str, server: str) -> RegistryAuth | None:
+    """``docker-credential-NAME get`` with the server on its standard input, as docker calls it."""
+    program = f"docker-credential-{name}"
+    doing = f"asking {program} for credentials"
+    try:
+        done = subprocess.run(
+            [program, "get"], input=server.encode(), capture_output=True, timeout=HELPER_TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise RegistryError(server, doing, "it did not answer in time", "Give auth=") from None
+    except OSError as problem:
+        hint = "docker's config.json names it: install it, or give auth="
+        raise RegistryError(server, doing, str(problem.strerror), hint) from None
+    if done.returncode != 0:
+        # Helpers say what is wrong on their standard output; to know nothing of a server is no failure.
+        said = " ".join((done.stdout.strip() or done.stderr.strip()).decode(errors="replace").split())
+        if any(words in said for words in NOT_FOUND):
+            return None
+        raise RegistryError(server, doing, f"exit {done.returncode}: {said[:200]}", "Give auth=")
+    try:
+        found = json.loads(done.stdout)
+        # Some helpers answer with empty strings instead of saying that they know nothing.
+        return RegistryAuth(found["Username"], found["Secret"]) if found["Secret"] else None
+    except (ValueError, KeyError, TypeError):
+        raise RegistryError(server, doing, "its answer cannot be read", "Give auth=") from None

@@ -1,0 +1,201 @@
+"""HTTP as registries need it: tried again after what may pass by itself, failures in our words.
+
+Part of registry.py, in a file of its own. Credentials never follow a redirect to another host.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from pulumi_iofog.errors import RegistryError
+
+T = TypeVar("T")
+
+TRIES = 4
+TRANSIENT = (429, 500, 502, 503, 504)
+CHUNK = 64 << 10
+"""Bytes handed on at once, and what a lost connection costs at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait before trying again, in seconds.
+
+    Attributes:
+        back_off: before the second try; twice as long before each further one.
+        longest: at most that a registry's Retry-After is obeyed.
+    """
+
+    back_off: float = 0.5
+    longest: float = 20.0
+
+    def wait(self, number: int, retry_after: float | None) -> None:
+        """Wait after the failure of a try; the first has number 0."""
+        time.sleep(self.back_off * 2**number if retry_after is None else min(retry_after, self.longest))
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Who is spoken to, and what for: the first two parts of every error."""
+
+    who: str
+    doing: str
+
+    def error(self, why: str, hint: str = "") -> RegistryError:
+        return RegistryError(self.who, self.doing, why, hint)
+
+
+class Passing(Exception):
+    """A failure that may pass by itself; ``retry_after`` is the other side's wish, in seconds."""
+
+    def __init__(self, error: RegistryError, retry_after: float | None = None) -> None:
+        super().__init__(error)
+        self.error, self.retry_after = error, retry_after
+
+
+class Http:
+    """Requests to registries and their token services; several threads may use it.
+
+    Args:
+        timeout: seconds for connecting and for each read.
+    """
+
+    def __init__(self, timeout: tuple[float, float], patience: Patience) -> None:
+        self.patience, self._timeout = patience, timeout
+        self._session = _Session()
+        # An authentication of its own keeps requests from sending what ~/.netrc has for the host.
+        self._session.auth = lambda request: request
+
+    def close(self) -> None:
+        self._session.close()
+
+    def persist(self, act: Callable[[], T]) -> T:
+        """What ``act`` returns; done again after Passing, a few times."""
+        for number in range(TRIES):
+            try:
+                return act()
+            except Passing as passing:
+                if number == TRIES - 1:
+                    raise passing.error from None
+                self.patience.wait(number, passing.retry_after)
+        raise AssertionError("unreachable")
+
+    def get(
+        self, url: str, headers: Mapping[str, str], params: Mapping[str, str | list[str]] | None = None
+    ) -> requests.Response:
+        """The answer, its body not read yet; redirects are followed."""
+        with _urls():
+            return self._session.get(url, headers=headers, params=params, stream=True, timeout=self._timeout)
+
+    def post(self, url: str, form: Mapping[str, str]) -> requests.Response:
+        """The answer, its body not read yet. No redirect is followed: the form may hold a secret."""
+        with _urls():
+            return self._session.post(url, data=form, stream=True, timeout=self._timeout, allow_redirects=False)
+
+
+@contextmanager
+def _urls() -> Iterator[None]:
+    """What urllib says of a URL that is none, and requests lets through, as requests would say it."""
+    try:
+        yield
+    except ValueError as problem:
+        raise requests.exceptions.InvalidURL(type(problem).__name__) from None
+
+
+class _Session(requests.Session):
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Before a redirect is followed. requests would ask ~/.netrc, and let credentials pass from
+        http to https of one host; blob stores with signed URLs refuse both."""
+        there, here = _origin(prepared_request.url), _origin(response.url)
+        if here[0] == "https" and there[0] != "https":
+            raise _Downgrade(request=prepared_request)
+        if there != here:
+            prepared_request.headers.pop("Authorization", None)
+
+
+class _Downgrade(requests.RequestException):
+    """A redirect from https to something else."""
+
+
+@contextmanager
+def translated(task: Task) -> Iterator[None]:
+    """requests' and urllib3's errors → RegistryError, or Passing with one where it may pass by itself."""
+    try:
+        yield
+    except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as problem:
+        why = _cause(problem)
+        if "EOF" in why:  # a connection that was lost, in OpenSSL's words
+            raise Passing(task.error(f"TLS: {why}{_place(task, problem)}", _NETWORK)) from None
+        hint = "For a private CA set REQUESTS_CA_BUNDLE to its PEM file; for plain http, iofog:insecureRegistries"
+        raise task.error(f"TLS: {why}{_place(task, problem)}", hint) from None
+    except (requests.Timeout, urllib3.exceptions.TimeoutError) as problem:
+        raise Passing(task.error(f"no answer in time{_place(task, problem)}", _NETWORK)) from None
+    except _Downgrade as problem:
+        raise task.error(f"it redirects from https to plain http{_place(task, problem)}") from None
+    except (
+        requests.ConnectionError,
+        requests.exceptions.ChunkedEncodingError,
+        urllib3.exceptions.ProtocolError,
+    ) as problem:
+        raise Passing(task.error(f"{_cause(problem)}{_place(task, problem)}", _NETWORK)) from None
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as problem:
+        # Its text may quote a signed URL: the kind is enough.
+        raise task.error(f"no request can be made of it ({type(problem).__name__})") from None
+
+
+_NETWORK = "Check the registry's name and the network"
+
+
+def read(response: requests.Response, limit: int) -> bytes:
+    """The body, but not much more than ``limit`` bytes of it."""
+    body = bytearray()
+    for chunk in response.iter_content(CHUNK):
+        body += chunk
+        if len(body) > limit:
+            break
+    return bytes(body)
+
+
+def retry_after(response: requests.Response) -> float | None:
+    """Seconds of the header Retry-After; None where it has a date, or is not there."""
+    after = response.headers.get("Retry-After", "").strip()
+    return float(after) if after.isascii() and after.isdigit() else None
+
+
+def from_elsewhere(response: requests.Response) -> str:
+    """The host that gave the answer, where redirects led to another than was asked; else empty."""
+    first = response.history[0] if response.history else response
+    return urlsplit(response.url).netloc if _origin(first.url) != _origin(response.url) else ""
+
+
+def _origin(url: str | None) -> tuple[str, str, int]:
+    parts = urlsplit(url or "")
+    return parts.scheme, parts.hostname or "", parts.port or {"https": 443}.get(parts.scheme, 80)
+
+
+def _place(task: Task, problem: BaseException) -> str:
+    """Where it happened, if not at the registry itself: a token service or a blob store."""
+    request = getattr(problem, "request", None)
+    host = urlsplit(request.url).netloc if request is not None and isinstance(request.url, str) else ""
+    return f" (at {host})" if host and _host(host) != _host(task.who) else ""
+
+
+def _host(netloc: str) -> str:
+    return netloc.rpartition("@")[2].lower()
+
+
+def _cause(problem: BaseException) -> str:
+    """The cause at the bottom of what requests and urllib3 have wrapped it in."""
+    inner = (getattr(problem, "reason", None), problem.__cause__, *problem.args)
+    deeper = next((each for each in inner if isinstance(each, BaseException)), None)
+    if deeper:
+        return _cause(deeper)
+    return str(getattr(problem, "strerror", None) or problem) or type(problem).__name__
