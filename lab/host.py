@@ -1,8 +1,9 @@
 """One edge host: network, mount and process namespaces of its own, in them sshd on port 22 and an engine.
 
-What a host owns (engine roots, /run, /home, /tmp, /var/tmp, its users and ssh keys) lies in its folder
-and is bound over the machine's; everything else is the machine's, read only by habit. All its processes
-are descendants of one, the holder: when that ends, the kernel ends them, however they were started.
+What a host owns (engine roots, /run, /root, /home, /tmp, /var/tmp, its users and ssh keys) lies in its
+folder and is bound over the machine's, so that root on a host meets no file of the operator's in there;
+everything else is the machine's, read only by habit. All its processes are descendants of one, the
+holder: when that ends, the kernel ends them, however they were started.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ EngineKind = Literal["docker", "podman", "docker29", "none"]
 
 STATE = ("/var/lib/docker", "/var/lib/containers", "/var/lib/containerd")
 SCRATCH = ("/tmp", "/var/tmp")  # noqa: S108 - the host's own, not ours
-BOUND = ("/run", "/home", "/etc/ssh", *STATE, *SCRATCH)
+BOUND = ("/run", "/home", "/etc/ssh", *STATE, *SCRATCH, "/root")
+DOCKER_29 = "/run/docker-29"
+"""Where a host finds it, wherever the operator keeps it."""
 CGROUPS = Path("/sys/fs/cgroup")
 PROGRAMS = ("/usr/bin", "/usr/sbin")
 ENGINE_PROGRAMS = ("docker", "dockerd", "podman")
@@ -97,7 +100,7 @@ class Host:
 
     def run(self, script: str, *, check: bool = True) -> str:
         """Run a shell script on the host as root, not over SSH."""
-        return run(*self._enter(), "env", f"PATH={self._path()}", "sh", "-c", script, check=check)
+        return run(*self._enter(), "env", f"PATH={self._path()}", "HOME=/root", "sh", "-c", script, check=check)
 
     def set_rate(self, rate: str | None) -> None:
         self.link.set_rate(rate)
@@ -157,10 +160,9 @@ class Host:
         flags += [f"--cgroup-parent=/{self.link.namespace}", "--exec-opt=native.cgroupdriver=cgroupfs"]
         env, program = {}, "/usr/sbin/dockerd"
         if self.spec.engine == "docker29":
-            folder = docker_29()
             # Debian's client speaks an older API than Docker 29 takes by default.
-            env = {"DOCKER_MIN_API_VERSION": "1.24", "PATH": f"{folder}:{os.environ['PATH']}"}
-            program = str(folder / "dockerd")
+            env = {"DOCKER_MIN_API_VERSION": "1.24", "PATH": f"{DOCKER_29}:{accounts.PATH}"}
+            program = f"{DOCKER_29}/dockerd"
         # What a killed daemon has left; a new one would take it for its own.
         self.run("rm -f /run/docker.pid /run/docker/containerd/*.pid")
         self._start("engine", [program, *flags], env)
@@ -181,6 +183,7 @@ class Host:
             Path(target).mkdir(parents=True, exist_ok=True)
         for shared in SCRATCH:
             self.folder.joinpath(shared[1:]).chmod(0o1777)
+        self.folder.joinpath("root").chmod(0o700)
         for target in PROGRAMS:
             _hide(self.folder, target, {*ENGINE_PROGRAMS, *self.spec.without} - set(ENGINE_OF[self.spec.engine]))
         if self.spec.arch != "amd64":
@@ -189,7 +192,11 @@ class Host:
     def _hold_namespaces(self) -> None:
         """Start the process that all others of the host descend from."""
         files = [f"/etc/{name}" for name in accounts.FILES if Path("/etc", name).exists()]
-        binds = [f"mount --bind {self.folder}{target} {target}" for target in (*BOUND, *files)]
+        binds = [f"mount --rbind {self.folder}{target} {target}" for target in (*BOUND, *files)]
+        if self.spec.engine == "docker29":
+            # Before /root is the host's own, in which the operator may keep it.
+            below = f"{self.folder}{DOCKER_29}"
+            binds.insert(0, f"mkdir -p {below} && mount --bind {docker_29()} {below}")
         binds += [_overlay(self.folder, target) for target in PROGRAMS]
         ready = self.folder / "ready"
         # The shell is the namespace's init: while it waits for sleep it reaps whoever is left to it.

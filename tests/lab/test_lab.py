@@ -183,6 +183,18 @@ def test_two_labs_side_by_side(lab: Lab) -> None:
     assert greeting(one) == b"SSH-"
 
 
+def test_what_a_host_writes_is_its_own(lab: Lab, tmp_path: Path) -> None:
+    """Also what root writes there, who has the operator's number."""
+    lab.up([BARE])
+    mine = tmp_path / "mine"
+    mine.touch()
+    lab.hosts["edge-n"].run(
+        f"touch ~/trace /root/trace /home/trace /tmp/trace /run/trace /var/tmp/trace; rm -rf {mine}"
+    )
+    assert mine.exists()
+    assert not any(Path(folder, "trace").exists() for folder in ("/root", "/home", "/tmp", "/run", "/var/tmp"))
+
+
 def _send(host: Host, size: int) -> None:
     """Push that many bytes into a socket on the host, which throws them away."""
     sink = "python3 -c 'import socket; s=socket.create_server((\"\", 9)); c=s.accept()[0]\nwhile c.recv(65536): pass'"
