@@ -11,11 +11,9 @@ from pulumi_iofog.plan import (
     Changes,
     Desired,
     Estimate,
-    Inventory,
     Placement,
     compare,
     summary,
-    transfer,
     upper_bound,
 )
 from pulumi_iofog.spec import Agent, CatalogItem
@@ -96,21 +94,6 @@ def test_the_estimate_leaves_out_what_the_old_image_has() -> None:
     old, new = V1.image.manifest, V2.image.manifest
     assert upper_bound(new, None) == new.size
     assert upper_bound(new, old) == new.config.size + new.layers[1].size
-
-
-def test_only_missing_layers_are_sent() -> None:
-    image = V2.image
-    base, app = image.layers
-    assert transfer(image, Inventory("docker", tagged=False)).blobs == (base.blob, app.blob)
-    thin = transfer(image, Inventory("docker", tagged=False, layers=frozenset({base.diff_id})))
-    assert (thin.blobs, thin.absent) == ((app.blob,), {base.diff_id})
-    full = transfer(image, Inventory("docker", tagged=False, layers=frozenset({base.diff_id})), everything=True)
-    assert (full.blobs, full.absent) == ((base.blob, app.blob), frozenset())
-
-
-def test_a_layer_that_is_there_twice_is_sent_once() -> None:
-    image = make_image({"same": b"x"}, {"same": b"x"}).image
-    assert len(transfer(image, Inventory("podman", tagged=False)).blobs) == 1
 
 
 @pytest.mark.parametrize(

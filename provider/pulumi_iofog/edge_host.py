@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterable, Sequence
 
 from pulumi_iofog import layout
 from pulumi_iofog.adapters import engine
-from pulumi_iofog.adapters.spool import Spool
+from pulumi_iofog.adapters.spool import Spool, saved_folder
 from pulumi_iofog.adapters.ssh import Connection
 from pulumi_iofog.errors import VerificationFailed
 from pulumi_iofog.image import Blob, Digest, Image, Pin, Platform
-from pulumi_iofog.plan import EngineKind, Inventory, Transfer
 from pulumi_iofog.spec import Agent
+from pulumi_iofog.transfer import AsIs, Copied, Delta, EngineKind, Inventory, Part, Transfer
+
+PROBE = 256_000
+"""Bytes by which a link is measured."""
 
 
 class EdgeHost:
@@ -22,6 +25,10 @@ class EdgeHost:
         self._connection, self._agent = connection, agent
         self._engine = engine.find(connection, agent)
         self._spool: Spool | None = None
+        self._carried: dict[Digest, Blob] = {}
+        """What lies in the spool for each layer, proven."""
+        self._saved: dict[Digest, str] = {}
+        """Where in the spool layers lie that the engine has given back."""
 
     @property
     def kind(self) -> EngineKind:
@@ -39,24 +46,54 @@ class EdgeHost:
         return self._spool
 
     def inventory(self, image: Image) -> Inventory:
-        """What the engine and the spool hold of the image."""
+        """What the engine holds, and what the host has to work with."""
         tagged = self._engine.image_id(image.reference.full_name) == self._engine.expected_id(image.pin)
-        if tagged:
-            return Inventory(self.kind, True, frozenset(image.diff_ids))
-        return Inventory(self.kind, False, self._engine.held_layers(image), self.spool.sizes(image))
+        images, tools = self._engine.images(), self.spool.tools
+        return Inventory(self.kind, tagged, images, tools.zstd, tools.memory)
 
-    def make_room(self, image: Image, sending: Transfer, inventory: Inventory) -> None:
+    def make_room(self, image: Image, sending: Transfer) -> None:
         """Raise NoSpace before a byte is sent, if the disk cannot take it."""
-        spooled = sum(inventory.spooled.get(blob.digest, 0) for blob in sending.blobs)
-        self._engine.make_room(self.spool.root, sending.size - spooled, sending.size)
+        in_spool, in_engine = sending.space
+        there = self.spool.arrived(image)
+        self._engine.make_room(self.spool.root, max(in_spool - sum(there.values()), 0), in_engine)
 
-    def receive(self, image: Image, blob: Blob, path: Path, on_bytes: Callable[[int], None]) -> None:
-        self.spool.receive(image, blob, path, on_bytes)
+    def give_back(self, image: Image, parts: Sequence[Part], inventory: Inventory) -> None:
+        """Have the engine give back the layers that parts are made from."""
+        wanted = {part.way.source for part in parts if isinstance(part.way, Delta | Copied)}
+        for source in (held for held in inventory.images if held.id in wanted):
+            self._engine.give_back(source, f"{self.spool.folder(image)}/{saved_folder(source)}")
+            self._saved.update(self.spool.saved(image, source))
 
-    def load(self, image: Image, absent: frozenset[Digest]) -> None:
-        """Load what lies in the spool. Raises MissingLayers if the engine lacks an absent layer."""
-        self.spool.write(image, layout.files(image, absent, self.kind))
-        self._engine.load(image, self.spool.folder(image), absent)
+    def receive(
+        self, image: Image, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]
+    ) -> None:
+        """Bring a part's bytes into the spool; ``stream`` gives them from an offset on."""
+        self.spool.receive(image, part, stream, on_bytes)
+
+    def settle(self, image: Image, part: Part) -> None:
+        """Make the part's layer of what has arrived, and prove it. Raises CorruptLayer."""
+        size = self.spool.settle(image, part, self._saved)
+        as_is = isinstance(part.way, AsIs)
+        self._carried[part.layer.diff_id] = part.layer.blob if as_is else layout.plain_blob(part.layer, size)
+
+    def load(self, image: Image, whole: Image) -> None:
+        """Load what lies in the spool. Raises MissingLayers if the engine lacks a layer that does not.
+
+        Args:
+            image: the image itself, or one of its lower layers alone.
+            whole: the image in whose spool it lies.
+        """
+        carried = {diff_id: self._carried[diff_id] for diff_id in image.diff_ids if diff_id in self._carried}
+        self.spool.write(whole, layout.files(image, carried, self.kind))
+        self._engine.load(image, self.spool.folder(whole), carried)
+
+    def rate(self) -> float:
+        """Bytes/s of the link, roughly: told from a small probe and an empty command."""
+        began = time.monotonic()
+        self._connection.run("true")
+        empty = time.monotonic() - began
+        self._connection.send("cat >/dev/null", [bytes(PROBE)], lambda count: None)
+        return PROBE / max(time.monotonic() - began - 2 * empty, 0.001)
 
     def verify(self, pin: Pin) -> None:
         self._engine.verify(pin)
@@ -75,6 +112,6 @@ class EdgeHost:
         return self._engine.remove(pin)
 
     def clean(self, image: Image) -> None:
-        """Leave nothing behind of this image's transfer, nor of an interrupted verification."""
+        """Leave nothing behind of this image's transfer, nor of an interrupted one."""
         self.spool.clean(image)
         self._engine.clean()

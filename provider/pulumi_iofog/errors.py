@@ -11,6 +11,7 @@
     │   ├── LoginRefused        no way of authentication was accepted
     │   ├── EngineError         the container engine is absent, out of reach or failed
     │   │   └── MissingLayers   the engine lacks a layer that it was thought to hold
+    │   ├── CorruptLayer        a layer did not arrive, or come out of its encoding, as it should
     │   ├── NoSpace             the agent's disk is full, or would be
     │   └── VerificationFailed  loaded, but no container can be created from it
     ├── ControllerError         the ioFog Controller refused, failed or could not be reached
@@ -94,6 +95,9 @@ class EngineError(AgentError): ...
 
 
 class MissingLayers(EngineError): ...
+
+
+class CorruptLayer(AgentError): ...
 
 
 class NoSpace(AgentError): ...

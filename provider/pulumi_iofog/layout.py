@@ -1,4 +1,4 @@
-"""The small files beside the blobs that make one folder which every engine loads. Pure.
+"""The small files beside the layers that make one folder which every engine loads. Pure.
 
 An OCI image layout (image-layout.md) and a docker-archive in one: ``docker load`` of a classic store
 reads ``manifest.json``, Docker's containerd store reads ``index.json`` and its annotations, and podman
@@ -8,27 +8,32 @@ pulls the folder as ``oci:DIR``. The registry's own blobs are used as they are.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from pulumi_iofog.image import OCI_LAYER, OCI_MANIFEST, Digest, Image, sha256
-from pulumi_iofog.plan import EngineKind
+from pulumi_iofog.image import OCI_LAYER, Blob, Digest, Image, Layer, Reference, assemble, parse_manifest, sha256
+from pulumi_iofog.transfer import EngineKind
+
+PREFIX_REPOSITORY = "pulumi-iofog.local/prefix"
+"""Under which an engine keeps the lower layers of an image while the rest is on its way."""
 
 
-def files(image: Image, absent: frozenset[Digest], engine: EngineKind) -> dict[str, bytes]:
+def files(image: Image, carried: Mapping[Digest, Blob], engine: EngineKind) -> dict[str, bytes]:
     """Relative path → content of everything but the layers.
 
     Args:
-        absent: diff ids of the layers that are left out, because the engine holds them.
+        carried: diff id → what lies in the folder for that layer: the registry's own blob, or the plain
+            tar. Layers that are not in it are left out, because the engine holds them.
         engine: podman finds a layer that is left out by its plain tar's digest however it came, so
             there the manifest says so; the image id is the config's digest and stays.
     """
     manifest = image.manifest.raw
-    if engine == "podman" and absent:
-        manifest = _with_plain_layers(image, absent)
+    if engine == "podman":
+        manifest = _as_carried(image, carried)
     return {
         "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
         "index.json": _json(_index(image, manifest)),
-        "manifest.json": _json(_docker_archive(image)),
+        "manifest.json": _json(_docker_archive(image, carried)),
         blob_path(sha256(manifest)): manifest,
         blob_path(image.image_id): image.config,
     }
@@ -39,10 +44,37 @@ def blob_path(digest: Digest) -> str:
     return f"blobs/{digest.replace(':', '/')}"
 
 
+def plain_blob(layer: Layer, size: int = 0) -> Blob:
+    """A layer's plain tar in place of its blob. Of one that is left out, no engine looks at the size."""
+    docker = layer.blob.media_type.startswith("application/vnd.docker.")
+    return Blob(layer.diff_id, size, "application/vnd.docker.image.rootfs.diff.tar" if docker else OCI_LAYER)
+
+
+def prefix(image: Image, count: int) -> Image:
+    """An image of the lowest ``count`` layers, under a name of its own: loaded ahead of the whole one, it
+    gives the engine layers that the whole one then finds."""
+    config = _json(
+        {
+            "architecture": image.platform.architecture,
+            "os": image.platform.os,
+            **({"variant": image.platform.variant} if image.platform.variant else {}),
+            "config": {},
+            "rootfs": {"type": "layers", "diff_ids": list(image.diff_ids[:count])},
+        }
+    )
+    # Of the image's own media types: an engine need not take OCI's and Docker's mixed.
+    media_type = image.manifest.media_type
+    own = _descriptor(Blob(sha256(config), len(config), image.manifest.config.media_type))
+    layers = [_descriptor(layer.blob) for layer in image.layers[:count]]
+    manifest = _json({"schemaVersion": 2, "mediaType": media_type, "config": own, "layers": layers})
+    reference = Reference.parse(f"{PREFIX_REPOSITORY}:{image.image_id[7:19]}-{count}")
+    return assemble(reference, image.platform, parse_manifest(manifest, media_type), config)
+
+
 def _index(image: Image, manifest: bytes) -> dict[str, Any]:
     name = image.reference.full_name
     entry = {
-        "mediaType": image.manifest.media_type or OCI_MANIFEST,
+        "mediaType": image.manifest.media_type,
         "digest": sha256(manifest),
         "size": len(manifest),
         "annotations": {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name},
@@ -50,28 +82,30 @@ def _index(image: Image, manifest: bytes) -> dict[str, Any]:
     return {"schemaVersion": 2, "manifests": [entry]}
 
 
-def _docker_archive(image: Image) -> list[dict[str, Any]]:
+def _docker_archive(image: Image, carried: Mapping[Digest, Blob]) -> list[dict[str, Any]]:
     return [
         {
             "Config": blob_path(image.image_id),
             "RepoTags": [image.reference.full_name],
-            "Layers": [blob_path(layer.blob.digest) for layer in image.layers],
+            "Layers": [blob_path(carried.get(layer.diff_id, layer.blob).digest) for layer in image.layers],
         }
     ]
 
 
-def _with_plain_layers(image: Image, absent: frozenset[Digest]) -> bytes:
+def _as_carried(image: Image, carried: Mapping[Digest, Blob]) -> bytes:
+    """The manifest as it fits the folder; the registry's own bytes where nothing differs."""
     body = json.loads(image.manifest.raw)
+    changed = False
     for descriptor, layer in zip(body["layers"], image.layers, strict=True):
-        if layer.diff_id in absent:
-            # The size is not looked at, because the layer is never read.
-            descriptor.update(mediaType=_plain(descriptor["mediaType"]), digest=layer.diff_id)
-    return _json(body)
+        blob = carried.get(layer.diff_id) or plain_blob(layer)
+        if blob != layer.blob:
+            descriptor.update(_descriptor(blob))
+            changed = True
+    return _json(body) if changed else image.manifest.raw
 
 
-def _plain(media_type: str) -> str:
-    docker = media_type.startswith("application/vnd.docker.")
-    return "application/vnd.docker.image.rootfs.diff.tar" if docker else OCI_LAYER
+def _descriptor(blob: Blob) -> dict[str, Any]:
+    return {"mediaType": blob.media_type, "digest": blob.digest, "size": blob.size}
 
 
 def _json(body: Any) -> bytes:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 from pulumi_iofog import words
-from pulumi_iofog.image import Blob, Digest, Image, Manifest
+from pulumi_iofog.image import Blob, Manifest
 from pulumi_iofog.spec import Agent, CatalogItem
-
-EngineKind = Literal["docker", "docker-containerd", "podman"]
-"""``docker``: classic store, image id = config digest; ``docker-containerd``: Docker 29's default
-store, image id = manifest digest; ``podman``: image id = config digest."""
 
 MISSING = "missing"
 """In ``agent_digests`` after a refresh: the agent does not hold the image."""
@@ -120,44 +115,6 @@ def _group(estimates: Sequence[Estimate]) -> list[str]:
             much += " each" if len(names) > 1 else ""
         lines.append(f"{words.listing(names)} ({much})")
     return lines
-
-
-@dataclass(frozen=True, slots=True)
-class Inventory:
-    """What one agent holds of one image.
-
-    Attributes:
-        engine: which engine answered.
-        tagged: the image's name points, in the engine, at an image with the right id.
-        layers: diff ids of the image's layers that the engine should not need to be sent again.
-            On ``docker`` they are known by chain (a true prefix); elsewhere it is a good guess
-            which the load proves or disproves.
-        spooled: bytes already in the agent's spool, by blob digest (part-sent ones too).
-    """
-
-    engine: EngineKind
-    tagged: bool
-    layers: frozenset[Digest] = frozenset()
-    spooled: Mapping[Digest, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """What one agent is sent: blobs in order, and the diff ids of the layers that are left out."""
-
-    blobs: tuple[Blob, ...]
-    absent: frozenset[Digest]
-
-    @property
-    def size(self) -> int:
-        return sum(blob.size for blob in self.blobs)
-
-
-def transfer(image: Image, inventory: Inventory, *, everything: bool = False) -> Transfer:
-    """Only the layers that the engine lacks; all of them if a load has shown the inventory wrong."""
-    absent = frozenset() if everything else inventory.layers & set(image.diff_ids)
-    blobs = _unique([layer.blob for layer in image.layers if layer.diff_id not in absent])
-    return Transfer(tuple(blobs), absent)
 
 
 def _unique(blobs: Sequence[Blob]) -> list[Blob]:

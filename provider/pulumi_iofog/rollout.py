@@ -1,31 +1,49 @@
 """The story of one rollout, from what a resource wants to images on edge hosts.
 
-    roll_out                all agents, so many at once; a failure costs its own agent only
-    └── bring               one agent: the whole way, top to bottom
-        ├── connect         SSH, host key verified; engine and architecture found out
-        ├── inventory       what the engine holds already
-        ├── verify          if it claims to hold the image, that is proven, and the agent is done
-        ├── send            each blob that it lacks, from the local cache into the agent's spool
-        ├── load            from the spool into the engine; a wrong guess of what it held is mended
-        └── verify          a container can be created from the image without pulling
+    roll_out                    all agents, so many at once; a failure costs its own agent only
+    └── bring                   one agent, and again where its link was lost on the way
+        └── _visit              the whole way, top to bottom
+            ├── connect         SSH, host key verified; engine and architecture found out
+            ├── inventory       what the engine holds already
+            ├── verify          if it claims to hold the image, that is proven, and the agent is done
+            └── _carry_out      as transfer.py has decided: part by part, from the bottom up
+                ├── receive     bytes onto the host, from where the last try stopped
+                ├── settle      meanwhile: each layer proven by its digest there,
+                ├── load        and the lower layers loaded, then all of them;
+                └── verify      a container can be created from the image without pulling
 
 The catalog item comes after this, once enough agents hold the image (provider.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Protocol
 
 from pulumi_iofog import words
-from pulumi_iofog.errors import EngineError, IofogError, MissingLayers, RolloutFailed, VerificationFailed
+from pulumi_iofog.errors import (
+    CorruptLayer,
+    EngineError,
+    IofogError,
+    MissingLayers,
+    RolloutFailed,
+    Unreachable,
+    VerificationFailed,
+)
 from pulumi_iofog.image import Blob, Digest, Image, Pin, Platform, Reference
-from pulumi_iofog.plan import EngineKind, Inventory, Transfer, transfer
+from pulumi_iofog.layout import prefix
 from pulumi_iofog.spec import Agent
+from pulumi_iofog.transfer import EngineKind, Inventory, Means, Part, Transfer, transfer
+
+LOST_TRIES = (2.0, 5.0, 10.0, 20.0, 30.0)
+"""Seconds to wait before an agent whose link was lost is visited again; from the start after progress."""
+WORTH_A_MEASURE = 8_000_000
+"""Bytes to send from which on the link's rate is worth knowing."""
 
 
 class Host(Protocol):
@@ -36,18 +54,25 @@ class Host(Protocol):
     @property
     def platform(self) -> Platform: ...
     def inventory(self, image: Image) -> Inventory: ...
-    def make_room(self, image: Image, sending: Transfer, inventory: Inventory) -> None: ...
-    def receive(self, image: Image, blob: Blob, path: Path, on_bytes: Callable[[int], None]) -> None: ...
-    def load(self, image: Image, absent: frozenset[Digest]) -> None: ...
+    def make_room(self, image: Image, sending: Transfer) -> None: ...
+    def give_back(self, image: Image, parts: Sequence[Part], inventory: Inventory) -> None: ...
+    def receive(
+        self, image: Image, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]
+    ) -> None: ...
+    def settle(self, image: Image, part: Part) -> None: ...
+    def load(self, image: Image, whole: Image) -> None: ...
     def verify(self, pin: Pin) -> None: ...
     def remove(self, pin: Pin) -> bool: ...
     def clean(self, image: Image) -> None: ...
+    def rate(self) -> float: ...
 
 
 class Blobs(Protocol):
-    """Where blobs come from: the local cache, and behind it the registry."""
+    """Where bytes come from: the local cache, and behind it the registry."""
 
-    def path(self, reference: Reference, blob: Blob) -> Path: ...
+    def older(self, diff_ids: Iterable[Digest]) -> Mapping[Digest, Blob]: ...
+    def ready(self, reference: Reference, part: Part) -> Part: ...
+    def stream(self, reference: Reference, part: Part, offset: int) -> Iterator[bytes]: ...
 
 
 class Progress(Protocol):
@@ -60,11 +85,18 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a rollout reaches for."""
+    """What a rollout reaches for.
+
+    Attributes:
+        memory: bytes that making a delta may take here.
+        wait: sleeps so many seconds.
+    """
 
     connect: Callable[[Agent], AbstractContextManager[Host]]
     blobs: Blobs
     progress: Progress
+    memory: int = 0
+    wait: Callable[[float], None] = time.sleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,23 +130,40 @@ def roll_out(jobs: Sequence[Job], tools: Tools, *, pool: int, executor: Executor
 
 def bring(job: Job, tools: Tools) -> Outcome:
     """Bring one image onto one agent. Every IofogError becomes the agent's own failed Outcome."""
-    name = job.agent.name
-    meter = _Meter(tools.progress, name)
+    name, meter = job.agent.name, _Meter(tools.progress, job.agent.name)
+    waits = iter(LOST_TRIES)
     try:
-        tools.progress.begin(name, "connecting")
-        with tools.connect(job.agent) as host:
-            _refuse_wrong_platform(job, host)
-            inventory = host.inventory(job.image)
-            updated = not (inventory.tagged and _sound(host, job.image))
-            if updated:
-                _send_and_load(job, host, inventory, tools, meter)
-            host.clean(job.image)
-            note = _prune(job, host)
-        return Outcome(name, updated, meter.sent, job.image.manifest.size, note)
+        while True:
+            before, meter.connected = meter.sent, False
+            try:
+                return _visit(job, tools, meter)
+            except Unreachable:
+                if meter.sent > before:
+                    waits = iter(LOST_TRIES)
+                wait = next(waits, None)
+                if wait is None or not meter.connected:
+                    raise
+                tools.progress.begin(name, "waiting for the link")
+                tools.wait(wait)
     except IofogError as problem:
         return Outcome(name, sent=meter.sent, error=str(problem))
     finally:
         tools.progress.end(name)
+
+
+def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
+    name = job.agent.name
+    tools.progress.begin(name, "connecting")
+    with tools.connect(job.agent) as host:
+        meter.connected = True
+        _refuse_wrong_platform(job, host)
+        inventory = host.inventory(job.image)
+        updated = not (inventory.tagged and _sound(host, job.image))
+        if updated:
+            _send_and_load(job, host, inventory, tools, meter)
+        host.clean(job.image)
+        note = _prune(job, host)
+    return Outcome(name, updated, meter.sent, job.image.manifest.size, note)
 
 
 def _refuse_wrong_platform(job: Job, host: Host) -> None:
@@ -138,34 +187,91 @@ def _sound(host: Host, image: Image) -> bool:
 
 
 def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, meter: _Meter) -> None:
-    image, sending = job.image, transfer(job.image, inventory)
-    if inventory.tagged:  # listed, yet unsound: what it seems to hold cannot be trusted
-        sending = transfer(image, inventory, everything=True)
-    _send(job, host, inventory, sending, tools, meter)
-    try:
-        _load(job, host, sending, tools)
-    except (MissingLayers, VerificationFailed):
-        if not sending.absent:
+    means = _means(job, host, inventory, tools)
+    # Listed, yet unsound: what the engine seems to hold cannot be trusted.
+    thin, plain = not inventory.tagged, False
+    while True:
+        sending = transfer(job.image, inventory, means, thin=thin, plain=plain)
+        try:
+            return _carry_out(job, host, inventory, sending, tools, meter)
+        except (MissingLayers, VerificationFailed):
+            # The engine did not have a layer that it seemed to have. What was sent lies in the spool.
+            if not sending.absent:
+                raise
+            thin = False
+        except CorruptLayer:
+            # Another form did not come out as the layer, or the blob was damaged on its way.
+            if plain:
+                raise
+            plain = True
+
+
+def _means(job: Job, host: Host, inventory: Inventory, tools: Tools) -> Means:
+    """What there is to send with; the link is measured only where there is much to send."""
+    layers = tools.blobs.older(diff_id for each in inventory.images for diff_id in each.diff_ids)
+    means = Means(layers=layers, memory=tools.memory)
+    much = sum(part.likely for part in transfer(job.image, inventory, means).parts) >= WORTH_A_MEASURE
+    return Means(host.rate() if much else None, layers, tools.memory)
+
+
+def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, tools: Tools, meter: _Meter) -> None:
+    """Send part by part; what the host does with a part it does while the next one is on its way."""
+    image, name = job.image, job.agent.name
+    host.make_room(image, sending)
+    with _Behind() as behind:
+        tools.progress.begin(name, "comparing")
+        parts = [tools.blobs.ready(image.reference, part) for part in sending.parts]
+        behind.do(partial(host.give_back, image, parts, inventory))
+        tools.progress.begin(name, "sending", sending.most)
+        for index, part in enumerate(parts):
+            host.receive(image, part, partial(tools.blobs.stream, image.reference, part), meter)
+            behind.do(partial(host.settle, image, part))
+            if index in sending.stops:
+                behind.do(partial(host.load, prefix(image, image.layers.index(part.layer) + 1), image))
+        tools.progress.begin(name, "loading")
+        behind.do(partial(host.load, image, image))
+        behind.finish()
+        tools.progress.begin(name, "verifying")
+        host.verify(image.pin)
+
+
+class _Behind:
+    """Does one thing after the other on a thread of its own. After the first error nothing more is done, and
+    the next call raises it."""
+
+    def __init__(self) -> None:
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="behind")
+        self._given: list[Future[None]] = []
+        self._failed = False
+
+    def __enter__(self) -> _Behind:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        # After an error nothing is waited for: what still runs ends with the connection.
+        self._worker.shutdown(wait=kind is None, cancel_futures=True)
+
+    def do(self, act: Callable[[], None]) -> None:
+        self._raise_from(each for each in self._given if each.done())
+        self._given.append(self._worker.submit(self._run, act))
+
+    def finish(self) -> None:
+        """Wait until all is done."""
+        self._raise_from(self._given)
+
+    def _run(self, act: Callable[[], None]) -> None:
+        if self._failed:
+            return
+        try:
+            act()
+        except BaseException:
+            self._failed = True
             raise
-        # The engine did not have a layer that it seemed to have. What was sent lies in the spool.
-        everything = transfer(image, host.inventory(image), everything=True)
-        _send(job, host, inventory, everything, tools, meter)
-        _load(job, host, everything, tools)
 
-
-def _send(job: Job, host: Host, inventory: Inventory, sending: Transfer, tools: Tools, meter: _Meter) -> None:
-    image = job.image
-    host.make_room(image, sending, inventory)
-    tools.progress.begin(job.agent.name, "sending", sending.size)
-    for blob in sending.blobs:
-        host.receive(image, blob, tools.blobs.path(image.reference, blob), meter)
-
-
-def _load(job: Job, host: Host, sending: Transfer, tools: Tools) -> None:
-    tools.progress.begin(job.agent.name, "loading")
-    host.load(job.image, sending.absent)
-    tools.progress.begin(job.agent.name, "verifying")
-    host.verify(job.image.pin)
+    @staticmethod
+    def _raise_from(given: Iterable[Future[None]]) -> None:
+        for each in given:
+            each.result()
 
 
 def _prune(job: Job, host: Host) -> str:
@@ -180,6 +286,7 @@ class _Meter:
 
     def __init__(self, progress: Progress, agent: str) -> None:
         self._progress, self._agent, self.sent = progress, agent, 0
+        self.connected = False
 
     def __call__(self, count: int) -> None:
         self.sent += count

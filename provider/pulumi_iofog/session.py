@@ -5,6 +5,7 @@ Here, and only here, the pure parts meet registry, cache, SSH and Controller.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from pulumi_iofog.adapters import ssh
 from pulumi_iofog.adapters.controller import Controller
 from pulumi_iofog.adapters.registry import Registry
 from pulumi_iofog.adapters.store import Store
+from pulumi_iofog.blobs import Blobs
 from pulumi_iofog.edge_host import EdgeHost
 from pulumi_iofog.errors import (
     Failure,
@@ -106,6 +108,10 @@ class Session:
         return registry
 
     @cached_property
+    def blobs(self) -> Blobs:
+        return Blobs(self.store, self.memory, self.registry)
+
+    @cached_property
     def namespace(self) -> Namespace:
         return read_namespace(self.spec.namespace, Path.home())
 
@@ -184,11 +190,7 @@ class Session:
 
     def small_blob(self, reference: Reference, blob: Blob) -> bytes:
         """A blob as bytes: a config, never a layer."""
-        return self.path(reference, blob).read_bytes()
-
-    def path(self, reference: Reference, blob: Blob) -> Path:
-        """A blob as a file, pulled once."""
-        return self.store.fetch(blob, lambda offset: self.registry.blob(reference, blob, offset))
+        return self.blobs.path(reference, blob).read_bytes()
 
     def manifest(self, pin: Pin) -> Manifest | None:
         """A pinned manifest for an estimate; None where nobody has it any more."""
@@ -202,7 +204,9 @@ class Session:
         try:
             manifest = parse_manifest(*self.fetch_manifest(pin.reference, pin.manifest_digest))
             config = self.small_blob(pin.reference, manifest.config)
-            return assemble(pin.reference, pin.platform, manifest, config)
+            image = assemble(pin.reference, pin.platform, manifest, config)
+            self.blobs.learn(image)
+            return image
         except ValueError as problem:
             raise ImageNotFound(str(pin.reference), "reading its manifest and config", str(problem)) from None
         except ImageNotFound as problem:
@@ -216,7 +220,7 @@ class Session:
     # ---- rollout ------------------------------------------------------------------------------------
 
     def rollout_tools(self, progress: rollout.Progress) -> rollout.Tools:
-        return rollout.Tools(connect=self.connect, blobs=self, progress=progress)
+        return rollout.Tools(self.connect, self.blobs, progress, _available_memory())
 
     def jobs(
         self,
@@ -228,6 +232,10 @@ class Session:
     ) -> list[rollout.Job]:
         """A job for each agent; with ``prune``, each with the image that it replaces."""
         images = {pin.image_id: self.image(pin) for pin in pins.values()}
+        for pin in old_pins.values():
+            # Its layers are what the agents hold: known, new ones can go as the difference to them.
+            with contextlib.suppress(IofogError):
+                self.image(pin)
         jobs = []
         for name in agents:
             placement = new.placements[name]
@@ -305,3 +313,11 @@ class Session:
                 if placement.image_id in by_id
             ]
         return [(name, answer.result()) for name, answer in asked]
+
+
+def _available_memory() -> int:
+    """Bytes that work may take here; half of what Linux says is available."""
+    with contextlib.suppress(OSError, ValueError):
+        facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        return int(facts["MemAvailable"].split()[0]) * 1024 // 2
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8

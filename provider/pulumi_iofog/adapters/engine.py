@@ -6,27 +6,24 @@ Every question is a command and a parser; what the parsers are tested on was rec
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import secrets
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Protocol
 
 from pulumi_iofog import words
-from pulumi_iofog.errors import EngineError, MissingLayers, NoSpace, VerificationFailed
-from pulumi_iofog.image import Digest, Image, Pin, Platform
-from pulumi_iofog.layout import blob_path
-from pulumi_iofog.plan import EngineKind
+from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace, VerificationFailed
+from pulumi_iofog.image import Blob, Digest, Image, Pin, Platform
+from pulumi_iofog.layout import PREFIX_REPOSITORY, blob_path
 from pulumi_iofog.spec import Agent, EngineName
+from pulumi_iofog.transfer import EngineKind, HeldImage
 
 LOADING_MAY_TAKE = 1800.0
 """Seconds without output for a load; a Raspberry Pi with an SD card is slow."""
-SPACE_FACTOR = 2.5
-"""Plain size of a layer by its compressed size: what is asked to be free under the engine's root."""
 LABEL = "pulumi-iofog=verify"
 
 
@@ -78,30 +75,22 @@ class Engine:
             return None
         raise self._failed(f"looking for {name}", result)
 
-    def chains(self) -> list[tuple[Digest, ...]]:
-        """The diff ids of every image that it holds, bottom first."""
+    def images(self) -> tuple[HeldImage, ...]:
+        """Every image that it holds, with its layers."""
         script = (
             f'ids=$({self._cli} image ls --all --quiet --no-trunc | sort -u); [ -z "$ids" ] ||'
-            f" {self._cli} image inspect --format '{{{{json .RootFS.Layers}}}}' $ids"
+            f" {self._cli} image inspect --format '{{{{.Id}}}} {{{{json .RootFS.Layers}}}}' $ids"
         )
         result = self._shell.run(script)
         if not result.ok and not result.text:
             raise self._failed("listing images", result)
-        return parse_chains(result.text)
-
-    def held_layers(self, image: Image) -> frozenset[Digest]:
-        """The image's layers that need not be sent: by chain on the classic store, else each by itself."""
-        chains = self.chains()
-        if self.kind == "docker":
-            longest = max((_common(image.diff_ids, chain) for chain in chains), default=0)
-            return frozenset(image.diff_ids[:longest])
-        return frozenset(image.diff_ids) & {layer for chain in chains for layer in chain}
+        return parse_images(result.text)
 
     # ---- orders -------------------------------------------------------------------------------------
 
     def make_room(self, spool: str, to_spool: int, to_load: int) -> None:
         """Raise NoSpace if either the spool's or the engine's disk has too little free; sizes in bytes."""
-        needs = [(spool, to_spool), (self.root, int(to_load * SPACE_FACTOR))]
+        needs = [(spool, to_spool), (self.root, to_load)]
         result = self._shell.run(f"df -Pk {shlex.quote(spool)} {shlex.quote(self.root)}")
         disks = parse_df(result.text)
         if not result.ok or len(disks) != 2:
@@ -118,14 +107,16 @@ class Engine:
                     f"Free {words.size(need - free)} there",
                 )
 
-    def load(self, image: Image, folder: str, absent: frozenset[Digest]) -> None:
+    def load(self, image: Image, folder: str, carried: Mapping[Digest, Blob]) -> None:
         """Load the image from a layout folder on the host.
 
+        Args:
+            carried: diff id → what lies in the folder for that layer; the others are left out.
+
         Raises:
-            MissingLayers: a layer of ``absent`` is not there after all.
+            MissingLayers: a layer that is left out is not there after all.
         """
-        podman = self.kind == "podman"
-        script = self._pull(image, folder) if podman else self._load(image, folder, absent)
+        script = self._pull(image, folder) if self.kind == "podman" else self._load(image, folder, carried)
         result = self._shell.run(script, timeout=LOADING_MAY_TAKE)
         # Docker's containerd store answers 0 and leaves a broken image when a layer is missing.
         unpacked = "error unpacking" not in (result.text + result.stderr.decode(errors="replace")).lower()
@@ -133,9 +124,28 @@ class Engine:
             return
         if _says(result, "no space left"):
             raise self._full(f"loading {image}")
-        if absent:
+        if not carried.keys() >= set(image.diff_ids):
             raise MissingLayers(self._agent, f"loading {image}", result.error)
         raise self._failed(f"loading {image}", result)
+
+    def give_back(self, source: HeldImage, folder: str) -> None:
+        """Unpack what the engine saves of an image (docker-archive) into a folder on the host: its layers as
+        plain tars, byte for byte as they were loaded, and manifest.json.
+
+        Raises:
+            CorruptLayer: that cannot be had, for whatever reason; nothing of it is left.
+        """
+        out = shlex.quote(folder)
+        save = "podman save --quiet --format docker-archive" if self.kind == "podman" else "docker save"
+        script = (
+            f"[ -d {out} ] || {{ mkdir -p {out}.new && {save} {source.id} | tar -xf - -C {out}.new"
+            f" && [ -f {out}.new/manifest.json ] && mv {out}.new {out}; }};"
+            # Through sudo, what is unpacked is root's; it must be whose the image's folder is, who removes it.
+            f' code=$?; chown -R "$(stat -c %u {out}/../..)" {out}/..; rm -rf {out}.new; exit $code'
+        )
+        result = self._shell.run(script, timeout=LOADING_MAY_TAKE)
+        if not result.ok:
+            raise CorruptLayer(self._agent, f"taking layers out of image {source.id}", result.error)
 
     def verify(self, pin: Pin) -> None:
         """Prove that a container can be made of the image, without pulling it.
@@ -176,11 +186,16 @@ class Engine:
         raise self._failed(f"removing {pin.reference}", result)
 
     def clean(self) -> None:
-        """Remove containers that an interrupted verification has left."""
-        self._shell.run(f"{self._cli} container prune --force --filter until=10m --filter label={LABEL}")
+        """Remove containers that an interrupted verification has left, and images of lower layers alone."""
+        cli = self._cli
+        self._shell.run(
+            f"{cli} container prune --force --filter until=10m --filter label={LABEL};"
+            f" {cli} image ls --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | grep '^{PREFIX_REPOSITORY}:'"
+            f" | while read -r name; do {cli} image rm $name; done"
+        )
 
-    def _load(self, image: Image, folder: str, absent: frozenset[Digest]) -> str:
-        layers = [blob_path(layer.blob.digest) for layer in image.layers if layer.diff_id not in absent]
+    def _load(self, image: Image, folder: str, carried: Mapping[Digest, Blob]) -> str:
+        layers = [blob_path(carried[layer.diff_id].digest) for layer in image.layers if layer.diff_id in carried]
         small = [blob_path(image.manifest.manifest_digest), blob_path(image.image_id)]
         files = ["oci-layout", "index.json", "manifest.json", *small, *dict.fromkeys(layers)]
         return f"cd {shlex.quote(folder)} && tar -cf - {' '.join(files)} | docker load"
@@ -288,22 +303,20 @@ def parse_id(text: str) -> str:
     return line if ":" in line else f"sha256:{line}"
 
 
-def parse_chains(text: str) -> list[tuple[Digest, ...]]:
-    """A JSON list of diff ids on each line; an image without layers says null."""
-    lines = (line.strip() for line in text.splitlines())
-    return [tuple(json.loads(line) or ()) for line in lines if line.startswith(("[", "null"))]
+def parse_images(text: str) -> tuple[HeldImage, ...]:
+    """An id and a JSON list of diff ids on each line; an image without layers says null."""
+    found = []
+    for line in text.splitlines():
+        id_, _, layers = line.strip().partition(" ")
+        if layers.startswith(("[", "null")):
+            found.append(HeldImage(parse_id(id_), tuple(json.loads(layers) or ())))
+    return tuple(found)
 
 
 def parse_df(text: str) -> list[tuple[str, int]]:
     """``df -Pk`` → file system and free bytes, a row each (POSIX df)."""
     rows = (re.fullmatch(r"(.+?)\s+\d+\s+-?\d+\s+(-?\d+)\s+\S+\s+(.+)", row) for row in text.splitlines())
     return [(row[3], int(row[2]) * 1024) for row in rows if row]
-
-
-def _common(one: Sequence[Digest], other: Sequence[Digest]) -> int:
-    """How many layers both begin with."""
-    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
-    return sum(1 for _ in same)
 
 
 def _says(result: Result, *phrases: str) -> bool:

@@ -1,25 +1,35 @@
-"""An agent's spool: where an image's blobs lie between the wire and the engine.
+"""An agent's spool: where an image's layers lie between the wire and the engine.
 
-One private folder an image, ``~/.cache/pulumi-iofog/spool/image-<manifest hex>``, which is an OCI image layout
-once it is complete. A blob that was sent in part stays as ``<hex>.part`` and is gone on with. Needs a
-POSIX shell, coreutils or busybox, and nothing else.
+    ~/.cache/pulumi-iofog/spool/image-<manifest hex>/     private (0700), removed after success
+    ├── parts/NAME          what has arrived of one part; gone on with after a cut
+    ├── saved/<hex>/        an image that the engine has given back, with manifest.json
+    ├── blobs/sha256/<hex>  proven: the registry's blob, or a layer's plain tar
+    └── oci-layout …        beside them, once it is complete: an OCI image layout
+
+Needs a POSIX shell and coreutils or busybox; for parts that are encoded anew or deltas, zstd.
 """
 
 from __future__ import annotations
 
+import io
+import json
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+import tarfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from pulumi_iofog.errors import AgentError, NoSpace, Unreachable
-from pulumi_iofog.image import Blob, Digest, Image
-from pulumi_iofog.layout import blob_path
+from pulumi_iofog.errors import AgentError, CorruptLayer, NoSpace, Unreachable
+from pulumi_iofog.image import Digest, Image
+from pulumi_iofog.layout import plain_blob
+from pulumi_iofog.transfer import AsIs, Copied, Delta, HeldImage, Part, Recoded
 
-CHUNK = 1 << 20
-"""Bytes read and sent at once."""
 KEEP_DAYS = 7
 """Days after which what was left of an interrupted transfer is removed."""
+PROVING_MAY_TAKE = 900.0
+"""Seconds for hashing and decoding one layer; a Raspberry Pi with an SD card is slow."""
+CORRUPT = 65
+"""The exit code by which a script says that a digest was wrong (sysexits.h, EX_DATAERR)."""
 
 
 class Result(Protocol):
@@ -42,50 +52,80 @@ class Shell(Protocol):
     ) -> Result: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the host has to work with: the zstd command, and available memory in bytes."""
+
+    zstd: bool
+    memory: int
+
+
 class Spool:
     """The spool of one agent, over its connection. Methods raise AgentError, and NoSpace on a full disk."""
 
     def __init__(self, shell: Shell, agent: str) -> None:
         self._shell, self._agent = shell, agent
-        self.root = self._prepare()
+        self.root, self.tools = self._prepare()
 
     def folder(self, image: Image) -> str:
         """The image's folder, an absolute path on the host. Its name is one that podman takes as a
         repository's, which 64 hex digits alone are not."""
         return f"{self.root}/image-{image.manifest.manifest_digest[7:]}"
 
-    def sizes(self, image: Image) -> Mapping[Digest, int]:
-        """Bytes that are there already, whole or in part, by blob digest."""
-        script = f"cd {shlex.quote(self.folder(image))}/blobs/sha256 2>/dev/null && wc -c * 2>/dev/null; true"
-        found: dict[Digest, int] = {}
-        for line in self._run("looking into the spool", script).splitlines():
-            count, _, name = line.strip().partition(" ")
-            if len(name.removesuffix(".part")) == 64:
-                found[Digest(f"sha256:{name.removesuffix('.part')}")] = int(count)
-        return found
+    def arrived(self, image: Image) -> Mapping[str, int]:
+        """Bytes that are there of each part, by its name."""
+        script = f"{self._enter(image)} && cd parts && wc -c * 2>/dev/null; true"
+        lines = (line.split() for line in self._run("looking into the spool", script).splitlines())
+        return {words[1]: int(words[0]) for words in lines if len(words) == 2 and words[1] != "total"}
 
-    def receive(self, image: Image, blob: Blob, path: Path, on_bytes: Callable[[int], None]) -> None:
-        """Bring a blob onto the host, from where the last try stopped; its sha256 is proven there."""
-        for last in (False, True):
-            have = self._have(image, blob)
-            if have == blob.size and self._finish(image, blob):
-                return
-            with path.open("rb") as file:
-                file.seek(have)
-                result = self._shell.send(self._append(image, blob), _chunks(file.read), on_bytes)
-            if result.ok:
-                return
-            if result.exit_code != CORRUPT or last:
-                raise self._failed(f"sending {blob.digest}", result)
+    def receive(
+        self, image: Image, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]
+    ) -> None:
+        """Bring a part's bytes onto the host, from where the last try stopped; not proven yet."""
+        have = self._have(image, part)
+        if have is None:
+            return
+        script = f"{self._enter(image)} && cat >> parts/{part.name}"
+        result = self._shell.send(script, stream(have), on_bytes)
+        if not result.ok:
+            raise self._failed(f"sending {part.layer.blob.digest}", result)
+
+    def settle(self, image: Image, part: Part, saved: Mapping[Digest, str]) -> int:
+        """Make the layer of what has arrived and prove it by its digest; its size in bytes.
+
+        Args:
+            saved: where in the folder layers lie that the engine has given back, by diff id.
+
+        Raises:
+            CorruptLayer: it is not what it should be; what has arrived of it is removed.
+        """
+        blob = _settled(part)
+        script = f"{self._enter(image)} && {{ {_prove(part, blob, saved)}; }} && wc -c < blobs/sha256/{blob[7:]}"
+        result = self._shell.run(script, timeout=PROVING_MAY_TAKE)
+        if not result.ok:
+            raise self._failed(f"proving layer {part.layer.diff_id}", result)
+        return int(result.text.split()[-1])
 
     def write(self, image: Image, files: Mapping[str, bytes]) -> None:
         """Put small files into the image's folder."""
-        folder = shlex.quote(self.folder(image))
-        for name, data in files.items():
-            script = f"umask 077; mkdir -p {folder}/blobs/sha256 && cat > {folder}/{name}"
-            result = self._shell.send(script, [data], lambda count: None)
-            if not result.ok:
-                raise self._failed(f"writing {name}", result)
+        # As an archive, in one round trip.
+        result = self._shell.send(f"{self._enter(image)} && tar -xf -", [_archive(files)], lambda count: None)
+        if not result.ok:
+            raise self._failed("writing an image layout", result)
+
+    def saved(self, image: Image, source: HeldImage) -> dict[Digest, str]:
+        """Where in the folder the layers of a given-back image lie, by diff id (docker-archive's manifest.json)."""
+        folder = saved_folder(source)
+        text = self._run(
+            "reading what the engine gave back", f"cat {shlex.quote(self.folder(image))}/{folder}/manifest.json"
+        )
+        try:
+            layers: Sequence[str] = json.loads(text)[0]["Layers"]
+        except (ValueError, LookupError, TypeError):
+            raise CorruptLayer(
+                self._agent, "reading what the engine gave back", "its manifest cannot be read"
+            ) from None
+        return {diff_id: f"{folder}/{path}" for diff_id, path in zip(source.diff_ids, layers, strict=False)}
 
     def clean(self, image: Image) -> None:
         """Remove the image's folder, and what others have left there for a week."""
@@ -96,38 +136,37 @@ class Spool:
         )
         self._run("cleaning the spool", script)
 
-    def _prepare(self) -> str:
+    def _prepare(self) -> tuple[str, Tools]:
         script = (
-            'umask 077; cd "${XDG_CACHE_HOME:-$HOME/.cache}" 2>/dev/null'
-            ' || { mkdir -p "${XDG_CACHE_HOME:-$HOME/.cache}" && cd "${XDG_CACHE_HOME:-$HOME/.cache}"; }'
-            " && mkdir -p pulumi-iofog/spool && cd pulumi-iofog/spool && pwd"
+            'umask 077; cache="${XDG_CACHE_HOME:-$HOME/.cache}"; mkdir -p "$cache/pulumi-iofog/spool"'
+            ' && cd "$cache/pulumi-iofog/spool" && chmod 700 . && pwd'
+            " && { command -v zstd >/dev/null && echo yes || echo no; }"
+            " && { grep MemAvailable /proc/meminfo || echo MemAvailable: 0; }"
         )
-        return self._run("making a spool", script).strip()
+        root, zstd, memory = self._run("making a spool", script).strip().splitlines()
+        return root, Tools(zstd == "yes", int(memory.split()[1]) * 1024)
 
-    def _have(self, image: Image, blob: Blob) -> int:
-        part = shlex.quote(f"{self.folder(image)}/{blob_path(blob.digest)}")
-        script = f"wc -c < {part} 2>/dev/null || wc -c < {part}.part 2>/dev/null || echo 0"
-        have = int(self._run("looking into the spool", script).split()[0])
-        return have if have <= blob.size else 0
-
-    def _finish(self, image: Image, blob: Blob) -> bool:
-        """Prove a blob that is there in full already; a wrong one is removed."""
-        return self._shell.run(self._prove(image, blob), timeout=600.0).ok
-
-    def _append(self, image: Image, blob: Blob) -> str:
-        return f"{self._enter(image)} && cat >> {blob.digest[7:]}.part && {{ {self._prove(image, blob)}; }}"
-
-    def _prove(self, image: Image, blob: Blob) -> str:
-        hex_ = blob.digest[7:]
-        return (
-            f"{self._enter(image)}; [ -f {hex_} ] && exit 0;"
-            f" case $(sha256sum {hex_}.part) in {hex_}*) mv {hex_}.part {hex_};;"
-            f" *) rm -f {hex_}.part; exit {CORRUPT};; esac"
+    def _have(self, image: Image, part: Part) -> int | None:
+        """Bytes that are there already; None where the layer is settled or all of its blob is."""
+        blob = _settled(part)[7:]
+        script = (
+            f"{self._enter(image)}; if [ -f blobs/sha256/{blob} ]; then echo settled;"
+            f" else wc -c < parts/{part.name} 2>/dev/null || echo 0; fi"
         )
+        said = self._run("looking into the spool", script).split()[-1]
+        if said == "settled":
+            return None
+        if isinstance(part.way, AsIs):
+            if int(said) == part.layer.blob.size:
+                return None
+            if int(said) > part.layer.blob.size:
+                self._run("cleaning the spool", f"{self._enter(image)}; rm -f parts/{part.name}")
+                return 0
+        return int(said)
 
     def _enter(self, image: Image) -> str:
-        folder = shlex.quote(f"{self.folder(image)}/blobs/sha256")
-        return f"umask 077; mkdir -p {folder} && cd {folder}"
+        folder = shlex.quote(self.folder(image))
+        return f"umask 077; mkdir -p {folder}/parts {folder}/blobs/sha256 && cd {folder}"
 
     def _run(self, doing: str, script: str) -> str:
         result = self._shell.run(script)
@@ -139,15 +178,47 @@ class Spool:
         if "no space left" in result.error.lower():
             return NoSpace(self._agent, doing, "no space left on device", f"Free space under {self.root}")
         if result.exit_code == CORRUPT:
-            return AgentError(self._agent, doing, "what arrived has another sha256, twice", "Check the disk")
+            return CorruptLayer(self._agent, doing, "what arrived has another sha256", "Check the disk")
         if result.exit_code < 0:
             return Unreachable(self._agent, doing, result.error, "Run pulumi up again: it goes on where it stopped")
         return AgentError(self._agent, doing, result.error)
 
 
-CORRUPT = 65
-"""The exit code by which a script says that a digest was wrong (sysexits.h, EX_DATAERR)."""
+def _archive(files: Mapping[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(data), 0o600
+            tar.addfile(entry, io.BytesIO(data))
+    return out.getvalue()
 
 
-def _chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    return iter(lambda: read(CHUNK), b"")
+def saved_folder(source: HeldImage) -> str:
+    """Where in an image's folder the engine gives a held image back."""
+    return f"saved/{source.id.rpartition(':')[2][:24]}"
+
+
+def _settled(part: Part) -> Digest:
+    """What the layer is called once it is proven: as the registry's blob, or as the plain tar."""
+    return part.layer.blob.digest if isinstance(part.way, AsIs) else plain_blob(part.layer).digest
+
+
+def _prove(part: Part, blob: Digest, saved: Mapping[Digest, str]) -> str:
+    """A script that makes blobs/sha256/HEX of what has arrived, or ends with CORRUPT."""
+    arrived, proven = f"parts/{part.name}", f"blobs/sha256/{blob[7:]}"
+    made = arrived
+    match part.way:
+        case AsIs():
+            hash_it = f"sha256sum < {made}"
+        case Copied():
+            made = shlex.quote(saved.get(part.layer.diff_id, "nothing"))
+            hash_it = f"sha256sum < {made}"
+        case Recoded() | Delta():
+            made = f"{arrived}.tar"
+            base = saved.get(part.way.base, "nothing") if isinstance(part.way, Delta) else ""
+            against = f" --patch-from={shlex.quote(base)}" if base else ""
+            hash_it = f"zstd -dcq --long=31{against} {arrived} | tee {made} | sha256sum"
+    keep = f"mv {made} {proven} && rm -f {arrived}"
+    lost = f"rm -f {made} {arrived}; exit {CORRUPT}"
+    return f"[ -f {proven} ] || case $({hash_it}) in {blob[7:]}*) {keep};; *) {lost};; esac"

@@ -1,0 +1,115 @@
+"""The operator's side of a transfer: blobs from the cache or the registry, and layers in the form in
+which they travel. Each is pulled, encoded or compared once, however many agents and resources want it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pulumi_iofog.adapters import growing, recode
+from pulumi_iofog.adapters.registry import Registry
+from pulumi_iofog.adapters.store import Store
+from pulumi_iofog.errors import IofogError, StoreError
+from pulumi_iofog.image import Blob, Digest, Image, Layer, Reference, parse_digest
+from pulumi_iofog.transfer import AsIs, Delta, Part, Recoded
+
+WORTH = 0.7
+"""Of the blob's size: a larger delta is not worth its work on the host."""
+DELTA_LEVEL, WORKERS = 9, 2
+FOREVER = float("inf")
+
+
+class Blobs:
+    """See the module; methods raise RegistryError and StoreError.
+
+    Args:
+        store: where blobs and what is made of them lie.
+        memory: the permanent store, for what is known of older layers.
+    """
+
+    def __init__(self, store: Store, memory: Store, registry: Registry) -> None:
+        self._store, self._memory, self._registry = store, memory, registry
+
+    def path(self, reference: Reference, blob: Blob) -> Path:
+        """A blob as a file, pulled once."""
+        return self._store.fetch(blob, lambda offset: self._registry.blob(reference, blob, offset))
+
+    # ---- older layers -------------------------------------------------------------------------------
+
+    def learn(self, image: Image) -> None:
+        """Keep in mind which blob carries which layer, and where it can be had."""
+        for layer in image.layers:
+            blob = layer.blob
+            record = {"reference": str(image.reference), "digest": blob.digest, "size": blob.size}
+            self._memory.remember(_key(layer.diff_id), {**record, "media_type": blob.media_type})
+
+    def older(self, diff_ids: Iterable[Digest]) -> Mapping[Digest, Blob]:
+        """Those of the layers whose blobs are known."""
+        found = ((diff_id, self._recall(diff_id)) for diff_id in set(diff_ids))
+        return {diff_id: known[1].blob for diff_id, known in found if known}
+
+    def _recall(self, diff_id: Digest) -> tuple[Reference, Layer] | None:
+        record: Mapping[str, Any] | None = self._memory.recall(_key(diff_id), FOREVER)
+        if record is None:
+            return None
+        try:
+            blob = Blob(parse_digest(record["digest"]), int(record["size"]), str(record["media_type"]))
+            return Reference.parse(record["reference"]), Layer(diff_id, blob)
+        except (KeyError, ValueError, TypeError):
+            return None
+
+    # ---- what travels -------------------------------------------------------------------------------
+
+    def ready(self, reference: Reference, part: Part) -> Part:
+        """The part as it will really travel: a delta is made now, and given up where it is too large or
+        cannot be made."""
+        if not isinstance(part.way, Delta):
+            return part
+        otherwise = replace(part, way=part.way.otherwise)
+        try:
+            size = self._delta(reference, part, part.way).stat().st_size
+        except IofogError:
+            return otherwise
+        return part if size <= WORTH * part.layer.blob.size else otherwise
+
+    def stream(self, reference: Reference, part: Part, offset: int) -> Iterator[bytes]:
+        """The part's bytes from an offset on, as they come: not verified, which is for the host to do."""
+        layer = part.layer
+        match part.way:
+            case AsIs():
+                make = partial(self.path, reference, layer.blob)
+                return growing.chunks(self._store.blob_path(layer.blob.digest), make, offset)
+            case Recoded():
+                path = self._store.derived_path(part.name)
+                return growing.chunks(path, partial(self._recode, reference, part, part.way), offset)
+            case Delta():
+                return growing.chunks(self._delta(reference, part, part.way), lambda: None, offset)
+            case _:
+                return iter(())
+
+    def _recode(self, reference: Reference, part: Part, way: Recoded) -> Path:
+        blob = self.path(reference, part.layer.blob)
+        options = {"level": way.level, "window_log": way.window_log, "workers": WORKERS}
+        return self._store.derive(part.name, lambda out: recode.as_zstd(part.layer, blob, out, **options))
+
+    def _delta(self, reference: Reference, part: Part, way: Delta) -> Path:
+        return self._store.derive(part.name, lambda out: self._make_delta(reference, part.layer, way.base, out))
+
+    def _make_delta(self, reference: Reference, layer: Layer, base: Digest, out: Path) -> None:
+        known = self._recall(base)
+        if known is None:
+            raise StoreError(f"layer {base}", "making a delta", "it is not known any more")
+        with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+            old, new = Path(folder, "old.tar"), Path(folder, "new.tar")
+            recode.plain(known[1], self.path(known[0], known[1].blob), old)
+            recode.plain(layer, self.path(reference, layer.blob), new)
+            recode.delta(old, new, out, new_diff_id=layer.diff_id, level=DELTA_LEVEL)
+
+
+def _key(diff_id: Digest) -> str:
+    return f"layer {diff_id}"

@@ -1,0 +1,271 @@
+"""What one agent is sent, and how each layer travels: decided from what its engine holds, what the host
+has, how fast its link is, and which older layers the operator can get. Pure.
+
+    transfer
+    ├── held       layers that need not travel at all
+    ├── a way for each of the others
+    │   ├── Copied     the host takes it out of its own engine
+    │   ├── Delta      as the difference to an older layer that the host holds
+    │   ├── Recoded    as zstd, made while it flows
+    │   └── AsIs       the registry's own blob
+    └── stops      after which parts the engine begins to load, while the next is on its way
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pulumi_iofog.image import Blob, Digest, Image, Layer
+
+EngineKind = Literal["docker", "docker-containerd", "podman"]
+"""``docker``: classic store, image id = config digest; ``docker-containerd``: Docker 29's default
+store, image id = manifest digest; ``podman``: image id = config digest."""
+
+SMALL = 1_000_000
+"""Bytes of a blob below which only the registry's own form is thought of: anything else costs more."""
+SMALL_FOR_DELTA = 4_000_000
+"""Bytes of a blob below which no delta is tried: the host would take its old image apart for it."""
+PLAIN_FACTOR = 3
+"""Plain size of a layer by its compressed size, where it is not known."""
+LEVELS = ((4e6, 12, 27), (25e6, 9, 23))
+"""Up to which rate of the link, in bytes/s, zstd at which level and window (its log2, in bytes) saves
+more time than it takes. On faster links the registry's blobs are sent as they are."""
+ROOMY = 600_000_000
+"""Bytes of free memory on the host from which a window of 128 MiB is no burden to it."""
+LOAD_HIDES = 0.5
+"""Seconds that the rest must take to send, for an early load to be worth its own costs."""
+STOP_SIZE = 4_000_000
+"""Bytes that an early load takes in at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class AsIs:
+    """As the registry's own blob."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recoded:
+    """Encoded anew with zstd; the host decodes it. ``window_log``: log2 of the window in bytes."""
+
+    level: int
+    window_log: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """As a zstd patch against a layer (``base``, a diff id) of an image that the engine holds (``source``);
+    ``otherwise`` where the patch turns out too large, or cannot be made."""
+
+    base: Digest
+    source: str
+    otherwise: Recoded | AsIs
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """Not at all: the host takes it out of an image that its engine holds (``source``). Docker's classic
+    store knows a layer only by the chain of those below it, so it wants even what it has."""
+
+    source: str
+
+
+Way = AsIs | Recoded | Delta | Copied
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One layer and how it travels."""
+
+    layer: Layer
+    way: Way
+
+    @property
+    def name(self) -> str:
+        """Names the bytes that travel: a file's name on either side. Equal names, equal bytes."""
+        mine = self.layer.diff_id[7:]
+        match self.way:
+            case Recoded(level, window_log):
+                return f"{mine}.zstd-{level}-{window_log}"
+            case Delta(base):
+                return f"{mine}.from-{base[7:]}"
+            case Copied():
+                return f"{mine}.tar"
+            case _:
+                return self.layer.blob.digest[7:]
+
+    @property
+    def most(self) -> int:
+        """Bytes on the wire at most."""
+        return 0 if isinstance(self.way, Copied) else self.layer.blob.size
+
+    @property
+    def likely(self) -> float:
+        """Bytes on the wire as they are to be expected."""
+        factor = {Copied: 0.0, Delta: 0.1, Recoded: 0.85, AsIs: 1.0}[type(self.way)]
+        return factor * self.layer.blob.size
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What one agent is sent: parts from the bottom up.
+
+    Attributes:
+        absent: diff ids of the layers that are left out, because the engine holds them.
+        stops: indexes of the parts after which the engine is given what has arrived.
+    """
+
+    parts: tuple[Part, ...]
+    absent: frozenset[Digest] = frozenset()
+    stops: frozenset[int] = frozenset()
+
+    @property
+    def most(self) -> int:
+        """Bytes on the wire at most."""
+        return sum(part.most for part in self.parts)
+
+    @property
+    def space(self) -> tuple[int, int]:
+        """Bytes on the host that it takes at most: in the spool, and under the engine's root."""
+        plain = sum(PLAIN_FACTOR * part.layer.blob.size for part in self.parts)
+        decoded = sum(PLAIN_FACTOR * part.layer.blob.size for part in self.parts if not isinstance(part.way, AsIs))
+        bases = sum(PLAIN_FACTOR * part.layer.blob.size for part in self.parts if isinstance(part.way, Delta | Copied))
+        return self.most + decoded + bases, plain
+
+
+@dataclass(frozen=True, slots=True)
+class HeldImage:
+    """An image that an engine holds: its id there, and its layers from the bottom up."""
+
+    id: str
+    diff_ids: tuple[Digest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What one agent holds, and what it has to work with.
+
+    Attributes:
+        engine: which engine answered.
+        tagged: the wanted image's name points, in the engine, at an image with the right id.
+        images: all that the engine holds.
+        zstd: whether the host has the zstd command.
+        memory: bytes that are available on the host.
+    """
+
+    engine: EngineKind
+    tagged: bool
+    images: tuple[HeldImage, ...] = ()
+    zstd: bool = False
+    memory: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the operator's side has for one agent.
+
+    Attributes:
+        rate: of the link, in bytes/s; None if it is not known.
+        layers: older layers whose blobs can be had, by diff id.
+        memory: bytes that a delta may take here.
+    """
+
+    rate: float | None = None
+    layers: Mapping[Digest, Blob] = field(default_factory=dict)
+    memory: int = 0
+
+
+def transfer(image: Image, inventory: Inventory, means: Means, *, thin: bool = True, plain: bool = False) -> Transfer:
+    """The parts to send.
+
+    Args:
+        thin: leave out what the engine seems to hold; False once a load has shown that it does not.
+        plain: only blobs as they are; True once another way has failed.
+    """
+    absent = held(image, inventory) if thin else frozenset()
+    layers = {layer.diff_id: (index, layer) for index, layer in enumerate(image.layers) if layer.diff_id not in absent}
+    parts = tuple(
+        Part(layer, AsIs() if plain else _way(layer, index, inventory, means)) for index, layer in layers.values()
+    )
+    return Transfer(parts, absent, _stops(parts, means.rate))
+
+
+def held(image: Image, inventory: Inventory) -> frozenset[Digest]:
+    """The image's layers that the engine needs not to be given: on the classic store by chain, a true
+    prefix; elsewhere each by itself, which is a good guess that the load proves or disproves."""
+    if inventory.engine == "docker":
+        longest = max((_common(image.diff_ids, each.diff_ids) for each in inventory.images), default=0)
+        return frozenset(image.diff_ids[:longest])
+    return frozenset(image.diff_ids) & {diff_id for each in inventory.images for diff_id in each.diff_ids}
+
+
+def _common(one: Sequence[Digest], other: Sequence[Digest]) -> int:
+    """How many layers both begin with."""
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return sum(1 for _ in same)
+
+
+# ---- ways -----------------------------------------------------------------------------------------------
+
+
+def _way(layer: Layer, index: int, inventory: Inventory, means: Means) -> Way:
+    # Docker's containerd store keeps the registry's blobs, and its image id is the manifest's: a layer in
+    # another form would make another image.
+    if inventory.engine == "docker-containerd" or layer.blob.size < SMALL:
+        return AsIs()
+    for each in inventory.images:
+        if layer.diff_id in each.diff_ids:
+            return Copied(each.id)
+    if not inventory.zstd:
+        return AsIs()
+    recoded = _recoded(inventory, means.rate) or AsIs()
+    return _delta(layer, index, recoded, inventory, means) or recoded
+
+
+def _delta(layer: Layer, index: int, otherwise: Recoded | AsIs, inventory: Inventory, means: Means) -> Delta | None:
+    """Against the held layer that is most likely its predecessor: at the same height, of the nearest size."""
+    if layer.blob.size < SMALL_FOR_DELTA:
+        return None
+    candidates = [
+        (position != index, abs(means.layers[diff_id].size - layer.blob.size), diff_id, each.id)
+        for each in inventory.images
+        for position, diff_id in enumerate(each.diff_ids)
+        if diff_id in means.layers and _fits(means.layers[diff_id], layer.blob, inventory, means)
+    ]
+    if not candidates:
+        return None
+    _, _, base, source = min(candidates)
+    return Delta(base, source, otherwise)
+
+
+def _fits(old: Blob, new: Blob, inventory: Inventory, means: Means) -> bool:
+    """Whether a delta between them is plausible, and both sides have the memory for it (recode.py)."""
+    if not new.size / 4 <= old.size <= new.size * 4:
+        return False
+    both, most = PLAIN_FACTOR * (old.size + new.size), PLAIN_FACTOR * 2 * max(old.size, new.size)
+    return both < 1 << 31 and 2 * most <= inventory.memory and 2 * most <= means.memory
+
+
+def _recoded(inventory: Inventory, rate: float | None) -> Recoded | None:
+    for up_to, level, window_log in LEVELS:
+        if rate is not None and rate <= up_to:
+            return Recoded(level, window_log if inventory.memory >= ROOMY else min(window_log, 23))
+    return None
+
+
+# ---- stops ----------------------------------------------------------------------------------------------
+
+
+def _stops(parts: Sequence[Part], rate: float | None) -> frozenset[int]:
+    if rate is None:
+        return frozenset()
+    stops, taken = set(), 0.0
+    for index, part in enumerate(parts):
+        taken += part.layer.blob.size
+        rest = sum(later.likely for later in parts[index + 1 :])
+        if taken >= STOP_SIZE and rest / rate >= LOAD_HIDES:
+            stops.add(index)
+            taken = 0.0
+    return frozenset(stops)

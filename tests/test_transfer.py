@@ -1,0 +1,152 @@
+"""How each layer travels: from what the host holds and has, its link, and the older layers at hand."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from pulumi_iofog.image import Blob, Digest, Image, Layer
+from pulumi_iofog.transfer import (
+    AsIs,
+    Copied,
+    Delta,
+    EngineKind,
+    HeldImage,
+    Inventory,
+    Means,
+    Part,
+    Recoded,
+    Transfer,
+    held,
+    transfer,
+)
+from tests.images import make_image
+
+GB = 10**9
+FAST, MIDDLE, SLOW = 110e6, 12.5e6, 2.5e6
+
+
+def layer(letter: str, size: int = 50_000_000) -> Layer:
+    """A layer whose digests are made of a letter."""
+    number = f"{ord(letter):02x}"
+    return Layer(Digest("sha256:" + number * 32), Blob(Digest(f"sha256:{'b' + number[1]:0<64}"), size, "gzip"))
+
+
+BASE, DEPENDENCIES, APP = layer("a"), layer("b", 28_000_000), layer("c", 2_000_000)
+NEW_BASE, NEW_APP = layer("d", 51_000_000), layer("e", 2_100_000)
+KNOWN = {each.diff_id: each.blob for each in (BASE, DEPENDENCIES, APP)}
+
+
+def image(*layers: Layer) -> Image:
+    return dataclasses.replace(make_image({"f": b""}).image, layers=layers)
+
+
+def inventory(*layers: Layer, engine: EngineKind = "docker", zstd: bool = True, memory: int = 4 * GB) -> Inventory:
+    images = (HeldImage("sha256:old", tuple(each.diff_id for each in layers)),) if layers else ()
+    return Inventory(engine, tagged=False, images=images, zstd=zstd, memory=memory)
+
+
+def ways(sending: Transfer) -> list[object]:
+    return [part.way for part in sending.parts]
+
+
+V1, V2, V3 = image(BASE, DEPENDENCIES, APP), image(BASE, DEPENDENCIES, NEW_APP), image(NEW_BASE, DEPENDENCIES, APP)
+
+
+@pytest.mark.parametrize(
+    ("engine", "wanted", "absent"),
+    [
+        pytest.param("docker", V2, {BASE, DEPENDENCIES}, id="the chain is the same below"),
+        pytest.param("docker", V3, set(), id="the classic store knows layers by chain only"),
+        pytest.param("podman", V3, {DEPENDENCIES, APP}, id="podman finds each by itself"),
+        pytest.param("docker-containerd", V3, {DEPENDENCIES, APP}, id="so does containerd's store"),
+    ],
+)
+def test_what_is_held_is_left_out(engine: EngineKind, wanted: Image, absent: set[Layer]) -> None:
+    assert held(wanted, inventory(BASE, DEPENDENCIES, APP, engine=engine)) == {each.diff_id for each in absent}
+    whole = transfer(wanted, inventory(BASE, DEPENDENCIES, APP, engine=engine), Means(), thin=False)
+    assert (len(whole.parts), whole.absent) == (3, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("rate", "zstd", "memory", "way"),
+    [
+        pytest.param(FAST, True, 4 * GB, AsIs(), id="a fast link: encoding costs more than it saves"),
+        pytest.param(MIDDLE, True, 4 * GB, Recoded(9, 23), id="100 Mbit/s"),
+        pytest.param(SLOW, True, 4 * GB, Recoded(12, 27), id="20 Mbit/s"),
+        pytest.param(SLOW, True, 300_000_000, Recoded(12, 23), id="a small host: a small window"),
+        pytest.param(SLOW, False, 4 * GB, AsIs(), id="a host without zstd"),
+        pytest.param(None, True, 4 * GB, AsIs(), id="a link that was not measured"),
+    ],
+)
+def test_the_links_rate_and_the_host_decide_the_encoding(
+    rate: float | None, zstd: bool, memory: int, way: object
+) -> None:
+    sending = transfer(V1, inventory(zstd=zstd, memory=memory), Means(rate))
+    assert ways(sending) == [way] * 3
+
+
+def test_a_changed_layer_goes_as_a_delta_and_those_above_it_not_at_all() -> None:
+    sending = transfer(V3, inventory(BASE, DEPENDENCIES, APP), Means(FAST, KNOWN, 4 * GB))
+    source = "sha256:old"
+    assert ways(sending) == [Delta(BASE.diff_id, source, AsIs()), Copied(source), Copied(source)]
+    assert sending.most == NEW_BASE.blob.size
+
+
+def test_on_podman_what_is_above_is_found_by_itself() -> None:
+    sending = transfer(V3, inventory(BASE, DEPENDENCIES, APP, engine="podman"), Means(MIDDLE, KNOWN, 4 * GB))
+    assert ways(sending) == [Delta(BASE.diff_id, "sha256:old", Recoded(9, 23))]
+
+
+@pytest.mark.parametrize(
+    ("holds", "means"),
+    [
+        pytest.param(inventory(BASE, zstd=False), Means(FAST, KNOWN, 4 * GB), id="no zstd on the host"),
+        pytest.param(inventory(BASE, memory=500_000_000), Means(FAST, KNOWN, 4 * GB), id="too little memory there"),
+        pytest.param(inventory(BASE), Means(FAST, KNOWN, 500_000_000), id="too little memory here"),
+        pytest.param(inventory(BASE), Means(FAST, {}, 4 * GB), id="the old layer's blob is not known"),
+        pytest.param(inventory(APP), Means(FAST, KNOWN, 4 * GB), id="too different in size"),
+        pytest.param(
+            inventory(BASE, engine="docker-containerd"), Means(FAST, KNOWN, 4 * GB), id="containerd keeps blobs"
+        ),
+    ],
+)
+def test_no_delta_where_it_cannot_work(holds: Inventory, means: Means) -> None:
+    assert ways(transfer(image(NEW_BASE), holds, means)) == [AsIs()]
+
+
+def test_small_layers_are_not_worth_any_trouble() -> None:
+    small = layer("f", 900_000)
+    assert ways(transfer(image(small), inventory(BASE), Means(SLOW, KNOWN, 4 * GB))) == [AsIs()]
+    assert ways(transfer(image(NEW_APP), inventory(APP), Means(FAST, KNOWN, 4 * GB))) == [AsIs()]
+
+
+def test_of_several_old_layers_the_one_at_the_same_height_is_taken() -> None:
+    holds = inventory(DEPENDENCIES, BASE)
+    (part,) = transfer(image(NEW_BASE), holds, Means(FAST, KNOWN, 4 * GB)).parts
+    assert part.way == Delta(DEPENDENCIES.diff_id, "sha256:old", AsIs())
+
+
+def test_plain_is_the_registrys_blobs_whatever_else_could_be() -> None:
+    sending = transfer(V3, inventory(BASE, DEPENDENCIES, APP), Means(SLOW, KNOWN, 4 * GB), plain=True)
+    assert ways(sending) == [AsIs()] * 3
+
+
+def test_early_loads_only_where_the_rest_takes_long_enough_to_hide_them() -> None:
+    assert transfer(V1, inventory(zstd=False), Means(MIDDLE)).stops == {0}
+    assert transfer(V1, inventory(zstd=False), Means(SLOW)).stops == {0, 1}
+    assert transfer(V1, inventory(zstd=False), Means(FAST)).stops == frozenset()
+    assert transfer(V1, inventory(zstd=False), Means(None)).stops == frozenset()
+
+
+def test_parts_of_equal_names_are_equal_bytes() -> None:
+    ways = [AsIs(), Recoded(9, 23), Recoded(12, 27), Delta(APP.diff_id, "x", AsIs()), Delta(BASE.diff_id, "x", AsIs())]
+    names = {Part(NEW_BASE, way).name for way in ways}
+    assert len(names) == len(ways)
+    one, other = Part(NEW_BASE, Delta(APP.diff_id, "x", AsIs())), Part(NEW_BASE, Delta(APP.diff_id, "y", Recoded(9, 23)))
+    assert one.name == other.name
+
+
+def test_a_layer_that_is_there_twice_is_sent_once() -> None:
+    assert len(transfer(image(BASE, BASE), inventory(engine="podman"), Means()).parts) == 1
