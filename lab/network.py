@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.shell import run
 
-ALL = ipaddress.ip_network("198.18.0.0/15")
+ALL = ipaddress.IPv4Network("198.18.0.0/15")
 LABS = list(ALL.subnets(new_prefix=20))
 """A lab has one of these, so that several may run side by side."""
 DEVICES = Path("/sys/class/net")
@@ -49,6 +49,12 @@ class Network:
         run("ip", "link", "add", self.bridge, "type", "bridge", check=False)
         run("ip", "address", "replace", f"{self.operator}/{self.bits}", "dev", self.bridge)
         run("ip", "link", "set", self.bridge, "up")
+
+    def set_rate(self, rate: str | None) -> None:
+        """Shape what the operator sends to all hosts together (``200mbit``): its uplink. None: no shaping."""
+        run("tc", "qdisc", "del", "dev", self.bridge, "root", check=False)
+        if rate:
+            run("tc", "qdisc", "add", "dev", self.bridge, "root", *_shape(rate))
 
     def down(self) -> None:
         """Remove the bridge, and namespaces that are still there."""
@@ -98,8 +104,7 @@ class Link:
         for tc, device in ((("tc", "-n", self.namespace), "eth0"), (("tc",), self.outside)):
             run(*tc, "qdisc", "del", "dev", device, "root", check=False)
             if rate:
-                shape = ("tbf", "rate", rate, "burst", "64kb", "latency", "100ms")
-                run(*tc, "qdisc", "add", "dev", device, "root", *shape)
+                run(*tc, "qdisc", "add", "dev", device, "root", *_shape(rate))
 
     def cut(self, *, cut: bool) -> None:
         """Take the link down, or up again."""
@@ -110,3 +115,7 @@ class Link:
         folder = DEVICES / self.outside / "statistics"
         # What the outer end has sent, the host has received.
         return int((folder / "tx_bytes").read_text()), int((folder / "rx_bytes").read_text())
+
+
+def _shape(rate: str) -> tuple[str, ...]:
+    return ("tbf", "rate", rate, "burst", "64kb", "latency", "100ms")

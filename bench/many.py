@@ -1,0 +1,59 @@
+"""Many hosts at the same time."""
+
+from __future__ import annotations
+
+from bench import baselines
+from bench.measure import MB, Findings, Target, megabytes, ratio, sending, times
+from bench.site import Site, sampled
+from lab import HostSpec
+
+FOUR = [HostSpec(f"four-{number}", "docker") for number in range(1, 5)]
+FLEET = [HostSpec(f"fleet-{number}", "podman") for number in range(1, 33)]
+FLEET_RATE, UPLINK_RATE, UPLINK = "20mbit", "200mbit", 200 * MB // 8
+"""Of each host's link, and of the uplink that they share, there in bytes a second too."""
+MEMORY = 150
+
+
+def four(site: Site) -> Findings:
+    """Four hosts, unshaped: whether the sender keeps up with four OpenSSH clients."""
+    hosts = site.hosts(FOUR)
+    image, reference = site.push("v1")
+    cats = baselines.link(site, hosts, image.blobs())
+    pulls = site.pulls()
+    with sampled(hosts) as samples:
+        ours, _ = site.up(site.deployment(), hosts, reference, pool=4)
+    most = pulls.most()
+    site.clean(hosts)
+    loads = baselines.send_and_load(site, hosts, "v1")
+    window = sending(samples, ours.sent or 0)
+    # In gzip bytes on both sides, so that what is packed better does not count as slower.
+    rate, floor = ratio(0.96 * len(hosts) * image.size, window), len(hosts) * image.size / cats.seconds
+    notes = [f"{rate / MB:.0f} MB/s in the {window:.1f} s that 96 % of the bytes took; four cats {floor / MB:.0f} MB/s"]
+    targets = [
+        times("throughput while sending ÷ four cats", rate, floor, 0.8, at_least=True),
+        times("seconds ÷ four archives sent and loaded", ours.seconds, loads.seconds, 1.2),
+        Target("requests to the registry for one blob", most, 1, "", at_least=False),
+    ]
+    return Findings([ours, cats, loads], targets, notes, len(hosts))
+
+
+def fleet(site: Site) -> Findings:
+    """32 hosts, each on a slow link, behind one uplink."""
+    hosts = site.hosts(FLEET)
+    image, reference = site.push("small-24mb")
+    site.lab.network.set_rate(UPLINK_RATE)
+    for host in hosts:
+        host.set_rate(FLEET_RATE)
+    try:
+        cats = baselines.link(site, hosts, image.blobs())
+        pulls = site.pulls()
+        ours, answer = site.up(site.deployment(), hosts, reference, pool=len(hosts))
+    finally:
+        site.lab.network.set_rate(None)
+    targets = [
+        times("seconds ÷ what the uplink takes for the bytes", ours.seconds, (ours.sent or 0) / UPLINK, 1.1),
+        megabytes("memory over idle", answer.grown, MEMORY),
+        Target("requests to the registry for one blob", pulls.most(), 1, ""),
+    ]
+    notes = [f"{len(hosts)} podman engines, {image.size / MB:.0f} MB each"]
+    return Findings([ours, cats], targets, notes, len(hosts))

@@ -1,0 +1,110 @@
+"""Agents behind jump hosts: real ones, by proxy_jump and by ~/.ssh/config."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab import Host, Lab
+from pulumi_iofog.adapters import ssh
+from pulumi_iofog.errors import AgentError, Unreachable
+from pulumi_iofog.spec import Agent
+from tests.adapters.conftest import QUICK, AgentOf
+
+pytestmark = pytest.mark.lab
+MEGABYTE = 1 << 20
+
+
+@pytest.fixture
+def host(lab: Lab) -> Iterator[Host]:
+    host = lab.hosts["edge-docker"]
+    yield host
+    host.restore()
+
+
+@pytest.fixture
+def first(lab: Lab) -> Host:
+    return lab.hosts["edge-podman"]
+
+
+@pytest.fixture
+def second(lab: Lab) -> Host:
+    return lab.hosts["edge-docker29"]
+
+
+def came_from(agent: Agent) -> str:
+    """The address that the agent sees the operator come from."""
+    with ssh.connect(agent, patience=QUICK) as connection:
+        return connection.run("echo ${SSH_CONNECTION%% *}").text.strip()
+
+
+@pytest.mark.parametrize("form", ["edge@{}", "ssh://edge@{}", "edge@{}:22", "edge@[{}]:22"])
+def test_one_jump_host(agent_of: AgentOf, first: Host, form: str) -> None:
+    assert came_from(agent_of("edge-docker", proxy_jump=form.format(first.address))) == first.address
+
+
+def test_two_jump_hosts(agent_of: AgentOf, first: Host, second: Host) -> None:
+    jump = f"edge@{first.address}, edge@{second.address}"
+    assert came_from(agent_of("edge-docker", proxy_jump=jump)) == second.address
+    with ssh.connect(agent_of("edge-docker", proxy_jump=jump), patience=QUICK) as connection:
+        assert connection.send("wc -c", (bytes(MEGABYTE),) * 5, lambda count: None).text == f"{5 * MEGABYTE}\n"
+
+
+def test_jump_hosts_of_the_config(agent_of: AgentOf, lab: Lab, home: Path, first: Host, second: Host) -> None:
+    """A chain of sections, each with its own way, and one for all that names the first itself."""
+    (home / ".ssh/config").write_text(
+        f"Host gate\n  HostName {lab.hosts['edge-docker'].address}\n  ProxyJump inner\n"
+        f"Host inner\n  HostName {second.address}\n"
+        f"Host outer\n  HostName {first.address}\n"
+        f"Host *\n  User edge\n  ProxyJump outer\n  UserKnownHostsFile {lab.known_hosts_file}\n"
+        f"  IdentityFile {first.private_key_file}\n"
+    )
+    assert came_from(Agent("gate")) == second.address
+    assert came_from(Agent("gate", proxy_jump="outer")) == first.address
+    assert came_from(Agent("gate", proxy_jump="none")) not in (first.address, second.address)
+
+
+def test_a_jump_host_is_verified_and_never_told_the_password(agent_of: AgentOf, lab: Lab, first: Host) -> None:
+    """Neither the agent's password nor its pinned key are the jump host's."""
+    target = lab.hosts["edge-docker"]
+    given = {"proxy_jump": f"edge@{first.address}", "password": target.password}
+    pinned = agent_of("edge-docker", **given, host_key=target.host_key)
+    assert came_from(pinned) == first.address
+    with pytest.raises(AgentError, match=f"logging in as edge@{first.address}:22: neither key"):
+        came_from(replace(pinned, private_key_file=None))
+
+
+def test_an_unknown_key_behind_a_jump_host(agent_of: AgentOf, first: Host, home: Path) -> None:
+    agent = agent_of("edge-docker", proxy_jump=f"edge@{first.address}")
+    known = home / ".ssh/known_hosts"
+    known.write_text(f"{first.address} {first.host_key}\n")
+    with pytest.raises(AgentError) as caught:
+        came_from(replace(agent, known_hosts_file=str(known)))
+    scan = f"run: ssh -p 22 edge@{first.address} ssh-keyscan -p 22 {agent.host} >> {known}\n"
+    assert scan in str(caught.value)
+
+
+def test_a_host_that_the_jump_host_cannot_reach(agent_of: AgentOf, first: Host) -> None:
+    agent = agent_of("edge-docker", proxy_jump=f"edge@{first.address}", port=2)
+    with pytest.raises(Unreachable) as caught:
+        came_from(agent)
+    assert str(caught.value) == (
+        f"edge-docker: connecting through the jump host ({agent.host}:2): Connect failed."
+        " Is the host up, and sshd on port 2 reachable from the jump host?"
+    )
+
+
+def test_a_link_that_is_cut_behind_a_jump_host(host: Host, agent_of: AgentOf, first: Host) -> None:
+    agent = agent_of("edge-docker", proxy_jump=f"edge@{first.address}")
+    stalled = pytest.raises(Unreachable, match="the link has stalled")
+    with ssh.connect(agent, patience=QUICK) as connection, stalled:
+        connection.send("cat > /dev/null", (bytes(MEGABYTE),) * 200, lambda count: host.cut())
+
+
+@pytest.mark.parametrize("text", ["a@b@c", "[::1", "host:port", "ssh://"])
+def test_a_proxy_jump_that_is_none(agent_of: AgentOf, text: str) -> None:
+    with pytest.raises(AgentError, match="edge-docker: reading proxy_jump: "):
+        came_from(agent_of("edge-docker", proxy_jump=text))
