@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from pulumi_iofog import rollout
 from pulumi_iofog.errors import (
+    CorruptLayer,
     EngineError,
     InputError,
     MissingLayers,
@@ -21,52 +23,76 @@ from pulumi_iofog.errors import (
     VerificationFailed,
 )
 from pulumi_iofog.image import AMD64, ARM64, Blob, Digest, Image, Pin, Platform, Reference
-from pulumi_iofog.plan import EngineKind, Inventory, Transfer
 from pulumi_iofog.rollout import Job, Outcome, bring, pending, report, roll_out
 from pulumi_iofog.spec import Agent
+from pulumi_iofog.transfer import AsIs, Delta, EngineKind, HeldImage, Inventory, Part, Transfer
 from tests.images import MadeImage, make_image
 
 
 @dataclass
 class MemoryHost:
-    """An edge host in memory: layers by diff id, images by full name, a spool by digest."""
+    """An edge host in memory: layers by diff id, images by full name, a spool by the parts' names."""
 
-    kind: EngineKind = "docker"
+    kind: EngineKind = "podman"
     platform: Platform = AMD64
     layers: set[Digest] = field(default_factory=set)
     claims: set[Digest] = field(default_factory=set)
     images: dict[str, Digest] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     in_use: set[Digest] = field(default_factory=set)
-    spool: dict[Digest, bytes] = field(default_factory=dict)
+    spool: dict[str, bytes] = field(default_factory=dict)
+    settled: set[Digest] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     down: bool = False
     load_fails: bool = False
+    zstd: bool = False
+    corrupts: set[type] = field(default_factory=set)
+    cuts: list[int] = field(default_factory=list)
+    """After how many more bytes the link is lost, each time once."""
+    speed: float = 110e6
 
     def inventory(self, image: Image) -> Inventory:
         self.calls.append("inventory")
         tagged = self.images.get(image.reference.full_name) == image.image_id
-        return Inventory(self.kind, tagged, frozenset(self.layers | self.claims))
+        holds = (HeldImage("sha256:held", tuple(sorted(self.layers | self.claims))),)
+        return Inventory(self.kind, tagged, holds, self.zstd, 10**10)
 
-    def make_room(self, image: Image, sending: Transfer, inventory: Inventory) -> None:
+    def rate(self) -> float:
+        self.calls.append("rate")
+        return self.speed
+
+    def make_room(self, image: Image, sending: Transfer) -> None:
         self.calls.append("room")
 
-    def receive(self, image: Image, blob: Blob, path: Path, on_bytes: Callable[[int], None]) -> None:
-        self.calls.append("receive")
-        if blob.digest not in self.spool:
-            on_bytes(blob.size)
-        self.spool[blob.digest] = path.read_bytes()
+    def give_back(self, image: Image, parts: Sequence[Part], inventory: Inventory) -> None:
+        """Nothing to do: what it holds it has at hand."""
 
-    def load(self, image: Image, absent: frozenset[Digest]) -> None:
-        self.calls.append("load")
+    def receive(
+        self, image: Image, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]
+    ) -> None:
+        self.calls.append("receive")
+        for byte in b"".join(stream(len(self.spool.setdefault(part.name, b"")))):
+            if self.cuts and self.cuts[0] == 0:
+                self.cuts.pop(0)
+                raise Unreachable("edge", "sending", "the connection was lost")
+            self.cuts[:1] = [left - 1 for left in self.cuts[:1]]
+            self.spool[part.name] += bytes([byte])
+            on_bytes(1)
+
+    def settle(self, image: Image, part: Part) -> None:
+        self.calls.append("settle")
+        if type(part.way) in self.corrupts:
+            del self.spool[part.name]
+            raise CorruptLayer("edge", "proving a layer", "what arrived has another sha256")
+        self.settled.add(part.layer.diff_id)
+
+    def load(self, image: Image, whole: Image) -> None:
+        self.calls.append("load" if image == whole else f"load {len(image.layers)}")
         if self.load_fails:
             raise EngineError("edge", "loading", "the daemon went away")
-        for layer in image.layers:
-            if layer.diff_id not in absent:
-                assert layer.blob.digest in self.spool
-                self.layers.add(layer.diff_id)
-            elif layer.diff_id not in self.layers:
-                raise MissingLayers("edge", "loading", "a layer is missing")
+        if not set(image.diff_ids) <= self.settled | self.layers:
+            raise MissingLayers("edge", "loading", "a layer is missing")
+        self.layers |= set(image.diff_ids)
         self.images[image.reference.full_name] = image.image_id
         self.broken.discard(image.reference.full_name)
 
@@ -81,6 +107,19 @@ class MemoryHost:
 
     def clean(self, image: Image) -> None:
         self.spool.clear()
+        self.settled.clear()
+
+
+class SwiftHost(MemoryHost):
+    """Takes bytes at once, for images of some size."""
+
+    def receive(
+        self, image: Image, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]
+    ) -> None:
+        self.calls.append("receive")
+        data = b"".join(stream(0))
+        self.spool[part.name] = data
+        on_bytes(len(data))
 
 
 class Quiet:
@@ -95,15 +134,23 @@ class Lab:
     def __init__(self, folder: Path, *made: MadeImage) -> None:
         self.folder, self.hosts = folder, {}  # type: ignore[var-annotated]
         self.pulled: list[Digest] = []
+        self.known: dict[Digest, Blob] = {}
+        self.waited: list[float] = []
         self.most_at_once = self._now = 0
         self._lock = threading.Lock()
         for image in made:
             for digest, data in image.blobs.items():
                 (folder / digest[7:]).write_bytes(data)
 
-    def path(self, reference: Reference, blob: Blob) -> Path:
-        self.pulled.append(blob.digest)
-        return self.folder / blob.digest[7:]
+    def older(self, diff_ids: Iterable[Digest]) -> dict[Digest, Blob]:
+        return {diff_id: self.known[diff_id] for diff_id in diff_ids if diff_id in self.known}
+
+    def ready(self, reference: Reference, part: Part) -> Part:
+        return part
+
+    def stream(self, reference: Reference, part: Part, offset: int) -> Iterator[bytes]:
+        self.pulled.append(part.layer.blob.digest)
+        yield (self.folder / part.layer.blob.digest[7:]).read_bytes()[offset:]
 
     @contextmanager
     def connect(self, agent: Agent) -> Iterator[MemoryHost]:
@@ -120,7 +167,7 @@ class Lab:
                 self._now -= 1
 
     def tools(self) -> rollout.Tools:
-        return rollout.Tools(connect=self.connect, blobs=self, progress=Quiet())
+        return rollout.Tools(self.connect, self, Quiet(), 10**10, self.waited.append)
 
 
 V1 = make_image({"base": b"b" * 5000}, {"app": b"1"})
@@ -141,7 +188,9 @@ def test_first_time_everything_is_sent_and_nothing_is_left_in_the_spool(lab: Lab
     size = sum(layer.blob.size for layer in V1.image.layers)
     assert outcome == Outcome("edge-1", updated=True, sent=size, total=V1.image.manifest.size)
     host = lab.hosts["edge-1"]
-    assert host.calls == ["inventory", "room", "receive", "receive", "load", "verify"]
+    assert [call for call in host.calls if call != "settle"] == [
+        *("inventory", "room", "receive", "receive", "load", "verify")
+    ]
     assert host.spool == {}
 
 
@@ -174,8 +223,30 @@ def test_a_layer_that_was_not_there_after_all_is_sent_afterwards(lab: Lab) -> No
     lab.hosts["edge-1"] = MemoryHost(claims={V1.image.layers[0].diff_id})
     outcome = bring(job(), lab.tools())
     assert outcome.error is None
+    assert lab.hosts["edge-1"].calls.count("verify") == 1
     assert outcome.sent == sum(layer.blob.size for layer in V1.image.layers)
     assert lab.hosts["edge-1"].calls.count("load") == 2
+
+
+def test_a_lost_link_is_taken_up_where_it_was(lab: Lab) -> None:
+    lab.hosts["edge-1"] = MemoryHost(cuts=[10, 20, 30])
+    outcome = bring(job(), lab.tools())
+    size = sum(layer.blob.size for layer in V1.image.layers)
+    assert (outcome.error, outcome.sent) == (None, size)
+    assert lab.waited == [2.0, 2.0, 2.0], "each visit made progress"
+
+
+def test_a_link_that_stays_lost_is_given_up_after_a_while(lab: Lab) -> None:
+    lab.hosts["edge-1"] = MemoryHost(cuts=[0] * 100)
+    outcome = bring(job(), lab.tools())
+    assert outcome.error == "edge: sending: the connection was lost"
+    assert lab.waited == list(rollout.LOST_TRIES)
+
+
+def test_an_agent_that_never_answered_is_not_waited_for(lab: Lab) -> None:
+    lab.hosts["edge-1"] = MemoryHost(down=True)
+    assert bring(job(), lab.tools()).error is not None
+    assert lab.waited == []
 
 
 def test_another_failure_of_a_thin_load_is_not_repeated(lab: Lab) -> None:
@@ -183,6 +254,39 @@ def test_another_failure_of_a_thin_load_is_not_repeated(lab: Lab) -> None:
     outcome = bring(job(), lab.tools())
     assert outcome.error == "edge: loading: the daemon went away"
     assert lab.hosts["edge-1"].calls.count("load") == 1
+
+
+BIG1 = make_image({"base": random.Random(1).randbytes(9_000_000)}, {"app": random.Random(2).randbytes(2_000_000)})
+BIG2 = make_image({"base": random.Random(3).randbytes(9_000_000)}, {"app": random.Random(2).randbytes(2_000_000)})
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Lab:
+    lab = Lab(tmp_path, BIG1, BIG2)
+    lab.known = {layer.diff_id: layer.blob for layer in BIG1.image.layers}
+    return lab
+
+
+def test_on_a_slow_link_lower_layers_are_loaded_while_the_rest_is_on_its_way(big: Lab) -> None:
+    host = big.hosts["edge-1"] = SwiftHost(speed=1e6)
+    assert bring(job(image=BIG1.image), big.tools()).error is None
+    assert "load 1" in host.calls
+    assert host.calls.index("load 1") < host.calls.index("load")
+    assert "rate" in host.calls
+
+
+def test_a_delta_that_does_not_come_out_right_is_followed_by_the_blob_itself(big: Lab) -> None:
+    host = big.hosts["edge-1"] = SwiftHost(zstd=True, layers={BIG1.image.diff_ids[0]}, corrupts={Delta})
+    outcome = bring(job(image=BIG2.image), big.tools())
+    assert outcome.error is None
+    assert host.images[BIG2.image.reference.full_name] == BIG2.image.image_id
+    assert big.pulled.count(BIG2.image.layers[0].blob.digest) == 2
+
+
+def test_a_blob_that_arrives_damaged_again_and_again_is_an_error(big: Lab) -> None:
+    big.hosts["edge-1"] = SwiftHost(corrupts={AsIs})
+    outcome = bring(job(image=BIG1.image), big.tools())
+    assert outcome.error == "edge: proving a layer: what arrived has another sha256"
 
 
 def test_an_image_for_another_architecture_is_not_sent(lab: Lab) -> None:

@@ -144,7 +144,10 @@ def test_parts_of_equal_names_are_equal_bytes() -> None:
     ways = [AsIs(), Recoded(9, 23), Recoded(12, 27), Delta(APP.diff_id, "x", AsIs()), Delta(BASE.diff_id, "x", AsIs())]
     names = {Part(NEW_BASE, way).name for way in ways}
     assert len(names) == len(ways)
-    one, other = Part(NEW_BASE, Delta(APP.diff_id, "x", AsIs())), Part(NEW_BASE, Delta(APP.diff_id, "y", Recoded(9, 23)))
+    one, other = (
+        Part(NEW_BASE, Delta(APP.diff_id, "x", AsIs())),
+        Part(NEW_BASE, Delta(APP.diff_id, "y", Recoded(9, 23))),
+    )
     assert one.name == other.name
 
 

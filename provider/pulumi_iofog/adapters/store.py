@@ -3,6 +3,7 @@
 ~/.cache/pulumi-iofog/
 ├── blobs/sha256/<hex>          whole and verified; locked shared by every Store that uses it
 ├── blobs/sha256/<hex>.part     being downloaded, locked; or left by an interrupted download
+├── derived/<name>              made from blobs: layers in another form, deltas
 └── remembered/<sha256>.json    small records: what was resolved, and when
 
 The locks are flock's on the files themselves, so none is left when a process crashes. Trimming removes only
@@ -19,6 +20,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 import threading
 import time
@@ -62,12 +64,13 @@ class Store:
     def __init__(self, root: Path | None = None, *, moved_by: str = "XDG_CACHE_HOME") -> None:
         self.root, self._moved_by = root or _default_root(), moved_by
         self._blobs, self._records = self.root / "blobs" / "sha256", self.root / "remembered"
+        self._derived = self.root / "derived"
         self._in_use: dict[Digest, int] = {}
         """Open file descriptors, each with a shared lock."""
         self._lock = threading.Lock()
         weakref.finalize(self, file_lock.close_all, self._in_use)
         with self._translated("making the cache folder"):
-            for folder in (self._blobs, self._records):
+            for folder in (self._blobs, self._derived, self._records):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.root.chmod(0o700)
 
@@ -93,7 +96,7 @@ class Store:
 
     def get(self, digest: Digest) -> Path | None:
         """The blob's file if it is there; it stays there until the store is closed."""
-        path = self._path(digest)
+        path = self.blob_path(digest)
         with self._translated(f"opening {digest}"), self._lock:
             held = self._in_use.get(digest)
             if held is None or not file_lock.is_at(held, path):
@@ -108,7 +111,7 @@ class Store:
 
     def read(self, digest: Digest) -> bytes | None:
         """A small blob's bytes, verified; None if it is not there, or damaged (then it is removed)."""
-        path = self._path(digest)
+        path = self.blob_path(digest)
         with self._translated(f"reading {digest}"):
             try:
                 data = path.read_bytes()
@@ -122,7 +125,7 @@ class Store:
 
     def put(self, data: bytes) -> Path:
         """Keep some bytes under their digest."""
-        if not (path := self._path(sha256(data))).exists():
+        if not (path := self.blob_path(sha256(data))).exists():
             self._write(f"keeping sha256:{path.name}", path, data)
         return path
 
@@ -159,7 +162,7 @@ class Store:
 
     def _try_download(self, blob: Blob, download: Download) -> bool:
         """Whether it is downloaded now; False where another is at it, or has been, so look again."""
-        path = self._path(blob.digest)
+        path = self.blob_path(blob.digest)
         part = path.with_name(f"{path.name}.part")
         lock = file_lock.lock(part, fcntl.LOCK_EX | fcntl.LOCK_NB, os.O_RDWR | os.O_CREAT)
         if lock is None:
@@ -187,6 +190,39 @@ class Store:
         hint = "The registry or a proxy before it hands out wrong data"
         raise StoreError(f"blob {blob.digest}", "verifying the download", why, hint)
 
+    # ---- what is made from blobs ----------------------------------------------------------------------
+
+    def derived_path(self, name: str) -> Path:
+        """Where ``derive`` puts what it makes; while it grows, ``NAME.part`` beside it."""
+        return self._derived / name
+
+    def derive(self, name: str, make: Callable[[Path], object]) -> Path:
+        """A file that is made from blobs, once however many threads and processes want it.
+
+        Args:
+            make: is told where to put it, and puts it there whole or not at all.
+        """
+        path = self.derived_path(name)
+        lock_file = path.with_name(f"{name}.lock")
+        made = False
+        with self._translated(f"making {name}"):
+            while not path.is_file():
+                # Waits while another makes it.
+                lock = file_lock.lock(lock_file, fcntl.LOCK_EX, os.O_RDWR | os.O_CREAT)
+                if lock is None:
+                    continue
+                try:
+                    if not path.is_file():
+                        make(path)
+                        made = True
+                finally:
+                    lock_file.unlink(missing_ok=True)
+                    os.close(lock)
+            os.utime(path)
+            if made:
+                self.trim()
+        return path
+
     # ---- tidying ------------------------------------------------------------------------------------
 
     def trim(self, limit: int = LIMIT) -> None:
@@ -195,10 +231,10 @@ class Store:
         What any thread or process uses, or downloads, stays.
         """
         with self._translated("tidying"):
-            files = _by_age(self._blobs)
+            files = sorted(_by_age(self._blobs) + _by_age(self._derived))
             total = sum(size for _, size, _ in files)
             for changed, size, path in files:
-                over = total > limit and _BLOB.fullmatch(path.name)
+                over = total > limit and (_BLOB.fullmatch(path.name) or path.parent == self._derived)
                 if (over or _left_lying(path, changed)) and file_lock.remove_unused(path):
                     total -= size
             for number, (changed, _, path) in enumerate(reversed(_by_age(self._records))):
@@ -228,7 +264,8 @@ class Store:
 
     # ---- files --------------------------------------------------------------------------------------
 
-    def _path(self, digest: Digest) -> Path:
+    def blob_path(self, digest: Digest) -> Path:
+        """Where ``fetch`` puts a blob; while it grows, ``HEX.part`` beside it."""
         return self._blobs / digest.removeprefix("sha256:")
 
     def _record(self, key: str) -> Path:
@@ -292,7 +329,8 @@ def _by_age(folder: Path) -> list[tuple[float, int, Path]]:
     for path in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):
             found = path.stat()
-            files.append((found.st_mtime, found.st_size, path))
+            if stat.S_ISREG(found.st_mode):
+                files.append((found.st_mtime, found.st_size, path))
     return sorted(files)
 
 
