@@ -42,8 +42,10 @@ def make(name: str, target: Path, plain: Callable[[str], Path]) -> None:
         plain: gives another layer's plain tar, for those that are made from one.
     """
     kind, _, detail = name.partition("-")
-    if kind == "base":
-        _base(target) if not detail else _changed_base(plain("base"), target, rebuilt=detail == "rebuilt")
+    if name == "base":
+        _base(target)
+    elif kind == "base":
+        _changed_base(plain("base"), target, rebuilt=detail == "rebuilt")
     elif kind == "dependencies":
         _dependencies(WHEELS[name], target)
     elif kind == "application":

@@ -30,6 +30,7 @@ def draw(results: Sequence[Result], target: Path) -> None:
     for axes in (left, right):
         axes.set_xscale("log")
         axes.set_xlim(left=SMALLEST)
+        axes.margins(y=0.01)
         axes.spines[["top", "right"]].set_visible(False)
     left.invert_yaxis()
     picture.savefig(target, metadata={"Date": None})

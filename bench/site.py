@@ -118,7 +118,7 @@ class Site:
 
 def _clean(host: Host) -> None:
     proof.empty(host)
-    host.run("rm -rf /home/edge/.cache /root/.cache /run/bench /home/edge/bench.tar")
+    host.run("rm -rf ~edge/.cache ~edge/bench.tar /run/bench")
 
 
 def received(hosts: Sequence[Host]) -> int:
