@@ -167,7 +167,7 @@ class Lab:
                 self._now -= 1
 
     def tools(self) -> rollout.Tools:
-        return rollout.Tools(self.connect, self, Quiet(), 10**10, self.waited.append)
+        return rollout.Tools(self.connect, self, Quiet(), 10**10, wait=self.waited.append)
 
 
 V1 = make_image({"base": b"b" * 5000}, {"app": b"1"})

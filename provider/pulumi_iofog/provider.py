@@ -29,6 +29,7 @@ from pulumi.runtime import rpc
 from pulumi_iofog import plugin, rollout, state
 from pulumi_iofog.errors import ControllerError, Failure, InputError, IofogError, ItemNotFound
 from pulumi_iofog.fields import UNKNOWN
+from pulumi_iofog.pace import Limits
 from pulumi_iofog.plan import Changes, Desired, Estimate, compare, summary, upper_bound
 from pulumi_iofog.progress import Progress
 from pulumi_iofog.resolve import Earlier, Resolution, resolve
@@ -46,6 +47,7 @@ class OfflineImageProvider(ResourceProvider):
 
     serialize_as_secret_always = False
     _config: Callable[[str], str | None] = staticmethod(lambda key: None)
+    _limits: Limits | None = None
     _preview = False
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
@@ -162,7 +164,9 @@ class OfflineImageProvider(ResourceProvider):
                     plugin.console().warn(line)
 
     def _session(self, spec: Spec) -> Session:
-        return Session(spec, self._config)
+        # Made here and not in configure, whose errors Pulumi shows without a resource to point at.
+        self._limits = self._limits or Limits(self._config)
+        return Session(spec, self._config, self._limits)
 
 
 provider = OfflineImageProvider()

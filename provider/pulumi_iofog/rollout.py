@@ -89,6 +89,8 @@ class Tools:
 
     Attributes:
         memory: bytes that making a delta may take here.
+        pace: for an agent, what is told of bytes that have gone, and waits until more may go.
+        limit: bytes/s that an agent may be sent; None for no limit.
         wait: sleeps so many seconds.
     """
 
@@ -96,6 +98,8 @@ class Tools:
     blobs: Blobs
     progress: Progress
     memory: int = 0
+    pace: Callable[[str], Callable[[int], None]] = lambda agent: lambda count: None
+    limit: float | None = None
     wait: Callable[[float], None] = time.sleep
 
 
@@ -130,7 +134,7 @@ def roll_out(jobs: Sequence[Job], tools: Tools, *, pool: int, executor: Executor
 
 def bring(job: Job, tools: Tools) -> Outcome:
     """Bring one image onto one agent. Every IofogError becomes the agent's own failed Outcome."""
-    name, meter = job.agent.name, _Meter(tools.progress, job.agent.name)
+    name, meter = job.agent.name, _Meter(tools, job.agent.name)
     waits = iter(LOST_TRIES)
     try:
         while True:
@@ -211,7 +215,8 @@ def _means(job: Job, host: Host, inventory: Inventory, tools: Tools) -> Means:
     layers = tools.blobs.older(diff_id for each in inventory.images for diff_id in each.diff_ids)
     means = Means(layers=layers, memory=tools.memory)
     much = sum(part.likely for part in transfer(job.image, inventory, means).parts) >= WORTH_A_MEASURE
-    return Means(host.rate() if much else None, layers, tools.memory)
+    rate = min(host.rate(), tools.limit or float("inf")) if much else None
+    return Means(rate, layers, tools.memory)
 
 
 def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, tools: Tools, meter: _Meter) -> None:
@@ -284,13 +289,14 @@ def _prune(job: Job, host: Host) -> str:
 class _Meter:
     """Counts the bytes sent to one agent and passes them on."""
 
-    def __init__(self, progress: Progress, agent: str) -> None:
-        self._progress, self._agent, self.sent = progress, agent, 0
-        self.connected = False
+    def __init__(self, tools: Tools, agent: str) -> None:
+        self._progress, self._agent, self._pace = tools.progress, agent, tools.pace(agent)
+        self.sent, self.connected = 0, False
 
     def __call__(self, count: int) -> None:
         self.sent += count
         self._progress.moved(self._agent, count)
+        self._pace(count)
 
 
 def pending(outcomes: Sequence[Outcome], max_unavailable: int) -> list[str]:

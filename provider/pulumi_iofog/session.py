@@ -43,6 +43,7 @@ from pulumi_iofog.image import (
     parse_manifest,
 )
 from pulumi_iofog.manifest import Namespace, read_namespace
+from pulumi_iofog.pace import Limits
 from pulumi_iofog.plan import MISSING, Desired
 from pulumi_iofog.settings import controller_settings
 from pulumi_iofog.spec import Agent, CatalogItem, ControllerSettings, Spec
@@ -76,10 +77,11 @@ class Session:
     Args:
         spec: what the user wants; says which credentials, namespace and cache to use.
         config: the stack's config by full key (``iofog:endpoint``).
+        limits: of the rate of sending, which the sessions of one process share.
     """
 
-    def __init__(self, spec: Spec, config: Callable[[str], str | None]) -> None:
-        self.spec, self._config = spec, config
+    def __init__(self, spec: Spec, config: Callable[[str], str | None], limits: Limits) -> None:
+        self.spec, self._config, self.limits = spec, config, limits
         self._stack = ExitStack()
 
     def __enter__(self) -> Session:
@@ -220,7 +222,17 @@ class Session:
     # ---- rollout ------------------------------------------------------------------------------------
 
     def rollout_tools(self, progress: rollout.Progress) -> rollout.Tools:
-        return rollout.Tools(self.connect, self.blobs, progress, _available_memory())
+        limits = self.limits
+        return rollout.Tools(
+            self._connect_alone, self.blobs, progress, _available_memory(), limits.pace, limits.per_agent
+        )
+
+    @contextmanager
+    def _connect_alone(self, agent: Agent) -> Iterator[EdgeHost]:
+        """One agent, which nobody else on this machine sends to meanwhile: so what two resources share is
+        sent once, and they are not in each other's way."""
+        with self.memory.turn(f"agent {agent.host}:{agent.port or 22}"), self.connect(agent) as host:
+            yield host
 
     def jobs(
         self,

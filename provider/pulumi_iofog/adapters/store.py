@@ -4,6 +4,7 @@
 ├── blobs/sha256/<hex>          whole and verified; locked shared by every Store that uses it
 ├── blobs/sha256/<hex>.part     being downloaded, locked; or left by an interrupted download
 ├── derived/<name>              made from blobs: layers in another form, deltas
+├── turns/<sha256>              held while somebody makes a thing, or works on an agent
 └── remembered/<sha256>.json    small records: what was resolved, and when
 
 The locks are flock's on the files themselves, so none is left when a process crashes. Trimming removes only
@@ -70,7 +71,7 @@ class Store:
         self._lock = threading.Lock()
         weakref.finalize(self, file_lock.close_all, self._in_use)
         with self._translated("making the cache folder"):
-            for folder in (self._blobs, self._derived, self._records):
+            for folder in (self._blobs, self._derived, self._records, self.root / "turns"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.root.chmod(0o700)
 
@@ -202,26 +203,29 @@ class Store:
         Args:
             make: is told where to put it, and puts it there whole or not at all.
         """
-        path = self.derived_path(name)
-        lock_file = path.with_name(f"{name}.lock")
-        made = False
+        path, made = self.derived_path(name), False
         with self._translated(f"making {name}"):
-            while not path.is_file():
-                # Waits while another makes it.
-                lock = file_lock.lock(lock_file, fcntl.LOCK_EX, os.O_RDWR | os.O_CREAT)
-                if lock is None:
-                    continue
-                try:
+            if not path.is_file():
+                with self.turn(f"derive {name}"):
                     if not path.is_file():
                         make(path)
                         made = True
-                finally:
-                    lock_file.unlink(missing_ok=True)
-                    os.close(lock)
             os.utime(path)
             if made:
                 self.trim()
         return path
+
+    @contextmanager
+    def turn(self, what: str) -> Iterator[None]:
+        """While it lasts, no other thread or process that works with this folder has a turn at the same."""
+        path = self.root / "turns" / hashlib.sha256(what.encode()).hexdigest()
+        while (held := file_lock.lock(path, fcntl.LOCK_EX, os.O_RDWR | os.O_CREAT)) is None:
+            pass  # it was removed by the one before
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(held)
 
     # ---- tidying ------------------------------------------------------------------------------------
 
