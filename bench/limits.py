@@ -94,7 +94,7 @@ class Drop:
 
 
 DROPS = (Drop(80 * MB, 2, True), Drop(85 * MB, 40, False), Drop(90 * MB, 2, True), Drop(95 * MB, 2, True))
-RUNS = 4
+RUNS = len(DROPS) + 2
 """An update that gives up is started again, as its user would; at most so often."""
 
 

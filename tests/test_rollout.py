@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import random
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,18 +79,20 @@ class MemoryHost:
             self.spool[part.name] += bytes([byte])
             on_bytes(1)
 
-    def settle(self, image: Image, part: Part) -> None:
+    def settle(self, image: Image, part: Part) -> Blob:
         self.calls.append("settle")
         if type(part.way) in self.corrupts:
             del self.spool[part.name]
             raise CorruptLayer("edge", "proving a layer", "what arrived has another sha256")
         self.settled.add(part.layer.diff_id)
+        return part.layer.blob
 
-    def load(self, image: Image, whole: Image) -> None:
+    def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None:
         self.calls.append("load" if image == whole else f"load {len(image.layers)}")
         if self.load_fails:
             raise EngineError("edge", "loading", "the daemon went away")
-        if not set(image.diff_ids) <= self.settled | self.layers:
+        assert carried.keys() <= self.settled
+        if not set(image.diff_ids) <= carried.keys() | self.layers:
             raise MissingLayers("edge", "loading", "a layer is missing")
         self.layers |= set(image.diff_ids)
         self.images[image.reference.full_name] = image.image_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pulumi_iofog import layout
 from pulumi_iofog.adapters import engine
@@ -25,8 +25,6 @@ class EdgeHost:
         self._connection, self._agent = connection, agent
         self._engine = engine.find(connection, agent)
         self._spool: Spool | None = None
-        self._carried: dict[Digest, Blob] = {}
-        """What lies in the spool for each layer, proven."""
         self._saved: dict[Digest, str] = {}
         """Where in the spool layers lie that the engine has given back."""
 
@@ -60,6 +58,7 @@ class EdgeHost:
     def give_back(self, image: Image, parts: Sequence[Part], inventory: Inventory) -> None:
         """Have the engine give back the layers that parts are made from."""
         wanted = {part.way.source for part in parts if isinstance(part.way, Delta | Copied)}
+        self._saved = {}
         for source in (held for held in inventory.images if held.id in wanted):
             self._engine.give_back(source, f"{self.spool.folder(image)}/{saved_folder(source)}")
             self._saved.update(self.spool.saved(image, source))
@@ -70,20 +69,21 @@ class EdgeHost:
         """Bring a part's bytes into the spool; ``stream`` gives them from an offset on."""
         self.spool.receive(image, part, stream, on_bytes)
 
-    def settle(self, image: Image, part: Part) -> None:
-        """Make the part's layer of what has arrived, and prove it. Raises CorruptLayer."""
+    def settle(self, image: Image, part: Part) -> Blob:
+        """Make the part's layer of what has arrived, and prove it; what then lies in the spool for it.
+        Raises CorruptLayer."""
         size = self.spool.settle(image, part, self._saved)
-        as_is = isinstance(part.way, AsIs)
-        self._carried[part.layer.diff_id] = part.layer.blob if as_is else layout.plain_blob(part.layer, size)
+        return part.layer.blob if isinstance(part.way, AsIs) else layout.plain_blob(part.layer, size)
 
-    def load(self, image: Image, whole: Image) -> None:
+    def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None:
         """Load what lies in the spool. Raises MissingLayers if the engine lacks a layer that does not.
 
         Args:
             image: the image itself, or one of its lower layers alone.
+            carried: diff id → what lies in the spool for that layer.
             whole: the image in whose spool it lies.
         """
-        carried = {diff_id: self._carried[diff_id] for diff_id in image.diff_ids if diff_id in self._carried}
+        carried = {diff_id: carried[diff_id] for diff_id in image.diff_ids if diff_id in carried}
         self.spool.write(whole, layout.files(image, carried, self.kind))
         self._engine.load(image, self.spool.folder(whole), carried)
 

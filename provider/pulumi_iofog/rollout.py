@@ -59,8 +59,8 @@ class Host(Protocol):
     def receive(
         self, image: Image, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]
     ) -> None: ...
-    def settle(self, image: Image, part: Part) -> None: ...
-    def load(self, image: Image, whole: Image) -> None: ...
+    def settle(self, image: Image, part: Part) -> Blob: ...
+    def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None: ...
     def verify(self, pin: Pin) -> None: ...
     def remove(self, pin: Pin) -> bool: ...
     def clean(self, image: Image) -> None: ...
@@ -223,6 +223,11 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
     """Send part by part; what the host does with a part it does while the next one is on its way."""
     image, name = job.image, job.agent.name
     host.make_room(image, sending)
+    carried: dict[Digest, Blob] = {}
+
+    def settle(part: Part) -> None:
+        carried[part.layer.diff_id] = host.settle(image, part)
+
     with _Behind() as behind:
         tools.progress.begin(name, "comparing")
         parts = [tools.blobs.ready(image.reference, part) for part in sending.parts]
@@ -230,11 +235,12 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
         tools.progress.begin(name, "sending", sending.most)
         for index, part in enumerate(parts):
             host.receive(image, part, partial(tools.blobs.stream, image.reference, part), meter)
-            behind.do(partial(host.settle, image, part))
+            behind.do(partial(settle, part))
             if index in sending.stops:
-                behind.do(partial(host.load, prefix(image, image.layers.index(part.layer) + 1), image))
+                lower = prefix(image, image.layers.index(part.layer) + 1)
+                behind.do(partial(host.load, lower, carried, image))
         tools.progress.begin(name, "loading")
-        behind.do(partial(host.load, image, image))
+        behind.do(partial(host.load, image, carried, image))
         behind.finish()
         tools.progress.begin(name, "verifying")
         host.verify(image.pin)

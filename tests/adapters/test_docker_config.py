@@ -115,6 +115,7 @@ def test_no_file(tmp_path: Path) -> None:
         ("[]", "it has not docker's form"),
         ('{"auths": 7}', "it has not docker's form"),
         (json.dumps({"auths": {HOST: {"auth": "hidden!!"}}}), f"auth of {HOST} is not base64"),
+        (json.dumps({"auths": {HOST: {"auth": f"!{ENTRY['auth']}"}}}), f"auth of {HOST} is not base64"),
         (json.dumps({"auths": {HOST: {"auth": "/////w=="}}}), f"auth of {HOST} is not base64"),
         (json.dumps({"auths": {HOST: {"auth": _base64("hidden")}}}), f"auth of {HOST} is not base64 of user:password"),
     ],

@@ -181,6 +181,14 @@ def test_challenges_in_other_forms(server: RegistryServer, make_registry: MakeRe
     assert make_registry().manifest(_app(server))[0] == RAW
 
 
+def test_a_challenge_of_several_scopes(server: RegistryServer, make_registry: MakeRegistry) -> None:
+    server.want_tokens("")
+    server.challenge = f'Bearer realm="{server.realm}",scope="repository:app:pull repository:base:pull"'
+    make_registry().manifest(_app(server))
+    (asked,) = [asked for asked in server.asked if asked.path == "/token"]
+    assert asked.query == {"scope": ["repository:app:pull", "repository:base:pull"]}
+
+
 @pytest.mark.parametrize("challenge", ["Negotiate", "", 'Digest realm="x"', 'Basic realm="x"'])
 def test_challenges_that_cannot_be_met(server: RegistryServer, make_registry: MakeRegistry, challenge: str) -> None:
     server.always(answer(401, error("who is there"), WWW_Authenticate=challenge), at="/v2/")

@@ -100,6 +100,15 @@ def test_the_least_recently_used_go_first(store: Store) -> None:
     assert not middle.exists()
 
 
+def test_to_fetch_is_to_use(store: Store) -> None:
+    old, new = _keep(store, DATA, age=300), _keep(store, b"new", age=100)
+    store.fetch(BLOB, _whole)
+    store.close()
+    store.trim(len(DATA))
+    assert old.exists()
+    assert not new.exists()
+
+
 def test_a_download_trims(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     _keep(store, b"old", age=100)
     monkeypatch.setattr(Store.trim, "__defaults__", (len(DATA),))
