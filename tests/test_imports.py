@@ -16,7 +16,15 @@ ALLOWED: dict[str, set[str]] = {
     "args": set(),
     "plugin": {"errors"},
     "progress": {"words"},
-    "session": {*PURE, "adapters.controller", "adapters.registry", "adapters.ssh", "adapters.store", "edge_host", "rollout"},
+    "session": {
+        *PURE,
+        "adapters.controller",
+        "adapters.registry",
+        "adapters.ssh",
+        "adapters.store",
+        "edge_host",
+        "rollout",
+    },
     "edge_host": {"errors", "image", "layout", "plan", "spec", "adapters.engine", "adapters.spool", "adapters.ssh"},
     "rollout": {"errors", "image", "plan", "spec", "words"},
     "resolve": {"errors", "image", "manifest", "spec"},
@@ -75,9 +83,7 @@ ONLY_AT = {
 }
 """Libraries that only these modules may import."""
 
-MODULES = {
-    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))
-}
+MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def imported(path: Path) -> set[str]:
@@ -106,9 +112,7 @@ def test_a_module_imports_only_what_it_may(module: str) -> None:
 @pytest.mark.parametrize("library", sorted(ONLY_AT))
 def test_a_library_is_met_at_its_own_door_only(library: str) -> None:
     users = {
-        module
-        for module, path in MODULES.items()
-        if any(name.partition(".")[0] == library for name in imported(path))
+        module for module, path in MODULES.items() if any(name.partition(".")[0] == library for name in imported(path))
     }
     assert users == ONLY_AT[library]
 
