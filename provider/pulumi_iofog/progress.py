@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 from pulumi_iofog import words
 
 SHOW_EVERY = 0.5
 """Seconds between two lines at least."""
+LOOK_BACK = 20
+"""Lines over which the rate is taken."""
 
 
 class Progress:
@@ -22,8 +25,8 @@ class Progress:
         self._active: dict[str, tuple[str, int, int]] = {}
         self._done = 0
         self._moved = 0
-        self._since = time.monotonic()
         self._shown = 0.0
+        self._earlier = deque([(time.monotonic(), 0)], maxlen=LOOK_BACK)
 
     def begin(self, agent: str, doing: str, size: int = 0) -> None:
         with self._lock:
@@ -59,8 +62,10 @@ class Progress:
             parts.append(f"{agent} {doing}{much}")
         if len(self._active) > 3:
             parts.append(f"{len(self._active) - 3} more")
-        rate = self._moved / max(now - self._since, 0.001)
-        if self._moved:
+        then, moved_then = self._earlier[0]
+        self._earlier.append((now, self._moved))
+        rate = (self._moved - moved_then) / max(now - then, 0.001)
+        if rate:
             left = sum(max(size - moved, 0) for _, size, moved in self._active.values())
             parts.append(f"{words.size(rate)}/s" + (f", {words.duration(left / rate)} left" if left else ""))
         return "; ".join(parts)

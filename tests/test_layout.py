@@ -1,0 +1,56 @@
+"""The files beside the layers, for a whole image and for its lower layers alone."""
+
+from __future__ import annotations
+
+import json
+
+from pulumi_iofog.image import Digest, parse_config, sha256
+from pulumi_iofog.layout import PREFIX_REPOSITORY, blob_path, files, plain_blob, prefix
+from tests.images import make_image
+
+IMAGE = make_image({"base": b"b"}, {"app": b"a"}, {"more": b"m"}).image
+BASE, APP, MORE = IMAGE.layers
+ALL = {layer.diff_id: layer.blob for layer in IMAGE.layers}
+
+
+def manifest_in(made: dict[str, bytes]) -> dict[str, object]:
+    (entry,) = json.loads(made["index.json"])["manifests"]
+    raw = made[blob_path(entry["digest"])]
+    assert (sha256(raw), len(raw)) == (entry["digest"], entry["size"])
+    return dict(json.loads(raw))
+
+
+def test_the_registrys_own_manifest_and_blobs_are_kept_where_they_are_carried() -> None:
+    for engine in ("docker", "docker-containerd", "podman"):
+        made = files(IMAGE, ALL, engine)  # type: ignore[arg-type]
+        assert made[blob_path(IMAGE.manifest.manifest_digest)] == IMAGE.manifest.raw
+        (archive,) = json.loads(made["manifest.json"])
+        assert archive["Layers"] == [blob_path(layer.blob.digest) for layer in IMAGE.layers]
+        assert archive["RepoTags"] == [IMAGE.reference.full_name]
+
+
+def test_podman_is_told_plain_tars_for_what_is_left_out_or_decoded() -> None:
+    decoded = plain_blob(APP, 2048)
+    made = files(IMAGE, {APP.diff_id: decoded, MORE.diff_id: MORE.blob}, "podman")
+    layers = manifest_in(made)["layers"]
+    assert isinstance(layers, list)
+    assert [layer["digest"] for layer in layers] == [BASE.diff_id, APP.diff_id, MORE.blob.digest]
+    assert layers[1]["size"] == 2048
+    assert layers[1]["mediaType"] == "application/vnd.oci.image.layer.v1.tar"
+    assert manifest_in(made)["config"] == json.loads(IMAGE.manifest.raw)["config"], "the image id stays"
+
+
+def test_dockers_archive_names_what_is_carried() -> None:
+    made = files(IMAGE, {APP.diff_id: plain_blob(APP, 2048)}, "docker")
+    (archive,) = json.loads(made["manifest.json"])
+    assert archive["Layers"][1] == blob_path(Digest(APP.diff_id))
+
+
+def test_lower_layers_alone_are_an_image_under_a_name_of_their_own() -> None:
+    lower = prefix(IMAGE, 2)
+    assert lower.layers == (BASE, APP)
+    assert lower.platform == IMAGE.platform
+    assert parse_config(lower.config) == (IMAGE.platform, IMAGE.diff_ids[:2])
+    assert lower.reference.full_name.startswith(f"{PREFIX_REPOSITORY}:")
+    assert len({prefix(IMAGE, 1).reference, lower.reference, prefix(make_image({"x": b""}).image, 1).reference}) == 3
+    assert lower.manifest.media_type == IMAGE.manifest.media_type
