@@ -32,11 +32,11 @@ def main(words: list[str]) -> int:
         names = "\n".join(f"  {case.name:18} {case.title}" for case in CASES)
         print(f"{__doc__}\nno case {problem}; there are\n{names}", file=sys.stderr)
         return 2
-    began = time.monotonic()
+    began, busy = time.monotonic(), machine.load()
     results = _measure_all(cases)
     print(f"\n{report.summary(results)}; {time.monotonic() - began:.0f} s")
     if not words:
-        _write(results, time.monotonic() - began)
+        _write(results, time.monotonic() - began, busy)
     return 0 if all(result.findings for result in results) else 1
 
 
@@ -61,9 +61,10 @@ def _measure(case: Case, site: Site) -> Result:
         return Result(case.name, case.title, error=f"{problem}"[:1000])
 
 
-def _write(results: Sequence[Result], seconds: float) -> None:
+def _write(results: Sequence[Result], seconds: float, busy: float) -> None:
     today = datetime.now(timezone.utc).strftime("%Y-%m-%d")
-    (HERE / "RESULTS.md").write_text(report.document(results, machine.facts(), today, seconds))
+    facts = {**machine.facts(), "load before it began": f"{busy:.1f}"}
+    (HERE / "RESULTS.md").write_text(report.document(results, facts, today, seconds))
     plot.draw(results, HERE / "results.svg")
     print(f"written: {HERE.name}/RESULTS.md, {HERE.name}/results.svg")
 

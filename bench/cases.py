@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench import first, limits, many
 from bench.changes import DOCKER_29, PODMAN, application, inside_a_layer
-from bench.first import DOCKER, NO_ZSTD
+from bench.first import DOCKER, FAST, NO_ZSTD, SLOW
 from bench.measure import Findings
 from bench.site import Site
 
@@ -23,9 +23,9 @@ class Case:
 
 AT = "100 Mbit/s"
 CASES = (
-    Case("first-100", f"first transfer, {AT}", first.shaped("100mbit", 1.2)),
-    Case("first-100-no-zstd", f"first transfer, {AT}, a host without zstd", first.shaped("100mbit", 1.3, spec=NO_ZSTD)),
-    Case("first-20", "first transfer, 20 Mbit/s", first.shaped("20mbit", 0.9)),
+    Case("first-100", f"first transfer, {AT}", first.shaped(FAST, 1.2)),
+    Case("first-100-no-zstd", f"first transfer, {AT}, a host without zstd", first.shaped(FAST, 1.3, spec=NO_ZSTD)),
+    Case("first-20", "first transfer, 20 Mbit/s", first.shaped(SLOW, 0.9)),
     Case("first-unshaped", "first transfer, unshaped", first.unshaped),
     Case("no-change", "no change", limits.no_change),
     Case("no-change-100", "no change, 100 agents", limits.no_change_many),
