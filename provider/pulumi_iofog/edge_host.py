@@ -59,6 +59,8 @@ class EdgeHost:
         """Have the engine give back the layers that parts are made from."""
         wanted = {part.way.source for part in parts if isinstance(part.way, Delta | Copied)}
         self._saved = {}
+        if wanted:
+            self.spool.make(image)
         for source in (held for held in inventory.images if held.id in wanted):
             self._engine.give_back(source, f"{self.spool.folder(image)}/{saved_folder(source)}")
             self._saved.update(self.spool.saved(image, source))

@@ -27,7 +27,7 @@ AgentOf = Callable[..., Agent]
 
 @pytest.fixture(scope="package")
 def lab() -> Iterator[Lab]:
-    with Lab.start(HOSTS, name="wt-adapters") as lab:
+    with Lab.start(HOSTS, name="adapters") as lab:
         yield lab
 
 

@@ -103,7 +103,7 @@ def record(edge: Edge, agent: Agent) -> list[dict[str, Any]]:
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
-    with Lab.start([HostSpec(name.replace(".", ""), engine) for name, engine in HOSTS.items()], "wt-record") as lab:  # type: ignore[arg-type]
+    with Lab.start([HostSpec(name.replace(".", ""), engine) for name, engine in HOSTS.items()], "record") as lab:  # type: ignore[arg-type]
         for (name, _), host in zip(HOSTS.items(), lab.hosts.values(), strict=True):
             agent = Agent(**host.agent(lab.known_hosts_file))  # type: ignore[arg-type]
             with reach(host, agent) as edge:

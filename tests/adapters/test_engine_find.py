@@ -42,7 +42,7 @@ def test_the_engine_that_is_there(agent_of: AgentOf, host: str) -> None:
     with found(agent_of, host) as engine:
         assert (engine.kind, engine.platform) == (KINDS[host], AMD64)
         assert engine.root == ("/var/lib/containers/storage" if host == "edge-podman" else "/var/lib/docker")
-        assert isinstance(engine.chains(), list)
+        assert isinstance(engine.images(), tuple)
 
 
 @pytest.mark.parametrize("host", KINDS)
@@ -72,11 +72,11 @@ def test_root_needs_no_sudo_program(agent_of: AgentOf, lab: Lab) -> None:
 def test_podman_of_root_and_of_the_user_are_two(agent_of: AgentOf) -> None:
     with found(agent_of, "edge-podman", sudo=False) as engine:
         assert engine.root == "/home/edge/.local/share/containers/storage"
-    # Who may not become root has only the own one.
-    with found(agent_of, "edge-podman", user="outsider") as engine:
+    with found(agent_of, "edge-podman", user="outsider", sudo=False) as engine:
         assert engine.root == "/home/outsider/.local/share/containers/storage"
-    said = refused(agent_of, "edge-podman", user="outsider", sudo=True)
-    assert said.endswith("sudo asks for a password: give password=, or let the user use sudo without one")
+    # Who may not become root is not given the own one silently.
+    said = refused(agent_of, "edge-podman", user="outsider")
+    assert said.endswith("without one, or sudo=False for the user's own podman, which ioFog does not see")
 
 
 # ---- none -------------------------------------------------------------------------------------------
@@ -114,10 +114,10 @@ def test_a_daemon_that_is_stopped(agent_of: AgentOf, lab: Lab, host: str) -> Non
             with pytest.raises(EngineError, match=r"looking for app:1: Cannot connect .* Try: systemctl status docker"):
                 engine.image_id("app:1")
             with pytest.raises(EngineError, match="listing images: Cannot connect"):
-                engine.chains()
+                engine.images()
         finally:
             lab.hosts[host].start_engine()
-        assert isinstance(engine.chains(), list)
+        assert isinstance(engine.images(), tuple)
 
 
 # ---- who may not ------------------------------------------------------------------------------------

@@ -201,14 +201,14 @@ def find(shell: Shell, agent: Agent) -> Engine:
     """The agent's engine: the named one, else docker if it answers, else podman.
 
     Without ``sudo=``: Docker as the user, and as root if it does not let the user in. Podman as root, as it
-    is root's images that ioFog sees, and the user's own only where there is no other.
+    is root's images that ioFog sees; the user's own only with ``sudo=False``.
 
     Raises EngineError, with what each has answered, if none can be used.
     """
     names: Sequence[EngineName] = (agent.engine,) if agent.engine else ("docker", "podman")
     reasons = []
     for name in names:
-        for sudo in _ways(name) if agent.sudo is None else (agent.sudo,):
+        for sudo in AS_ROOT[name] if agent.sudo is None else (agent.sudo,):
             runner = Runner(shell, sudo=sudo, password=agent.password if sudo else None)
             result = runner.run(ABOUT[name])
             if result.ok:
@@ -216,16 +216,14 @@ def find(shell: Shell, agent: Agent) -> Engine:
             reasons.append(f"{'sudo ' if sudo else ''}{name}: {result.error}")
             if says(result, f"{name}: not found", f"{name}: command not found"):
                 break
-            if name == "docker" and not says(result, "permission denied"):
+            if not says(result, "permission denied"):
                 break
     who = " or ".join(names)
     raise EngineError(agent.name, f"looking for {who}", "; ".join(reasons), _hint(reasons, agent))
 
 
-def _ways(name: EngineName) -> tuple[bool, bool]:
-    return (False, True) if name == "docker" else (True, False)
-
-
+AS_ROOT: Mapping[EngineName, tuple[bool, ...]] = {"docker": (False, True), "podman": (True,)}
+"""Whether an engine is tried as the user or as root, in this order."""
 ABOUT: Mapping[EngineName, str] = {
     "docker": "uname -m; docker version --format '{{.Server.Arch}}' && docker info --format"
     " '{{json .DockerRootDir}} {{json .DriverStatus}}'",
@@ -236,12 +234,13 @@ ABOUT: Mapping[EngineName, str] = {
 
 def _hint(reasons: Sequence[str], agent: Agent) -> str:
     said = " ".join(reasons).lower()
+    own = ", or sudo=False for the user's own podman, which ioFog does not see" if "sudo podman" in said else ""
     if "incorrect password" in said:
         return "sudo does not accept password="
     if "a password is required" in said:
-        return "sudo asks for a password: give password=, or let the user use sudo without one"
+        return f"sudo asks for a password: give password=, or let the user use sudo without one{own}"
     if "permission denied" in said or "sudoers" in said:
-        return f"Let {agent.user or 'the user'} reach the engine: the docker group, or sudo"
+        return f"Let {agent.user or 'the user'} reach the engine: the docker group, or sudo{own}"
     if "cannot connect" in said or "daemon running" in said:
         return "Start the engine on the agent: systemctl start docker"
     return "Install docker or podman on the agent, or name the one that is there with engine="

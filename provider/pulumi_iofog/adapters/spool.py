@@ -72,6 +72,10 @@ class Spool:
         repository's, which 64 hex digits alone are not."""
         return f"{self.root}/image-{image.manifest.manifest_digest[7:]}"
 
+    def make(self, image: Image) -> None:
+        """Make the image's folder, as the user's: what root puts into it later the user can then remove."""
+        self._run("making a spool", self._enter(image))
+
     def arrived(self, image: Image) -> Mapping[str, int]:
         """Bytes that are there of each part, by its name."""
         script = f"{self._enter(image)} && cd parts && wc -c * 2>/dev/null; true"
