@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pulumi_iofog.adapters.registry import Registry
-from pulumi_iofog.adapters.store import Store
+from pulumi_iofog.adapters.registry.registry import Registry
+from pulumi_iofog.adapters.store.store import Store
 from pulumi_iofog.blobs import Blobs
 from pulumi_iofog.image import Blob, Digest, Reference, sha256
 from pulumi_iofog.transfer import AsIs, Delta, Part, Recoded

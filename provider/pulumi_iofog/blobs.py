@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pulumi_iofog.adapters import growing, recode
-from pulumi_iofog.adapters.registry import Registry
-from pulumi_iofog.adapters.store import Store
+from pulumi_iofog.adapters import recode
+from pulumi_iofog.adapters.registry.registry import Registry
+from pulumi_iofog.adapters.store import growing
+from pulumi_iofog.adapters.store.store import Store
 from pulumi_iofog.errors import IofogError, StoreError
 from pulumi_iofog.image import Blob, Digest, Image, Layer, Reference, parse_digest
 from pulumi_iofog.transfer import AsIs, Delta, Part, Recoded

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pulumi_iofog import layout
-from pulumi_iofog.adapters import engine
+from pulumi_iofog.adapters.engine import engine
 from pulumi_iofog.adapters.spool import Spool, saved_folder
-from pulumi_iofog.adapters.ssh import Connection
+from pulumi_iofog.adapters.ssh.connect import Connection
 from pulumi_iofog.errors import VerificationFailed
 from pulumi_iofog.image import Blob, Digest, Image, Pin, Platform
 from pulumi_iofog.spec import Agent

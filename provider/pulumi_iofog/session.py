@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from pulumi_iofog import resolve, rollout, state
-from pulumi_iofog.adapters import ssh
-from pulumi_iofog.adapters.controller import Controller
-from pulumi_iofog.adapters.registry import Registry
-from pulumi_iofog.adapters.store import Store
+from pulumi_iofog.adapters.controller.controller import Controller
+from pulumi_iofog.adapters.registry.registry import Registry
+from pulumi_iofog.adapters.ssh import connect as ssh
+from pulumi_iofog.adapters.store.store import Store
 from pulumi_iofog.blobs import Blobs
 from pulumi_iofog.edge_host import EdgeHost
 from pulumi_iofog.errors import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from pulumi_iofog.adapters.store import Store
+from pulumi_iofog.adapters.store.store import Store
 from pulumi_iofog.errors import RegistryError
 from pulumi_iofog.image import Blob, sha256
 

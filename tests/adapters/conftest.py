@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lab import Host, HostSpec, Lab
-from pulumi_iofog.adapters.ssh import Patience
+from pulumi_iofog.adapters.ssh.connect import Patience
 from pulumi_iofog.spec import Agent
 
 HOSTS = (

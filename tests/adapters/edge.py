@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lab import Host
-from pulumi_iofog.adapters import engine as engines
-from pulumi_iofog.adapters import ssh
-from pulumi_iofog.adapters.engine import Engine
-from pulumi_iofog.adapters.ssh import Connection
+from pulumi_iofog.adapters.engine import engine as engines
+from pulumi_iofog.adapters.engine.engine import Engine
+from pulumi_iofog.adapters.ssh import connect as ssh
+from pulumi_iofog.adapters.ssh.connect import Connection
 from pulumi_iofog.edge_host import EdgeHost
 from pulumi_iofog.image import Digest, Image
 from pulumi_iofog.spec import Agent

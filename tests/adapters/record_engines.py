@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from lab import HostSpec, Lab, proof
-from pulumi_iofog.adapters import engine as engines
-from pulumi_iofog.adapters import ssh
-from pulumi_iofog.adapters.engine import Engine
-from pulumi_iofog.adapters.ssh import Connection, Result
+from pulumi_iofog.adapters.engine import engine as engines
+from pulumi_iofog.adapters.engine.engine import Engine
+from pulumi_iofog.adapters.ssh import connect as ssh
+from pulumi_iofog.adapters.ssh.connect import Connection, Result
 from pulumi_iofog.errors import IofogError
 from pulumi_iofog.image import Blob, Digest, Image
 from pulumi_iofog.spec import Agent

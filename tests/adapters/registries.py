@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from pulumi_iofog.adapters.registry import Registry
-from pulumi_iofog.adapters.registry_http import Patience
+from pulumi_iofog.adapters.registry.http import Patience
+from pulumi_iofog.adapters.registry.registry import Registry
 
 MakeRegistry = Callable[..., Registry]
 

@@ -14,7 +14,7 @@ if __name__ == "__main__":
     bare.__path__ = [str(Path(__file__).parents[2] / "provider" / "pulumi_iofog")]
     sys.modules["pulumi_iofog"] = bare
 
-from pulumi_iofog.adapters.store import Store
+from pulumi_iofog.adapters.store.store import Store
 from pulumi_iofog.image import Blob, sha256
 
 PIECE = 50_000

@@ -12,7 +12,7 @@ import pytest
 
 from lab.controller import ControllerStandIn
 from lab.controller.answers import Call
-from pulumi_iofog.adapters.controller import Controller
+from pulumi_iofog.adapters.controller.controller import Controller
 from pulumi_iofog.errors import ControllerError, ControllerLogin, ItemInUse, ItemNotFound, NameTaken
 from pulumi_iofog.spec import CatalogItem, ControllerSettings, KnownAgent
 

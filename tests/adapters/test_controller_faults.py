@@ -11,8 +11,8 @@ import pytest
 
 from lab.controller import ControllerStandIn
 from lab.controller.answers import Call
-from pulumi_iofog.adapters.controller import Controller
-from pulumi_iofog.adapters.controller_http import normal
+from pulumi_iofog.adapters.controller.controller import Controller
+from pulumi_iofog.adapters.controller.http import normal
 from pulumi_iofog.errors import ControllerError, ControllerLogin, NameTaken
 from pulumi_iofog.spec import CatalogItem, ControllerSettings
 

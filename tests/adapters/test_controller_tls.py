@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from lab.controller import ControllerStandIn
-from pulumi_iofog.adapters.controller import Controller
+from pulumi_iofog.adapters.controller.controller import Controller
 from pulumi_iofog.errors import ControllerError
 from pulumi_iofog.spec import ControllerSettings
 

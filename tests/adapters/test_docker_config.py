@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pulumi_iofog.adapters import docker_config
-from pulumi_iofog.adapters.docker_config import DOCKER_HUB, TOKEN_USER, credentials, default_path
+from pulumi_iofog.adapters.registry import docker_config
+from pulumi_iofog.adapters.registry.docker_config import DOCKER_HUB, TOKEN_USER, credentials, default_path
 from pulumi_iofog.errors import RegistryError
 from pulumi_iofog.spec import RegistryAuth
 

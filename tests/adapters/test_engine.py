@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from lab import Lab, proof
-from pulumi_iofog.adapters import engine as engines
+from pulumi_iofog.adapters.engine import engine as engines
 from pulumi_iofog.errors import EngineError, MissingLayers, NoSpace, VerificationFailed
 from pulumi_iofog.image import Reference
 from pulumi_iofog.spec import Agent

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pulumi_iofog.adapters import engine as engines
-from pulumi_iofog.adapters.engine_answers import Disk, parse_about, parse_df, parse_id, parse_images
-from pulumi_iofog.adapters.ssh import Result
+from pulumi_iofog.adapters.engine import engine as engines
+from pulumi_iofog.adapters.engine.answers import Disk, parse_about, parse_df, parse_id, parse_images
+from pulumi_iofog.adapters.ssh.connect import Result
 from pulumi_iofog.errors import EngineError
 from pulumi_iofog.image import Digest, Platform
 from pulumi_iofog.spec import Agent

@@ -12,10 +12,10 @@ import pytest
 
 from lab import Host, Lab
 from lab.shell import wait_for
-from pulumi_iofog.adapters import engine as engines
-from pulumi_iofog.adapters import ssh
-from pulumi_iofog.adapters.engine import Engine
-from pulumi_iofog.adapters.sudo import Runner
+from pulumi_iofog.adapters.engine import engine as engines
+from pulumi_iofog.adapters.engine.engine import Engine
+from pulumi_iofog.adapters.engine.sudo import Runner
+from pulumi_iofog.adapters.ssh import connect as ssh
 from pulumi_iofog.errors import EngineError
 from pulumi_iofog.image import AMD64
 from tests.adapters.conftest import QUICK, AgentOf

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pulumi_iofog.adapters.growing import chunks
+from pulumi_iofog.adapters.store.growing import chunks
 
 DATA = bytes(range(256)) * 5000
 

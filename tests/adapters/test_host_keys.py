@@ -12,8 +12,8 @@ import pytest
 
 from lab import Host, Lab
 from lab.shell import run
-from pulumi_iofog.adapters import ssh
-from pulumi_iofog.adapters.host_keys import HostKey, HostKeys
+from pulumi_iofog.adapters.ssh import connect as ssh
+from pulumi_iofog.adapters.ssh.host_keys import HostKey, HostKeys
 from pulumi_iofog.errors import HostKeyRefused
 from pulumi_iofog.spec import Agent
 from tests.adapters.conftest import QUICK, AgentOf

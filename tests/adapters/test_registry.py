@@ -14,7 +14,7 @@ import pytest
 
 from lab.registry import CONFIG, Registry, free_port
 from lab.shell import run, start, stop, wait_for
-from pulumi_iofog.adapters.store import Store
+from pulumi_iofog.adapters.store.store import Store
 from pulumi_iofog.errors import ImageNotFound, RegistryError
 from pulumi_iofog.image import (
     AMD64,

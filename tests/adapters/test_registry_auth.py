@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pulumi_iofog.adapters.registry_http import CHUNK
+from pulumi_iofog.adapters.registry.http import CHUNK
 from pulumi_iofog.errors import RegistryError
 from pulumi_iofog.image import Reference
 from pulumi_iofog.spec import RegistryAuth

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pulumi_iofog.adapters.registry import MANIFEST_LIMIT, Registry
-from pulumi_iofog.adapters.registry_http import CHUNK, Patience
+from pulumi_iofog.adapters.registry.http import CHUNK, Patience
+from pulumi_iofog.adapters.registry.registry import MANIFEST_LIMIT, Registry
 from pulumi_iofog.errors import ImageNotFound, RegistryError
 from pulumi_iofog.image import OCI_INDEX, OCI_MANIFEST, Blob, Reference, sha256
 from tests.adapters.registries import MakeRegistry, registries

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from lab import Lab
 from lab.shell import run
-from pulumi_iofog.adapters import ssh
+from pulumi_iofog.adapters.ssh import connect as ssh
 from pulumi_iofog.errors import AgentError, LoginRefused
 from pulumi_iofog.spec import Agent
 from tests.adapters.conftest import QUICK, AgentOf

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from lab import Host, Lab
-from pulumi_iofog.adapters import ssh
-from pulumi_iofog.adapters.ssh import Connection
+from pulumi_iofog.adapters.ssh import connect as ssh
+from pulumi_iofog.adapters.ssh.connect import Connection
 from pulumi_iofog.errors import Unreachable
 from pulumi_iofog.spec import Agent
 from tests.adapters.conftest import QUICK, AgentOf

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab import Host, Lab
-from pulumi_iofog.adapters import ssh
+from pulumi_iofog.adapters.ssh import connect as ssh
 from pulumi_iofog.errors import AgentError, Unreachable
 from pulumi_iofog.spec import Agent
 from tests.adapters.conftest import QUICK, AgentOf

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pulumi_iofog.adapters.store import Store
+from pulumi_iofog.adapters.store.store import Store
 from pulumi_iofog.errors import StoreError
 from pulumi_iofog.image import Blob, sha256
 from tests.adapters.blob_source import BLOB, DATA, Source, files

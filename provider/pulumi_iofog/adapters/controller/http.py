@@ -1,6 +1,6 @@
 """One request to an ioFog Controller: sent, repeated where that is safe, its failures put in our words.
 
-The one file here that imports requests. Signing in is controller_token.py, what is asked controller.py.
+The one file here that imports requests. Signing in is token.py, what is asked controller.py.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Engine commands as the user or as root. Part of engine.py."""
+"""Engine commands as the user or as root."""
 
 from __future__ import annotations
 
 import shlex
 from typing import Protocol
 
-from pulumi_iofog.adapters.engine_answers import Result
+from pulumi_iofog.adapters.engine.answers import Result
 
 
 class Shell(Protocol):

@@ -1,4 +1,4 @@
-"""How to be let in by a registry. Part of registry.py, in a file of its own.
+"""How to be let in by a registry.
 
 Sources: distribution spec (Bearer challenge: distribution.github.io/distribution/spec/auth/token and
 …/spec/auth/oauth) and RFC 7617 (Basic). Where credentials come from is docker_config.py.
@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 import requests
 
-from pulumi_iofog.adapters import docker_config, registry_http
-from pulumi_iofog.adapters.docker_config import TOKEN_USER
-from pulumi_iofog.adapters.registry_http import TRANSIENT, Http, Passing, Task, translated
+from pulumi_iofog.adapters.registry import docker_config, http
+from pulumi_iofog.adapters.registry.docker_config import TOKEN_USER
+from pulumi_iofog.adapters.registry.http import TRANSIENT, Http, Passing, Task, translated
 from pulumi_iofog.image import Reference
 from pulumi_iofog.spec import RegistryAuth
 
@@ -98,7 +98,7 @@ class Authenticator:
         scope = challenge.get("scope") or f"repository:{reference.path}:pull"
         service = {"service": challenge["service"]} if challenge.get("service") else {}
         with translated(task), self._ask_token_service(realm, scope, service, who) as response:
-            body = registry_http.read(response, BODY_LIMIT)
+            body = http.read(response, BODY_LIMIT)
             if not 200 <= response.status_code < 300:
                 self._refuse(task, response, body)
         return _token(task, body)
@@ -115,7 +115,7 @@ class Authenticator:
     def _refuse(self, task: Task, response: requests.Response, body: bytes) -> None:
         why = f"the token service answered HTTP status {response.status_code}{self._said(body)}"
         if response.status_code in TRANSIENT:
-            raise Passing(task.error(why, "Try again later"), registry_http.retry_after(response))
+            raise Passing(task.error(why, "Try again later"), http.retry_after(response))
         login = "docker login" + ("" if task.who == "docker.io" else f" {task.who}")
         raise task.error(why, f"Check auth=, or run: {login}")
 

@@ -1,4 +1,4 @@
-"""A private key's text, in any common format, as paramiko wants it. Part of ssh.py, in a file of its own.
+"""A private key's text, in any common format, as paramiko wants it.
 
 cryptography reads the formats: OpenSSH's own, PEM of RSA and EC keys, and PKCS#8, which paramiko does not
 know and which Pulumi's ``tls.PrivateKey`` writes for Ed25519.

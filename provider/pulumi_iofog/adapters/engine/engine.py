@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from pulumi_iofog import words
-from pulumi_iofog.adapters.engine_answers import About, Result, parse_about, parse_df, parse_id, parse_images, says
-from pulumi_iofog.adapters.sudo import Runner, Shell
+from pulumi_iofog.adapters.engine.answers import About, Result, parse_about, parse_df, parse_id, parse_images, says
+from pulumi_iofog.adapters.engine.sudo import Runner, Shell
 from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace, VerificationFailed
 from pulumi_iofog.image import Blob, Digest, Image, Pin
 from pulumi_iofog.layout import PREFIX_REPOSITORY, blob_path

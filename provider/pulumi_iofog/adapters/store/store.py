@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pulumi_iofog import words
-from pulumi_iofog.adapters import file_lock
+from pulumi_iofog.adapters.store import file_lock
 from pulumi_iofog.errors import StoreError
 from pulumi_iofog.image import Blob, Digest, sha256
 

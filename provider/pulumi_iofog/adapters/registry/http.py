@@ -1,6 +1,6 @@
 """HTTP as registries need it: tried again after what may pass by itself, failures in our words.
 
-Part of registry.py, in a file of its own. Credentials never follow a redirect to another host.
+Credentials never follow a redirect to another host.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """SSH to one agent, by paramiko: host keys always verified, and what a user's ~/.ssh says respected.
 
     connect                 through the jump hosts, if there are some, to the agent
-    ├── route               who they are, and how to log in (ssh_config.py)
+    ├── route               who they are, and how to log in (config.py)
     ├── _open               TCP, host key (host_keys.py), login; what may pass by itself is tried again
-    └── Connection          runs scripts, and streams into them (ssh_channel.py)
+    └── Connection          runs scripts, and streams into them (channel.py)
 
 Sources: RFC 4251 to 4254; ssh_config(5).
 """
@@ -19,11 +19,11 @@ from typing import Any
 
 import paramiko
 
-from pulumi_iofog.adapters import private_keys
-from pulumi_iofog.adapters.host_keys import HostKeys
-from pulumi_iofog.adapters.ssh_channel import Connection, Patience, Pulse, Result, transport_of
-from pulumi_iofog.adapters.ssh_config import Way, command, configured_host, route
-from pulumi_iofog.adapters.ssh_errors import refused, translated
+from pulumi_iofog.adapters.ssh import private_keys
+from pulumi_iofog.adapters.ssh.channel import Connection, Patience, Pulse, Result, transport_of
+from pulumi_iofog.adapters.ssh.config import Way, command, configured_host, route
+from pulumi_iofog.adapters.ssh.errors import refused, translated
+from pulumi_iofog.adapters.ssh.host_keys import HostKeys
 from pulumi_iofog.errors import LoginRefused, Unreachable
 from pulumi_iofog.spec import Agent
 

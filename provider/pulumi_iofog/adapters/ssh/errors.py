@@ -1,4 +1,4 @@
-"""paramiko's errors, and the network's, into ours. Part of ssh.py."""
+"""paramiko's errors, and the network's, into ours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import paramiko
 
-from pulumi_iofog.adapters.ssh_config import Way
+from pulumi_iofog.adapters.ssh.config import Way
 from pulumi_iofog.errors import AgentError, LoginRefused, Unreachable
 
 

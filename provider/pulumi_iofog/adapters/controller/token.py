@@ -6,7 +6,7 @@ import re
 import threading
 from typing import Any
 
-from pulumi_iofog.adapters.controller_http import Http
+from pulumi_iofog.adapters.controller.http import Http
 from pulumi_iofog.errors import ControllerLogin
 from pulumi_iofog.spec import ControllerSettings
 

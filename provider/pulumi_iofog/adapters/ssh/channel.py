@@ -1,4 +1,4 @@
-"""An open SSH connection: scripts run over it, bytes are streamed into them. Part of ssh.py.
+"""An open SSH connection: scripts run over it, bytes are streamed into them.
 
 Sources: RFC 4254; ssh_config(5), ServerAliveInterval.
 """
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 import paramiko
 
-from pulumi_iofog.adapters.ssh_config import Way
-from pulumi_iofog.adapters.ssh_errors import translated
+from pulumi_iofog.adapters.ssh.config import Way
+from pulumi_iofog.adapters.ssh.errors import translated
 
 PACKET = 32768
 """Bytes that are offered to a channel at once (RFC 4254, 5.2: what every side must take)."""

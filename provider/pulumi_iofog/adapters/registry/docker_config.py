@@ -1,4 +1,4 @@
-"""The credentials that docker keeps: config.json and its credential helpers. Part of registry.py.
+"""The credentials that docker keeps: config.json and its credential helpers.
 
 Sources: docker/cli ``cli/config/configfile/file.go`` (which store is asked, how ``auth`` is read) and
 docker/docker-credential-helpers (the protocol).

@@ -1,4 +1,4 @@
-"""Where agents are and how to log in: their own fields, then ~/.ssh/config. Part of ssh.py.
+"""Where agents are and how to log in: their own fields, then ~/.ssh/config.
 
 Source: ssh_config(5).
 """

@@ -1,4 +1,4 @@
-"""Which host key an agent must show: pinned, or in known_hosts. Part of ssh.py, in a file of its own.
+"""Which host key an agent must show: pinned, or in known_hosts.
 
 The files are read here and not by paramiko, which knows neither patterns, nor ``@revoked``, nor a host
 with two keys of one type, and gives up at a line that it cannot read.

@@ -1,4 +1,4 @@
-"""What container engines answer, read: every parser is tested on recorded output. Part of engine.py."""
+"""What container engines answer, read: every parser is tested on recorded output."""
 
 from __future__ import annotations
 

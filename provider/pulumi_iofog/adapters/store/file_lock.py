@@ -1,4 +1,4 @@
-"""Locks on files and folders that no crash leaves behind (flock), and what only they make safe. Part of store.py.
+"""Locks on files and folders that no crash leaves behind (flock), and what only they make safe.
 
 A path may come to mean another file while one waits for a lock, so every lock is checked against its path.
 """

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import requests
 
-from pulumi_iofog.adapters import registry_http
-from pulumi_iofog.adapters.registry_auth import Authenticator
-from pulumi_iofog.adapters.registry_http import CHUNK, TRANSIENT, TRIES, Http, Passing, Patience, Task, translated
+from pulumi_iofog.adapters.registry import http
+from pulumi_iofog.adapters.registry.auth import Authenticator
+from pulumi_iofog.adapters.registry.http import CHUNK, TRANSIENT, TRIES, Http, Passing, Patience, Task, translated
 from pulumi_iofog.errors import ImageNotFound, RegistryError
 from pulumi_iofog.image import (
     DOCKER_LIST,
@@ -83,7 +83,7 @@ class Registry:
     def _read_manifest(self, task: Task, reference: Reference, target: str) -> tuple[bytes, str]:
         with self._open(task, reference, f"manifests/{target}", {"Accept": ACCEPT}) as response:
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            return registry_http.read(response, MANIFEST_LIMIT), media_type
+            return http.read(response, MANIFEST_LIMIT), media_type
 
     def blob(self, reference: Reference, blob: Blob, offset: int = 0) -> Generator[bytes, None, None]:
         """A blob's bytes from an offset on (``GET /v2/<name>/blobs/<digest>``), not verified.
@@ -133,7 +133,7 @@ class Registry:
                     return
                 problem = self._refused(task, reference, response)
             if response.status_code in TRANSIENT:
-                raise Passing(problem, registry_http.retry_after(response))
+                raise Passing(problem, http.retry_after(response))
             raise problem
 
     def _ask(self, reference: Reference, path: str, headers: dict[str, str]) -> requests.Response:
@@ -143,7 +143,7 @@ class Registry:
         sent = self._auth.header(reference)
         response = self._http.get(url, {**headers, **sent})
         # A blob store that a redirect led to is nobody to give credentials to, whatever it asks.
-        if response.status_code != 401 or registry_http.from_elsewhere(response):
+        if response.status_code != 401 or http.from_elsewhere(response):
             return response
         # Read to its end, so that the connection can be used again.
         _ = response.content
@@ -164,7 +164,7 @@ class Registry:
 
     def _refused(self, task: Task, reference: Reference, response: requests.Response) -> RegistryError:
         code, said = response.status_code, self._said(response)
-        elsewhere = registry_http.from_elsewhere(response)
+        elsewhere = http.from_elsewhere(response)
         if elsewhere:
             return task.error(f"HTTP status {code} from {elsewhere}, where the registry sent us{said}")
         if code == 404:
@@ -179,7 +179,7 @@ class Registry:
     def _said(self, response: requests.Response) -> str:
         """The registry's own words (distribution spec, error codes), without secrets."""
         try:
-            error = json.loads(registry_http.read(response, MESSAGE_LIMIT))["errors"][0]
+            error = json.loads(http.read(response, MESSAGE_LIMIT))["errors"][0]
             said = error.get("message") or error.get("code")
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, requests.RequestException):
             return ""

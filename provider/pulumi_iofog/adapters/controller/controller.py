@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from pulumi_iofog.adapters.controller_http import TRIES, Http, LostAnswer, is_unauthorized
-from pulumi_iofog.adapters.controller_token import Token
+from pulumi_iofog.adapters.controller.http import TRIES, Http, LostAnswer, is_unauthorized
+from pulumi_iofog.adapters.controller.token import Token
 from pulumi_iofog.errors import ControllerError, ItemInUse, ItemNotFound, NameTaken
 from pulumi_iofog.spec import Arch, CatalogItem, ControllerSettings, KnownAgent
 
