@@ -39,7 +39,7 @@ def cases() -> Iterator[Any]:
 @pytest.mark.parametrize(("found", "case"), list(cases()))
 def test_a_recorded_answer(found: dict[str, Any], case: dict[str, Any]) -> None:
     player = Player(found["answers"] + (case["answers"] if case is not found else []))
-    engine = engines.find(player, Agent("edge", engine=found["outcome"].split("-")[0]))
+    engine = engines.find(player, Agent("edge"))
     got = engine.kind if case["call"] == "find" else outcome(calls(engine)[case["call"]])
     assert got == case["outcome"]
 
