@@ -95,7 +95,9 @@ class Session:
     @cached_property
     def memory(self) -> Store:
         """The permanent cache; small records go there always."""
-        return Store()
+        memory = Store()
+        self._stack.callback(memory.close)
+        return memory
 
     @cached_property
     def store(self) -> Store:
