@@ -12,7 +12,13 @@ from lab import HostSpec, Lab, proof
 from lab.controller_process import ControllerProcess
 from tests.e2e.site import Site
 
-HOSTS = (HostSpec("docker", "docker"), HostSpec("podman", "podman"), HostSpec("docker29", "docker29"))
+HOSTS = (
+    HostSpec("docker", "docker"),
+    HostSpec("podman", "podman"),
+    HostSpec("docker29", "docker29"),
+    HostSpec("arm", "docker", arch="arm64"),
+    HostSpec("arm32", "podman", arch="armv7"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

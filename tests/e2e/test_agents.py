@@ -96,6 +96,26 @@ def test_a_host_that_another_resource_makes(site: Site) -> None:
     assert site.stack.up("--expect-no-changes").ok
 
 
+def test_each_agent_gets_the_image_of_its_architecture(site: Site) -> None:
+    image = site.push("1")
+    site.want(["docker", "arm", "arm32"], x86=image, arm=image)
+    up = site.stack.up()
+    assert up.ok, up.output
+    outputs = site.stack.outputs()
+    ids = {key: each["image_id"] for key, each in outputs["images"].items()}
+    assert outputs["agent_digests"] == {"docker": ids["x86"], "arm": ids["arm"], "arm32": ids["armv7"]}
+    assert outputs["images"]["armv7"]["platform"] == "linux/arm/v7"
+    for name, architecture in {"docker": "amd64", "arm": "arm64", "arm32": "arm"}.items():
+        host = site.host(name)
+        assert host.run(f"{host.cli} image inspect --format '{{{{.Architecture}}}}' {image}").strip() == architecture
+    assert [each["containerImage"] for each in site.items()[site.repository]["images"]] == [image, image]
+    # An agent of the wrong kind is told by its name before anything is sent.
+    site.want([site.agent("docker", arch="arm"), "arm"], x86=image)
+    preview = site.stack.preview()
+    assert not preview.ok
+    assert "is arm, but there is no arm= image" in preview.output, preview.output
+
+
 def test_prune_removes_what_was_replaced_and_at_the_end_the_image(site: Site) -> None:
     first, second = site.push("1"), site.push("2")
     site.want(ALL, x86=first, prune=True)

@@ -29,6 +29,12 @@ for agent in arguments["agents"]:
     if isinstance(agent, dict) and agent["name"] in late:
         agent["host"] = Host(f"host-of-{agent['name']}", late[agent["name"]]).value
 
+# The classes, as most users write them; the quickstart has dicts.
+arguments["agents"] = [iofog.AgentArgs(**each) if isinstance(each, dict) else each for each in arguments["agents"]]
+for key, kind in (("controller", iofog.ControllerArgs), ("auth", iofog.RegistryAuthArgs)):
+    if key in arguments:
+        arguments[key] = kind(**arguments[key])
+
 image = iofog.OfflineImage("gateway", **arguments)
 pulumi.export("catalog_item_id", image.catalog_item_id)
 pulumi.export("agent_digests", image.agent_digests)
