@@ -2,7 +2,7 @@
 
 PYTHON := .venv/bin/python
 
-.PHONY: help setup demo test test-fast check fix lab-up lab-down
+.PHONY: help setup demo test test-fast check fix bench lab-up lab-down
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -28,6 +28,10 @@ check: setup ## what CI checks besides the tests; writes nothing
 fix: setup ## mend what can be mended by a program
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
+
+bench: setup ## measure transfers against other ways and floors; writes bench/RESULTS.md (about 20 minutes)
+	@.venv/bin/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@$(PYTHON) -m bench
 
 lab-up: setup ## edge hosts on this machine, by hand (see python -m lab)
 	@$(PYTHON) -m lab up

@@ -71,6 +71,10 @@ virtual_environment() {
     say "making the virtual environment .venv"
     [ -x "$top/.venv/bin/pip" ] || python3 -m venv "$top/.venv"
     (cd "$top" && quietly .venv/bin/pip install --disable-pip-version-check -e '.[dev]')
+    # Pulumi looks for this file beside the installed package, which an editable one is not; without it, it
+    # tries to download a plugin of the package's name, some seconds at each command.
+    beside=$("$top/.venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/pulumi_iofog
+    mkdir -p "$beside" && cp "$top/provider/pulumi_iofog/pulumi-plugin.json" "$beside/"
     echo "$wanted" >"$top/.venv/installed"
 }
 

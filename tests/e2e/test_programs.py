@@ -15,12 +15,12 @@ from tests.e2e.site import Site
 TOP = Path(__file__).parent.parent.parent
 
 
-def test_the_quickstart(lab: Lab, site: Site, tmp_path: Path) -> None:
+def test_the_quickstart(site: Site, tmp_path: Path) -> None:
     stack = Stack(TOP / "examples" / "quickstart", tmp_path / "quickstart")
     stack.configure(
         {
             "quickstart:image": site.push("1"),
-            "quickstart:agents": lab.agents(),
+            "quickstart:agents": [site.agent(name) for name in ("docker", "podman", "docker29")],
             "iofog:endpoint": site.controller.endpoint,
             "iofog:email": EMAIL,
         },
@@ -28,7 +28,7 @@ def test_the_quickstart(lab: Lab, site: Site, tmp_path: Path) -> None:
     )
     up = stack.up()
     assert up.ok, up.output
-    assert all(proof.can_create(host, site.image("1")) for host in lab.hosts.values())
+    assert all(site.holds(name, "1") for name in ("docker", "podman", "docker29"))
     assert stack.destroy().ok
 
 
