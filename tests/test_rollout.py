@@ -49,6 +49,8 @@ class MemoryHost:
     corrupts: set[type] = field(default_factory=set)
     cuts: list[int] = field(default_factory=list)
     """After how many more bytes the link is lost, each time once."""
+    takes_archives: bool = False
+    archive_fails: bool = False
     speed: float = 110e6
 
     def inventory(self, image: Image) -> Inventory:
@@ -97,6 +99,21 @@ class MemoryHost:
         self.layers |= set(image.diff_ids)
         self.images[image.reference.full_name] = image.image_id
         self.broken.discard(image.reference.full_name)
+
+    def load_archive(
+        self,
+        image: Image,
+        parts: Sequence[Part],
+        stream: Callable[[Part, int], Iterable[bytes]],
+        on_bytes: Callable[[int], None],
+    ) -> None:
+        self.calls.append("archive")
+        for part in parts:
+            on_bytes(len(b"".join(stream(part, 0))))
+        if self.archive_fails:
+            raise EngineError("edge", "loading", "invalid tar header")
+        self.settled |= {part.layer.diff_id for part in parts}
+        self.load(image, {part.layer.diff_id: part.layer.blob for part in parts}, image)
 
     def verify(self, pin: Pin) -> None:
         self.calls.append("verify")
@@ -243,6 +260,29 @@ def test_a_link_that_stays_lost_is_given_up_after_a_while(lab: Lab) -> None:
     outcome = bring(job(), lab.tools())
     assert outcome.error == "edge: sending: the connection was lost"
     assert lab.waited == list(rollout.LOST_TRIES)
+
+
+def test_blobs_as_they_are_go_as_one_archive_where_the_engine_takes_that(lab: Lab) -> None:
+    host = lab.hosts["edge-1"] = MemoryHost(takes_archives=True)
+    outcome = bring(job(), lab.tools())
+    assert outcome == Outcome(
+        "edge-1", updated=True, sent=outcome.total - V1.image.manifest.config.size, total=outcome.total
+    )
+    assert host.calls == ["inventory", "room", "archive", "load", "verify"]
+
+
+def test_an_archive_that_does_not_load_is_followed_by_its_parts(lab: Lab) -> None:
+    host = lab.hosts["edge-1"] = MemoryHost(takes_archives=True, archive_fails=True)
+    assert bring(job(), lab.tools()).error is None
+    assert host.calls.count("archive") == 1
+    assert host.calls.count("receive") == 2
+
+
+def test_a_thin_archive_of_what_is_not_held_is_followed_by_a_whole_one(lab: Lab) -> None:
+    host = lab.hosts["edge-1"] = MemoryHost(takes_archives=True, claims={V1.image.layers[0].diff_id})
+    assert bring(job(), lab.tools()).error is None
+    assert host.calls.count("archive") == 2
+    assert "receive" not in host.calls
 
 
 def test_an_agent_that_never_answered_is_not_waited_for(lab: Lab) -> None:

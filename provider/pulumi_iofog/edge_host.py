@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from pulumi_iofog import layout
 from pulumi_iofog.adapters.engine import engine
 from pulumi_iofog.adapters.spool import Spool, saved_folder
 from pulumi_iofog.adapters.ssh.connect import Connection
-from pulumi_iofog.errors import VerificationFailed
-from pulumi_iofog.image import Blob, Digest, Image, Pin, Platform
+from pulumi_iofog.errors import EngineError, VerificationFailed
+from pulumi_iofog.image import Blob, Digest, Image, Layer, Pin, Platform
 from pulumi_iofog.spec import Agent
 from pulumi_iofog.transfer import AsIs, Copied, Delta, EngineKind, Inventory, Part, Transfer
 
+ARCHIVE = "archive"
+"""The name in the spool of an archive that is loaded as it arrives."""
 PROBE = 256_000
 """Bytes by which a link is measured."""
 
@@ -89,6 +91,31 @@ class EdgeHost:
         self.spool.write(whole, layout.files(image, carried, self.kind))
         self._engine.load(image, self.spool.folder(whole), carried)
 
+    @property
+    def takes_archives(self) -> bool:
+        return self._engine.takes_archives
+
+    def load_archive(
+        self,
+        image: Image,
+        parts: Sequence[Part],
+        stream: Callable[[Part, int], Iterable[bytes]],
+        on_bytes: Callable[[int], None],
+    ) -> None:
+        """Send parts, all of them blobs as they are, and load the image, both at the same time."""
+        pieces = layout.archive(image, [part.layer for part in parts], self.kind)
+        have = self.spool.arrived(image).get(ARCHIVE, 0)
+        kept = f"{self.spool.folder(image)}/parts/{ARCHIVE}"
+        carried = {part.layer.diff_id: part.layer.blob for part in parts}
+        by_layer = {part.layer: part for part in parts}
+        rest = _rest(pieces, have, lambda layer, offset: stream(by_layer[layer], offset))
+        try:
+            self._engine.load_archive(image, kept, rest, on_bytes, carried)
+        except EngineError:
+            # It may be what is kept that is wrong: the parts themselves are proven each.
+            self.spool.clean(image)
+            raise
+
     def rate(self) -> float:
         """Bytes/s of the link, roughly: told from a small probe and an empty command."""
         began = time.monotonic()
@@ -117,3 +144,13 @@ class EdgeHost:
         """Leave nothing behind of this image's transfer, nor of an interrupted one."""
         self.spool.clean(image)
         self._engine.clean()
+
+
+def _rest(
+    pieces: Sequence[layout.Piece], have: int, stream: Callable[[Layer, int], Iterable[bytes]]
+) -> Iterator[bytes]:
+    """An archive's bytes from an offset on."""
+    for piece in pieces:
+        if have < piece.size:
+            yield from stream(piece.layer, have) if piece.layer else [piece.data[have:]]
+        have = max(have - piece.size, 0)

@@ -6,7 +6,8 @@
             ├── connect         SSH, host key verified; engine and architecture found out
             ├── inventory       what the engine holds already
             ├── verify          if it claims to hold the image, that is proven, and the agent is done
-            └── _carry_out      as transfer.py has decided: part by part, from the bottom up
+            └── _carry_out      as transfer.py has decided: part by part, from the bottom up; where all
+                │               go as they are over a fast link, as one archive, received and loaded at once
                 ├── receive     bytes onto the host, from where the last try stopped
                 ├── settle      meanwhile: each layer proven by its digest there,
                 ├── load        and the lower layers loaded, then all of them;
@@ -61,6 +62,15 @@ class Host(Protocol):
     ) -> None: ...
     def settle(self, image: Image, part: Part) -> Blob: ...
     def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None: ...
+    @property
+    def takes_archives(self) -> bool: ...
+    def load_archive(
+        self,
+        image: Image,
+        parts: Sequence[Part],
+        stream: Callable[[Part, int], Iterable[bytes]],
+        on_bytes: Callable[[int], None],
+    ) -> None: ...
     def verify(self, pin: Pin) -> None: ...
     def remove(self, pin: Pin) -> bool: ...
     def clean(self, image: Image) -> None: ...
@@ -193,13 +203,15 @@ def _sound(host: Host, image: Image) -> bool:
 def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, meter: _Meter) -> None:
     means = _means(job, host, inventory, tools)
     # Listed, yet unsound: what the engine seems to hold cannot be trusted.
-    thin, plain = not inventory.tagged, False
+    thin, plain, at_once = not inventory.tagged, False, host.takes_archives
     while True:
         sending = transfer(job.image, inventory, means, thin=thin, plain=plain)
         try:
+            if at_once and sending.simple:
+                return _carry_out_at_once(job, host, sending, tools, meter)
             return _carry_out(job, host, inventory, sending, tools, meter)
         except (MissingLayers, VerificationFailed):
-            # The engine did not have a layer that it seemed to have. What was sent lies in the spool.
+            # The engine did not have a layer that it seemed to have.
             if not sending.absent:
                 raise
             thin = False
@@ -208,6 +220,11 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
             if plain:
                 raise
             plain = True
+        except EngineError:
+            # What was loaded as it arrived may have been damaged on its way: part by part it is told.
+            if not (at_once and sending.simple):
+                raise
+            at_once = False
 
 
 def _means(job: Job, host: Host, inventory: Inventory, tools: Tools) -> Means:
@@ -244,6 +261,16 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
         behind.finish()
         tools.progress.begin(name, "verifying")
         host.verify(image.pin)
+
+
+def _carry_out_at_once(job: Job, host: Host, sending: Transfer, tools: Tools, meter: _Meter) -> None:
+    """Send all parts as one archive, which the engine loads as it arrives."""
+    image, name = job.image, job.agent.name
+    host.make_room(image, sending)
+    tools.progress.begin(name, "sending", sending.most)
+    host.load_archive(image, sending.parts, partial(tools.blobs.stream, image.reference), meter)
+    tools.progress.begin(name, "verifying")
+    host.verify(image.pin)
 
 
 class _Behind:

@@ -127,6 +127,11 @@ class Transfer:
         return sum(part.most for part in self.parts)
 
     @property
+    def simple(self) -> bool:
+        """Whether all go as they are, with no early load."""
+        return not self.stops and all(isinstance(part.way, AsIs) for part in self.parts)
+
+    @property
     def space(self) -> tuple[int, int]:
         """Bytes on the host that it takes at most: in the spool, and under the engine's root."""
         plain = sum(PLAIN_FACTOR * part.layer.blob.size for part in self.parts)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab import Lab, proof
-from pulumi_iofog.errors import CorruptLayer
+from pulumi_iofog.errors import CorruptLayer, EngineError, Unreachable
 from pulumi_iofog.layout import prefix
 from pulumi_iofog.spec import Agent
 from pulumi_iofog.transfer import AsIs, Copied, Delta, HeldImage, Inventory, Part, Recoded, Way
@@ -69,6 +69,11 @@ def bring(edge: Edge, made: MadeImage, travelling: list[tuple[Way, bytes]]) -> N
 def held_id(edge: Edge, made: MadeImage) -> str:
     """How the engine calls the image that is there."""
     return next(each.id for each in edge.engine.images() if each.diff_ids == made.image.diff_ids)
+
+
+def kept(edge: Edge) -> str:
+    """The archive that is loaded as it arrives, on the host."""
+    return f"{edge.edge.spool.folder(OLD.image)}/parts/archive"
 
 
 def blobs(made: MadeImage) -> list[tuple[Way, bytes]]:
@@ -134,6 +139,51 @@ def test_an_engine_that_cannot_give_an_image_back_is_no_end(edge: Edge) -> None:
     gone = Inventory(edge.engine.kind, tagged=False, images=(HeldImage(missing.source, OLD.image.diff_ids),))
     with pytest.raises(CorruptLayer, match=r"taking layers out of image sha256:0+"):
         edge.edge.give_back(NEW.image, [Part(NEW.image.layers[0], missing)], gone)
+
+
+@pytest.fixture(params=("edge-docker", "edge-docker29"))
+def streaming(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Edge]:
+    """The engines that load an archive as it arrives."""
+    with emptied(lab, request.param) as edge:
+        yield edge
+
+
+def test_an_archive_is_loaded_as_it_arrives_and_gone_on_with_after_a_cut(streaming: Edge) -> None:
+    edge, image = streaming.edge, OLD.image
+    assert edge.takes_archives
+    parts = [Part(layer, AsIs()) for layer in image.layers]
+    sent: list[int] = []
+
+    def stream(part: Part, offset: int) -> Iterator[bytes]:
+        yield OLD.blobs[part.layer.blob.digest][offset:]
+
+    def cut(part: Part, offset: int) -> Iterator[bytes]:
+        yield OLD.blobs[part.layer.blob.digest][offset:90_000]
+        # Once the script has begun: before, it would end with its first word.
+        streaming.host.run(f"for i in $(seq 50); do [ -s {kept(streaming)} ] && break; sleep 0.1; done")
+        raise Unreachable("edge", "sending", "the connection was lost")
+
+    with pytest.raises(Unreachable):
+        edge.load_archive(image, parts, cut, sent.append)
+    streaming.host.run(f"while pgrep -x docker >/dev/null; do sleep 0.1; done; test -s {kept(streaming)}")
+    edge.load_archive(image, parts, stream, sent.append)
+    streaming.engine.verify(image.pin)
+    assert sum(sent) == int(streaming.host.run(f"wc -c < {kept(streaming)}"))
+    assert streaming.content(APP, "lib/note") == "old"
+
+
+def test_a_damaged_archive_is_refused_by_the_engine_and_not_kept(streaming: Edge) -> None:
+    def stream(part: Part, offset: int) -> Iterator[bytes]:
+        data = OLD.blobs[part.layer.blob.digest]
+        middle = len(data) // 2
+        yield (data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])[offset:]
+
+    with pytest.raises(EngineError, match="loading registry"):
+        streaming.edge.load_archive(
+            OLD.image, [Part(each, AsIs()) for each in OLD.image.layers], stream, lambda _: None
+        )
+    assert streaming.edge.spool.arrived(OLD.image) == {}
+    assert not streaming.edge.holds(OLD.image.pin)
 
 
 def test_lower_layers_are_loaded_first_and_gone_at_the_end(edge: Edge) -> None:

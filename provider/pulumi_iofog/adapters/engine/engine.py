@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from pulumi_iofog import words
@@ -91,7 +91,36 @@ class Engine:
             MissingLayers: a layer that is left out is not there after all.
         """
         script = self._pull(image, folder) if self.kind == "podman" else self._load(image, folder, carried)
-        result = self._shell.run(script, timeout=LOADING_MAY_TAKE)
+        self._loaded(self._shell.run(script, timeout=LOADING_MAY_TAKE), image, carried)
+
+    @property
+    def takes_archives(self) -> bool:
+        """Whether ``load_archive`` works here; podman would first copy the archive, and takes no thin one."""
+        return self.kind != "podman" and self._shell.takes_input
+
+    def load_archive(
+        self,
+        image: Image,
+        kept: str,
+        chunks: Iterable[bytes],
+        on_bytes: Callable[[int], None],
+        carried: Mapping[Digest, Blob],
+    ) -> None:
+        """Load an archive as it arrives. The engine proves its layers itself, by their digests.
+
+        Args:
+            kept: a file on the host that what arrives is appended to; what it has already goes first.
+            chunks: the rest of the archive.
+            carried: the layers that are in it.
+
+        Raises:
+            MissingLayers: a layer that is left out is not there after all.
+        """
+        file = shlex.quote(kept)
+        script = f"umask 077; {{ cat {file} 2>/dev/null; tee -a {file}; }} | docker load"
+        self._loaded(self._shell.send(script, chunks, on_bytes, timeout=LOADING_MAY_TAKE), image, carried)
+
+    def _loaded(self, result: Result, image: Image, carried: Mapping[Digest, Blob]) -> None:
         # Docker's containerd store answers 0 and leaves a broken image when a layer is missing.
         unpacked = "error unpacking" not in (result.text + result.stderr.decode(errors="replace")).lower()
         if result.ok and unpacked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from pulumi_iofog.adapters.engine.answers import Result
@@ -12,6 +13,9 @@ class Shell(Protocol):
     """A connection that runs scripts on the host."""
 
     def run(self, script: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Result: ...
+    def send(
+        self, script: str, chunks: Iterable[bytes], on_bytes: Callable[[int], None], *, timeout: float = 600.0
+    ) -> Result: ...
 
 
 class Runner:
@@ -25,13 +29,25 @@ class Runner:
     def __init__(self, shell: Shell, *, sudo: bool, password: str | None = None) -> None:
         self._shell, self._sudo, self._password = shell, sudo, password
 
+    @property
+    def takes_input(self) -> bool:
+        """Whether ``send`` works; sudo would mistake the first line for the password."""
+        return not self._sudo or self._password is None
+
     def run(self, script: str, *, timeout: float = 60.0) -> Result:
         # What may be left of standard input is not the script's.
-        script = f"export LC_ALL=C; exec </dev/null; {script}"
+        script = self._as_whom(f"exec </dev/null; {script}")
+        stdin = self._password.encode() + b"\n" if self._sudo and self._password is not None else b""
+        return self._shell.run(script, stdin=stdin, timeout=timeout)
+
+    def send(self, script: str, chunks: Iterable[bytes], on_bytes: Callable[[int], None], *, timeout: float) -> Result:
+        """Stream chunks into a script's standard input (see Connection.send)."""
+        return self._shell.send(self._as_whom(script), chunks, on_bytes, timeout=timeout)
+
+    def _as_whom(self, script: str) -> str:
+        script = f"export LC_ALL=C; {script}"
         if not self._sudo:
-            return self._shell.run(script, timeout=timeout)
+            return script
         sudo = "sudo -n" if self._password is None else "sudo -S -p ''"
         become = f"""[ "$(id -u)" = 0 ] || set -- {sudo} "$@"; exec "$@" """
-        script = f"export LC_ALL=C; set -- sh -c {shlex.quote(script)}; {become}"
-        stdin = b"" if self._password is None else self._password.encode() + b"\n"
-        return self._shell.run(script, stdin=stdin, timeout=timeout)
+        return f"export LC_ALL=C; set -- sh -c {shlex.quote(script)}; {become}"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import selectors
 import shlex
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -193,7 +195,17 @@ class Pulse(threading.Thread):
 
     def _give_up(self) -> None:
         self.lost = True
+        discard_unsent(self._transport)
         self._transport.close()
+
+
+def discard_unsent(transport: paramiko.Transport) -> None:
+    """Let closing drop what has not been sent yet (socket(7), SO_LINGER). Otherwise the kernel would go on
+    sending it once the link is back, some megabytes, into a script that another connection has taken over
+    from."""
+    if isinstance(transport.sock, socket.socket):
+        with suppress(OSError):
+            transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def transport_of(client: paramiko.SSHClient) -> paramiko.Transport:

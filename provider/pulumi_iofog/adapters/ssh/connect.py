@@ -15,13 +15,14 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import paramiko
 
 from pulumi_iofog.adapters.ssh import private_keys
-from pulumi_iofog.adapters.ssh.channel import Connection, Patience, Pulse, Result, transport_of
+from pulumi_iofog.adapters.ssh.channel import Connection, Patience, Pulse, Result, discard_unsent, transport_of
 from pulumi_iofog.adapters.ssh.config import Way, command, configured_host, route
 from pulumi_iofog.adapters.ssh.errors import refused, translated
 from pulumi_iofog.adapters.ssh.host_keys import HostKeys
@@ -56,11 +57,17 @@ def connect(agent: Agent, *, patience: Patience | None = None) -> Iterator[Conne
         sock = None
         for number, way in enumerate(ways):
             client = _open(way, sock, patience, command(ways[:number]))
-            stack.callback(client.close)
+            stack.push(partial(_close, client))
             pulse = stack.enter_context(Pulse(client, patience))
             if number < len(ways) - 1:
                 sock = _forward(client, ways[number + 1], patience)
         yield Connection(way, client, pulse, patience)
+
+
+def _close(client: paramiko.SSHClient, kind: type[BaseException] | None, *raised: object) -> None:
+    if kind is not None:
+        discard_unsent(transport_of(client))
+    client.close()
 
 
 def _open(way: Way, sock: paramiko.Channel | None, patience: Patience, scan_from: str) -> paramiko.SSHClient:
