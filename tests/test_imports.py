@@ -13,7 +13,8 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": {"args", "errors", "offline_image"},
     "offline_image": {"args", "errors", "manifest", "provider"},
     "provider": {
-        *("errors", "fields", "pace", "plan", "plugin", "progress", "resolve", "rollout", "session", "spec", "state")
+        *("errors", "fields", "outcome", "pace", "plan", "plugin", "progress", "resolve", "rollout", "session"),
+        *("spec", "state"),
     },
     "args": set(),
     "plugin": {"errors"},
@@ -31,7 +32,9 @@ ALLOWED: dict[str, set[str]] = {
         *("errors", "image", "transfer", "adapters.recode", "adapters.registry.registry"),
         *("adapters.store.growing", "adapters.store.store"),
     },
-    "rollout": {"errors", "image", "layout", "spec", "transfer", "words"},
+    "rollout": {"behind", "errors", "image", "layout", "outcome", "spec", "transfer"},
+    "outcome": {"errors", "words"},
+    "behind": set(),
     "resolve": {"errors", "image", "manifest", "spec"},
     "state": {"errors", "fields", "image", "plan", "spec"},
     "settings": {"errors", "manifest", "spec"},

@@ -23,7 +23,8 @@ from pulumi_iofog.errors import (
     VerificationFailed,
 )
 from pulumi_iofog.image import AMD64, ARM64, Blob, Digest, Image, Pin, Platform, Reference
-from pulumi_iofog.rollout import Job, Outcome, bring, pending, report, roll_out
+from pulumi_iofog.outcome import Outcome
+from pulumi_iofog.rollout import Job, bring, roll_out
 from pulumi_iofog.spec import Agent
 from pulumi_iofog.transfer import AsIs, Delta, EngineKind, HeldImage, Inventory, Part, Transfer
 from tests.images import MadeImage, make_image
@@ -356,41 +357,6 @@ def test_a_replaced_image_is_removed_unless_a_container_uses_it(lab: Lab) -> Non
     lab.hosts["edge-1"].in_use.add(V2.image.image_id)
     note = bring(job(image=V1.image, replaced=V2.image.pin), lab.tools()).note
     assert note == "edge-1 keeps registry.example/app:1: a container still uses it"
-
-
-def failed(name: str) -> Outcome:
-    return Outcome(name, error=f"{name}: connecting: refused")
-
-
-def test_failures_are_one_error_with_a_line_each() -> None:
-    outcomes = [Outcome("a", updated=True), failed("b"), failed("c")]
-    with pytest.raises(RolloutFailed) as caught:
-        pending(outcomes, max_unavailable=1)
-    assert str(caught.value).splitlines() == [
-        "2 of 3 agents failed (max_unavailable is 1); the other 1 will be skipped by the next pulumi up,"
-        " as they hold the image",
-        "  b: connecting: refused",
-        "  c: connecting: refused",
-    ]
-    assert pending(outcomes, max_unavailable=2) == ["b", "c"]
-
-
-@pytest.mark.parametrize(
-    ("outcomes", "line"),
-    [
-        (
-            [Outcome(f"e{n}", updated=True, sent=13_733_333, total=79_333_333) for n in range(3)] + [Outcome("e4")],
-            "3 agents updated, 1 already had it; 41.2 MB sent of 238 MB",
-        ),
-        ([Outcome("e1"), Outcome("e2")], "2 agents already had it"),
-        (
-            [Outcome("e1", updated=True, sent=5, total=10), failed("e2")],
-            "1 agent updated, 1 agent pending: e2; 5 B sent of 10 B",
-        ),
-    ],
-)
-def test_report(outcomes: list[Outcome], line: str) -> None:
-    assert report(outcomes) == line
 
 
 def test_a_job_and_every_error_can_go_to_another_process() -> None:

@@ -104,7 +104,7 @@ def test_on_podman_what_is_above_is_found_by_itself() -> None:
     [
         pytest.param(inventory(BASE, zstd=False), Means(FAST, KNOWN, 4 * GB), id="no zstd on the host"),
         pytest.param(inventory(BASE, memory=500_000_000), Means(FAST, KNOWN, 4 * GB), id="too little memory there"),
-        pytest.param(inventory(BASE), Means(FAST, KNOWN, 500_000_000), id="too little memory here"),
+        pytest.param(inventory(BASE), Means(FAST, KNOWN, 300_000_000), id="too little memory here"),
         pytest.param(inventory(BASE), Means(FAST, {}, 4 * GB), id="the old layer's blob is not known"),
         pytest.param(inventory(APP), Means(FAST, KNOWN, 4 * GB), id="too different in size"),
         pytest.param(

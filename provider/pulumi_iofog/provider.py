@@ -29,6 +29,8 @@ from pulumi.runtime import rpc
 from pulumi_iofog import plugin, rollout, state
 from pulumi_iofog.errors import ControllerError, Failure, InputError, IofogError, ItemNotFound
 from pulumi_iofog.fields import UNKNOWN
+from pulumi_iofog.outcome import Outcome, report
+from pulumi_iofog.outcome import pending as pending_agents
 from pulumi_iofog.pace import Limits
 from pulumi_iofog.plan import Changes, Desired, Estimate, compare, summary, upper_bound
 from pulumi_iofog.progress import Progress
@@ -130,14 +132,14 @@ class OfflineImageProvider(ResourceProvider):
 
     def _roll_out(
         self, session: Session, changes: Changes, new: Desired, olds: Props, news: Props
-    ) -> tuple[list[rollout.Outcome], list[str]]:
+    ) -> tuple[list[Outcome], list[str]]:
         if not changes.agents:
             return [], []
         spec = session.spec
         progress = Progress(plugin.console().status, len(changes.agents))
         jobs = session.jobs(changes.agents, new, state.pins_of(news), state.desired(olds), state.pins_of(olds))
         outcomes = rollout.roll_out(jobs, session.rollout_tools(progress), pool=spec.transfer_pool)
-        return outcomes, rollout.pending(outcomes, spec.max_unavailable)
+        return outcomes, pending_agents(outcomes, spec.max_unavailable)
 
     # ---- refresh, destroy ---------------------------------------------------------------------------
 
@@ -285,7 +287,7 @@ def _summary(changes: Changes, new: Desired, olds: Props, news: Props, session: 
     return summary(changes, len(new.placements), estimates)
 
 
-def _conclude(outcomes: list[rollout.Outcome]) -> None:
+def _conclude(outcomes: list[Outcome]) -> None:
     console = plugin.console()
     for outcome in outcomes:
         if outcome.note:
@@ -293,4 +295,4 @@ def _conclude(outcomes: list[rollout.Outcome]) -> None:
         if outcome.error:
             console.warn(f"pending: {outcome.error}")
     if outcomes:
-        console.note(rollout.report(outcomes))
+        console.note(report(outcomes))

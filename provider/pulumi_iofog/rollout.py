@@ -26,18 +26,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from pulumi_iofog import words
+from pulumi_iofog.behind import Behind
 from pulumi_iofog.errors import (
     CorruptLayer,
     EngineError,
     IofogError,
     MissingLayers,
-    RolloutFailed,
     Unreachable,
     VerificationFailed,
 )
 from pulumi_iofog.image import Blob, Digest, Image, Pin, Platform, Reference
 from pulumi_iofog.layout import prefix
+from pulumi_iofog.outcome import Outcome
 from pulumi_iofog.spec import Agent
 from pulumi_iofog.transfer import EngineKind, Inventory, Means, Part, Transfer, transfer
 
@@ -120,18 +120,6 @@ class Job:
     agent: Agent
     image: Image
     replaced: Pin | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One agent's result; sizes in bytes. ``sent`` is 0 where the agent had the image already."""
-
-    agent: str
-    updated: bool = False
-    sent: int = 0
-    total: int = 0
-    note: str = ""
-    error: str | None = None
 
 
 def roll_out(jobs: Sequence[Job], tools: Tools, *, pool: int, executor: Executor | None = None) -> list[Outcome]:
@@ -245,7 +233,7 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
     def settle(part: Part) -> None:
         carried[part.layer.diff_id] = host.settle(image, part)
 
-    with _Behind() as behind:
+    with Behind() as behind:
         tools.progress.begin(name, "comparing")
         parts = [tools.blobs.ready(image.reference, part) for part in sending.parts]
         behind.do(partial(host.give_back, image, parts, inventory))
@@ -273,45 +261,6 @@ def _carry_out_at_once(job: Job, host: Host, sending: Transfer, tools: Tools, me
     host.verify(image.pin)
 
 
-class _Behind:
-    """Does one thing after the other on a thread of its own. After the first error nothing more is done, and
-    the next call raises it."""
-
-    def __init__(self) -> None:
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="behind")
-        self._given: list[Future[None]] = []
-        self._failed = False
-
-    def __enter__(self) -> _Behind:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
-        # After an error nothing is waited for: what still runs ends with the connection.
-        self._worker.shutdown(wait=kind is None, cancel_futures=True)
-
-    def do(self, act: Callable[[], None]) -> None:
-        self._raise_from(each for each in self._given if each.done())
-        self._given.append(self._worker.submit(self._run, act))
-
-    def finish(self) -> None:
-        """Wait until all is done."""
-        self._raise_from(self._given)
-
-    def _run(self, act: Callable[[], None]) -> None:
-        if self._failed:
-            return
-        try:
-            act()
-        except BaseException:
-            self._failed = True
-            raise
-
-    @staticmethod
-    def _raise_from(given: Iterable[Future[None]]) -> None:
-        for each in given:
-            each.result()
-
-
 def _prune(job: Job, host: Host) -> str:
     """Remove the replaced image; one that a container still uses stays, and the note says so."""
     if job.replaced is None or job.replaced.image_id == job.image.image_id or host.remove(job.replaced):
@@ -330,31 +279,3 @@ class _Meter:
         self.sent += count
         self._progress.moved(self._agent, count)
         self._pace(count)
-
-
-def pending(outcomes: Sequence[Outcome], max_unavailable: int) -> list[str]:
-    """The agents that failed, if they may; else RolloutFailed with a line for each."""
-    failed = [outcome for outcome in outcomes if outcome.error]
-    if len(failed) <= max_unavailable:
-        return [outcome.agent for outcome in failed]
-    allowed = f" (max_unavailable is {max_unavailable})" if max_unavailable else ""
-    others = len(outcomes) - len(failed)
-    summary = f"{len(failed)} of {words.plural(len(outcomes), 'agent')} failed{allowed}"
-    if others:
-        summary += f"; the other {others} will be skipped by the next pulumi up, as they hold the image"
-    raise RolloutFailed(summary, [outcome.error or "" for outcome in failed])
-
-
-def report(outcomes: Sequence[Outcome]) -> str:
-    """The lasting line: ``3 agents updated, 1 already had it; 41.2 MB sent of 238 MB``."""
-    updated = [outcome for outcome in outcomes if outcome.updated]
-    had = sum(1 for outcome in outcomes if not outcome.updated and not outcome.error)
-    failed = [outcome.agent for outcome in outcomes if outcome.error]
-    parts = [f"{words.plural(len(updated), 'agent')} updated"] if updated or not had else []
-    if had:
-        parts.append(f"{had if updated else words.plural(had, 'agent')} already had it")
-    if failed:
-        parts.append(f"{words.plural(len(failed), 'agent')} pending: {words.listing(failed)}")
-    line = ", ".join(parts)
-    sent, total = sum(o.sent for o in outcomes), sum(o.total for o in updated)
-    return f"{line}; {words.size(sent)} sent of {words.size(total)}" if updated else line

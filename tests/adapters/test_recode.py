@@ -17,6 +17,7 @@ import pytest
 from pulumi_iofog.adapters import recode, recode_child
 from pulumi_iofog.errors import StoreError
 from pulumi_iofog.image import OCI_LAYER, Blob, Layer, sha256
+from pulumi_iofog.transfer import delta_memory
 from tests.images import layer_tar
 
 if sys.version_info >= (3, 14):
@@ -63,7 +64,7 @@ def test_a_blob_becomes_its_plain_tar(tmp_path: Path, name: str) -> None:
     compression, blob = BLOBS[name]
     got = recode.plain(layer_of(blob, OLD, compression), write(tmp_path / "blob", blob), tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == OLD
-    assert got == recode.Recoded(tmp_path / "out", sha256(OLD), len(OLD), sha256(OLD), len(OLD))
+    assert got == recode.Made(tmp_path / "out", sha256(OLD), len(OLD), sha256(OLD), len(OLD))
 
 
 @pytest.mark.parametrize(("window_log", "workers"), [(0, 0), (24, 0), (28, 0), (24, 2)])
@@ -136,7 +137,7 @@ DAMAGED = {
 def test_a_damaged_blob_is_refused_and_leaves_nothing(tmp_path: Path, name: str) -> None:
     compression, blob, why = DAMAGED[name]
     layer, path = layer_of(blob, OLD, compression), write(tmp_path / "blob", blob)
-    works: list[Callable[[Layer, Path, Path], recode.Recoded]] = [recode.plain, recode.as_zstd]
+    works: list[Callable[[Layer, Path, Path], recode.Made]] = [recode.plain, recode.as_zstd]
     for work in works:
         with pytest.raises(StoreError) as caught:
             work(layer, path, tmp_path / "out")
@@ -253,7 +254,7 @@ def test_a_blob_that_grows_a_thousandfold_takes_little_memory(tmp_path: Path, pa
 def test_a_delta_takes_no_more_memory_than_it_says(tmp_path: Path, old_size: int, new_size: int) -> None:
     data = RANDOM.randbytes(1 << 20) * 90
     old, new = write(tmp_path / "old", data[:old_size]), write(tmp_path / "new", data[-new_size:])
-    memory = recode.delta_memory(old_size, new_size)
+    memory = delta_memory(old_size, new_size)
     assert memory is not None
     making = peak([sys.executable, recode.CHILD, "delta", old, new, tmp_path / "out"])
     applying = peak(["zstd", "-qdc", "--long=31", f"--patch-from={old}", tmp_path / "out"])
@@ -262,6 +263,6 @@ def test_a_delta_takes_no_more_memory_than_it_says(tmp_path: Path, old_size: int
 
 
 def test_no_delta_of_what_is_too_small_or_too_large() -> None:
-    assert recode.delta_memory(7, 1000) is None
-    assert recode.delta_memory(1 << 30, (1 << 30) + 1) is None
-    assert recode.delta_memory(1 << 30, 1 << 30) is not None
+    assert delta_memory(7, 1000) is None
+    assert delta_memory(1 << 30, (1 << 30) + 1) is None
+    assert delta_memory(1 << 30, 1 << 30) is not None

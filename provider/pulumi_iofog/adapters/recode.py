@@ -26,12 +26,9 @@ in 1.2 s, 12 5.9 MB in 2.4 s, 19 4.6 MB in 40 s. Where few files changed, levels
 NO_SPACE = 28
 """The child's exit code for a full disk."""
 
-MOST_OF_DELTA = 1 << 31
-"""Bytes of both tars together: how far back a match of zstd can reach."""
-
 
 @dataclass(frozen=True, slots=True)
-class Recoded:
+class Made:
     """A layer's new form: its file with digest and size, and the plain tar that it stands for."""
 
     path: Path
@@ -41,33 +38,10 @@ class Recoded:
     plain_size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Peak bytes that a delta takes: ``making`` on the operator's machine, ``applying`` on the host."""
-
-    making: int
-    applying: int
-
-
-def delta_memory(old_size: int, new_size: int) -> Memory | None:
-    """What a delta between two plain tars needs; None if they are too large for one.
-
-    Measured from 61 + 61 to 501 + 501 MB, levels 3 to 12: making takes both, a sixteenth of the window for
-    the table of long matches, and 6 to 48 MB; while the old tar is copied, it counts twice. Applying takes
-    both, or the old tar twice where the zstd command copies it at first (1.4.5 and 1.5.4 do); and 4 MB.
-    """
-    both = old_size + new_size
-    if old_size < 8 or both > MOST_OF_DELTA:
-        return None
-    table = 1 << max(both - 1, 1).bit_length() >> 4
-    making = max(both + table + 64_000_000, 2 * old_size + 32_000_000)
-    return Memory(making, max(both, 2 * old_size) + 8_000_000)
-
-
 # ---- the three forms ------------------------------------------------------------------------------------
 
 
-def plain(layer: Layer, blob: Path, out: Path, *, timeout: float = MAY_TAKE) -> Recoded:
+def plain(layer: Layer, blob: Path, out: Path, *, timeout: float = MAY_TAKE) -> Made:
     """Decompress a layer's blob into ``out``: gzip, zstd or plain. Raises StoreError; ``out`` is whole or
     not there, and whoever makes the same ``out`` at the same time must be kept away."""
     return _run(f"decompressing {short(layer.blob.digest)}", _of_blob("plain", layer), [blob, out], timeout)
@@ -82,7 +56,7 @@ def as_zstd(
     window_log: int = 0,
     workers: int = 0,
     timeout: float = MAY_TAKE,
-) -> Recoded:
+) -> Made:
     """Re-encode a layer's blob as zstd into ``out``. Raises StoreError, as ``plain`` does.
 
     Args:
@@ -98,10 +72,10 @@ def as_zstd(
 
 def delta(
     old: Path, new: Path, out: Path, *, new_diff_id: Digest, level: int = LEVEL, timeout: float = MAY_TAKE
-) -> Recoded:
+) -> Made:
     """Make ``out``, of which ``zstd -d --long=31 --patch-from=OLD`` (1.4.5 or newer) makes the new tar.
 
-    Both are plain tars; the host must have the old one byte for byte. Ask ``delta_memory`` first.
+    Both are plain tars; the host must have the old one byte for byte. Ask ``transfer.delta_memory`` first.
     Raises StoreError, as ``plain`` does; also where the new tar has another digest.
     """
     options = ["delta", f"--want={new_diff_id}", f"--level={level}"]
@@ -115,7 +89,7 @@ def _of_blob(work: str, layer: Layer) -> list[str]:
 # ---- the child ------------------------------------------------------------------------------------------
 
 
-def _run(doing: str, options: list[str], files: list[Path], timeout: float) -> Recoded:
+def _run(doing: str, options: list[str], files: list[Path], timeout: float) -> Made:
     out = files[-1]
     # By its path; PYTHONSAFEPATH keeps its folder, where modules have common names, out of sys.path.
     argv = [sys.executable, str(CHILD), *options, "--", *(str(file.absolute()) for file in files)]
@@ -138,7 +112,7 @@ def _run(doing: str, options: list[str], files: list[Path], timeout: float) -> R
         raise _failure(str(out), doing, code, complained)
     answer = json.loads(said)
     digest, diff_id = parse_digest(answer["digest"]), parse_digest(answer["diff_id"])
-    return Recoded(out, digest, answer["size"], diff_id, answer["plain_size"])
+    return Made(out, digest, answer["size"], diff_id, answer["plain_size"])
 
 
 def _failure(who: str, doing: str, code: int, complained: str) -> StoreError:

@@ -1,0 +1,45 @@
+"""A second pair of hands for one agent: what the host does with one layer while the next is on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+
+class Behind:
+    """Does one thing after the other on a thread of its own. After the first error nothing more is done, and
+    the next call raises it."""
+
+    def __init__(self) -> None:
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="behind")
+        self._given: list[Future[None]] = []
+        self._failed = False
+
+    def __enter__(self) -> Behind:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        # After an error nothing is waited for: what still runs ends with the connection.
+        self._worker.shutdown(wait=kind is None, cancel_futures=True)
+
+    def do(self, act: Callable[[], None]) -> None:
+        self._raise_from(each for each in self._given if each.done())
+        self._given.append(self._worker.submit(self._run, act))
+
+    def finish(self) -> None:
+        """Wait until all is done."""
+        self._raise_from(self._given)
+
+    def _run(self, act: Callable[[], None]) -> None:
+        if self._failed:
+            return
+        try:
+            act()
+        except BaseException:
+            self._failed = True
+            raise
+
+    @staticmethod
+    def _raise_from(given: Iterable[Future[None]]) -> None:
+        for each in given:
+            each.result()
