@@ -110,7 +110,7 @@ class EdgeHost:
         by_layer = {part.layer: part for part in parts}
         rest = _rest(pieces, have, lambda layer, offset: stream(by_layer[layer], offset))
         try:
-            self._engine.load_archive(image, kept, rest, on_bytes, carried)
+            self._engine.load_archive(image, kept, rest, _beyond(pieces[0].size - have, on_bytes), carried)
         except EngineError:
             # It may be what is kept that is wrong: the parts themselves are proven each.
             self.spool.clean(image)
@@ -154,3 +154,16 @@ def _rest(
         if have < piece.size:
             yield from stream(piece.layer, have) if piece.layer else [piece.data[have:]]
         have = max(have - piece.size, 0)
+
+
+def _beyond(first: int, on_bytes: Callable[[int], None]) -> Callable[[int], None]:
+    """Tells of all bytes but the first ones: the small files, which nobody counts."""
+    left = first
+
+    def told(count: int) -> None:
+        nonlocal left
+        skipped = min(count, max(left, 0))
+        left -= skipped
+        on_bytes(count - skipped)
+
+    return told
