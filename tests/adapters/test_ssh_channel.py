@@ -73,6 +73,18 @@ def test_several_threads_share_a_connection(connection: Connection) -> None:
     assert answers == [f"{number}\n" for number in range(24)]
 
 
+def test_scripts_that_end_while_their_input_does_cost_nobody_the_connection(connection: Connection) -> None:
+    """A host closes the connection on which a channel is spoken of that it has closed already."""
+
+    def send(number: int) -> bool:
+        return connection.send("true", [b"x"] * (number % 3), lambda count: None).ok
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(send, range(400)))
+        assert all(pool.map(lambda number: connection.run("true").ok, range(400)))
+    assert connection.run("echo still here").ok
+
+
 def test_silence_is_waited_for_only_so_long(connection: Connection) -> None:
     with pytest.raises(Unreachable, match=r"running a command .*: no answer in time"):
         connection.run("sleep 60", timeout=0.2)

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import paramiko
 
@@ -82,7 +83,9 @@ class Connection:
         Raises:
             Unreachable: the connection was lost, or nothing came for that long.
         """
-        return self._exchange("running a command", script, [stdin] if stdin else [], _uncounted, timeout)
+        if not stdin:
+            script = f"exec </dev/null; {script}"
+        return self._exchange("running a command", script, [stdin] if stdin else None, _uncounted, timeout)
 
     def send(
         self, script: str, chunks: Iterable[bytes], on_bytes: Callable[[int], None], *, timeout: float = 600.0
@@ -101,7 +104,12 @@ class Connection:
         return self._exchange("sending", script, chunks, on_bytes, timeout)
 
     def _exchange(
-        self, doing: str, script: str, chunks: Iterable[bytes], on_bytes: Callable[[int], None], timeout: float
+        self,
+        doing: str,
+        script: str,
+        chunks: Iterable[bytes] | None,
+        on_bytes: Callable[[int], None],
+        timeout: float,
     ) -> Result:
         with translated(self.way, doing, lambda: self._pulse.lost):
             channel = self._transport.open_session(timeout=self._patience.stalled)
@@ -109,8 +117,8 @@ class Connection:
                 channel.settimeout(self._patience.stalled)
                 # Whatever the login shell's own files print comes before the mark.
                 channel.exec_command(f"exec sh -c {shlex.quote(f'echo {shlex.quote(_BEGIN)}; {script}')}")
-                if all(_taken(channel, chunk, on_bytes) for chunk in chunks):
-                    channel.shutdown_write()
+                if chunks is not None and all(_taken(channel, chunk, on_bytes) for chunk in chunks):
+                    _end_input(channel)
                 return _finish(channel, timeout)
             finally:
                 channel.close()
@@ -138,6 +146,19 @@ def _taken(channel: paramiko.Channel, chunk: bytes, on_bytes: Callable[[int], No
         on_bytes(count)
         start += count
     return True
+
+
+def _end_input(channel: Any) -> None:
+    """Say that no more comes, unless the script has ended meanwhile.
+
+    paramiko's own shutdown_write lets go of the channel's lock before it sends: where the script ends at
+    that moment, its thread answers the end first, and the host, which knows the channel no more, closes the
+    whole connection ("ieof packet referred to nonexistent channel").
+    """
+    with channel.lock:
+        message = channel._send_eof()
+        if message is not None:
+            channel.transport._send_user_message(message)
 
 
 def _finish(channel: paramiko.Channel, timeout: float) -> Result:
