@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 import paramiko
 
@@ -22,7 +21,7 @@ from pulumi_iofog.adapters.ssh.errors import translated
 
 PACKET = 32768
 """Bytes that are offered to a channel at once (RFC 4254, 5.2: what every side must take)."""
-_BEGIN = "pulumi-iofog: begin"
+_BEGIN, _END = "pulumi-iofog: begin", "pulumi-iofog: end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,59 +110,59 @@ class Connection:
         on_bytes: Callable[[int], None],
         timeout: float,
     ) -> Result:
+        if chunks is not None:
+            script = _waiting(script)
+        stdout = bytearray()
         with translated(self.way, doing, lambda: self._pulse.lost):
             channel = self._transport.open_session(timeout=self._patience.stalled)
             try:
                 channel.settimeout(self._patience.stalled)
                 # Whatever the login shell's own files print comes before the mark.
                 channel.exec_command(f"exec sh -c {shlex.quote(f'echo {shlex.quote(_BEGIN)}; {script}')}")
-                if chunks is not None and all(_taken(channel, chunk, on_bytes) for chunk in chunks):
-                    _end_input(channel)
-                return _finish(channel, timeout)
+                if chunks is not None:
+                    _give(channel, chunks, on_bytes, stdout)
+                return _finish(channel, timeout, stdout)
             finally:
                 channel.close()
+
+
+def _waiting(script: str) -> str:
+    """The script, but it says when it has ended, and then waits for the end of its input.
+
+    A channel must not close while input is on its way: the host would be told of a channel that it knows no
+    more, and close the whole connection ("data packet referred to nonexistent channel").
+    """
+    return f"( {script} ); code=$?; echo {shlex.quote(_END)}; cat >/dev/null; exit $code"
 
 
 def _uncounted(count: int) -> None:
     pass
 
 
-def _taken(channel: paramiko.Channel, chunk: bytes, on_bytes: Callable[[int], None]) -> bool:
-    """Send a chunk; False if the script has ended before it took all of it."""
-    start = 0
-    while start < len(chunk):
-        try:
-            count = channel.send(chunk[start : start + PACKET])
-        except TimeoutError:
-            raise
-        except OSError:
-            count = 0
-        if count == 0:
-            # Either the script has ended, and then its answer is there, or the connection has.
-            if not channel.get_transport().is_active():
-                raise EOFError
-            return False
-        on_bytes(count)
-        start += count
-    return True
+def _give(
+    channel: paramiko.Channel, chunks: Iterable[bytes], on_bytes: Callable[[int], None], stdout: bytearray
+) -> None:
+    """Send chunks until there are no more, or the script has ended; what it prints meanwhile is kept."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), PACKET):
+            while channel.recv_ready():
+                stdout += channel.recv(1 << 16)
+            if _END.encode() in stdout:
+                channel.shutdown_write()
+                return
+            packet = chunk[start : start + PACKET]
+            while packet:
+                count = channel.send(packet)
+                if count == 0:
+                    raise EOFError
+                on_bytes(count)
+                packet = packet[count:]
+    channel.shutdown_write()
 
 
-def _end_input(channel: Any) -> None:
-    """Say that no more comes, unless the script has ended meanwhile.
-
-    paramiko's own shutdown_write lets go of the channel's lock before it sends: where the script ends at
-    that moment, its thread answers the end first, and the host, which knows the channel no more, closes the
-    whole connection ("ieof packet referred to nonexistent channel").
-    """
-    with channel.lock:
-        message = channel._send_eof()
-        if message is not None:
-            channel.transport._send_user_message(message)
-
-
-def _finish(channel: paramiko.Channel, timeout: float) -> Result:
+def _finish(channel: paramiko.Channel, timeout: float, stdout: bytearray) -> Result:
     """Read both outputs as they come: a script that waits for the one to be read writes no other."""
-    stdout, stderr = bytearray(), bytearray()
+    stderr = bytearray()
     with selectors.DefaultSelector() as selector:
         selector.register(channel, selectors.EVENT_READ)
         while True:
@@ -180,7 +179,7 @@ def _finish(channel: paramiko.Channel, timeout: float) -> Result:
     if code < 0 and not channel.get_transport().is_active():
         raise EOFError
     before, mark, after = bytes(stdout).partition(f"{_BEGIN}\n".encode())
-    return Result(code, after if mark else before, bytes(stderr))
+    return Result(code, (after if mark else before).removesuffix(f"{_END}\n".encode()), bytes(stderr))
 
 
 class Pulse(threading.Thread):
