@@ -47,6 +47,7 @@ docker-registry docker-registry
 skopeo skopeo
 ip iproute2
 nsenter util-linux
+pgrep procps
 openssl openssl
 zstd zstd
 git git
