@@ -50,6 +50,8 @@ class MemoryHost:
     corrupts: set[type] = field(default_factory=set)
     cuts: list[int] = field(default_factory=list)
     """After how many more bytes the link is lost, each time once."""
+    away: int = 0
+    """How often it does not answer after a cut."""
     takes_archives: bool = False
     archive_fails: bool = False
     speed: float = 110e6
@@ -175,7 +177,8 @@ class Lab:
     @contextmanager
     def connect(self, agent: Agent) -> Iterator[MemoryHost]:
         host = self.hosts.setdefault(agent.name, MemoryHost())
-        if host.down:
+        if host.down or (host.calls and host.away):
+            host.away -= 1
             raise Unreachable(agent.name, "connecting", "connection refused", "Is sshd running?")
         with self._lock:
             self._now += 1
@@ -254,6 +257,12 @@ def test_a_lost_link_is_taken_up_where_it_was(lab: Lab) -> None:
     size = sum(layer.blob.size for layer in V1.image.layers)
     assert (outcome.error, outcome.sent) == (None, size)
     assert lab.waited == [2.0, 2.0, 2.0], "each visit made progress"
+
+
+def test_a_host_that_is_away_for_a_while_is_waited_for(lab: Lab) -> None:
+    lab.hosts["edge-1"] = MemoryHost(cuts=[10], away=3)
+    assert bring(job(), lab.tools()).error is None
+    assert lab.waited == list(rollout.LOST_TRIES[:4])
 
 
 def test_a_link_that_stays_lost_is_given_up_after_a_while(lab: Lab) -> None:

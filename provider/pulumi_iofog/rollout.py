@@ -136,13 +136,14 @@ def bring(job: Job, tools: Tools) -> Outcome:
     waits = iter(LOST_TRIES)
     try:
         while True:
-            before, meter.connected = meter.sent, False
+            before = meter.sent
             try:
                 return _visit(job, tools, meter)
             except Unreachable:
                 if meter.sent > before:
                     waits = iter(LOST_TRIES)
                 wait = next(waits, None)
+                # A host that has not answered at all is not waited for: it may be none.
                 if wait is None or not meter.connected:
                     raise
                 tools.progress.begin(name, "waiting for the link")
