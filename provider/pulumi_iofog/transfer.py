@@ -32,9 +32,11 @@ PLAIN_FACTOR = 3
 """Plain size of a layer by its compressed size, where it is not known."""
 MOST_OF_DELTA = 1 << 31
 """Bytes of both plain tars together: how far back a match of zstd can reach."""
-LEVELS = ((4e6, 12, 27), (25e6, 9, 23))
-"""Up to which rate of the link, in bytes/s, zstd at which level and window (its log2, in bytes) saves
-more time than it takes. On faster links the registry's blobs are sent as they are."""
+SLOW, FAST = 4e6, 25e6
+"""Bytes/s: up to SLOW a link is worth every effort to send less, beyond FAST none."""
+LEVELS = ((SLOW, 12, 27), (FAST, 9, 23))
+"""Up to which rate of the link zstd at which level and window (its log2, in bytes) saves more time than it
+takes. On faster links the registry's blobs are sent as they are."""
 ROOMY = 600_000_000
 """Bytes of free memory on the host from which a window of 128 MiB is no burden to it."""
 LOAD_HIDES = 0.5
