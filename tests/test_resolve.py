@@ -16,6 +16,7 @@ from pulumi_iofog.image import (
     ARM_V7,
     OCI_INDEX,
     OCI_MANIFEST,
+    RISCV64,
     Blob,
     Digest,
     Pin,
@@ -25,12 +26,15 @@ from pulumi_iofog.image import (
 )
 from pulumi_iofog.manifest import Namespace
 from pulumi_iofog.resolve import Earlier, Resolution, Tools, resolve
-from pulumi_iofog.spec import Agent, KnownAgent, parse
+from pulumi_iofog.spec import ARCHES, Agent, Arch, KnownAgent, parse
 from tests.images import MadeImage, make_image
 
 AMD = make_image({"app": b"amd64"}, platform=AMD64)
 ARM = make_image({"app": b"arm64"}, platform=ARM64)
 ARM7 = make_image({"app": b"armv7"}, platform=ARM_V7)
+OTHER_ARM7 = make_image({"app": b"another armv7"}, platform=ARM_V7)
+RISCV = make_image({"app": b"riscv64"}, platform=RISCV64)
+MADE = (AMD, ARM, ARM7, OTHER_ARM7, RISCV)
 
 
 def index(*made: MadeImage) -> bytes:
@@ -63,25 +67,33 @@ class World:
     hosts: dict[str, str] = field(default_factory=dict)
     platforms: dict[str, Platform] = field(default_factory=dict)
     previewed: Digest | None = None
+    catalog: tuple[Sequence[Arch], str] | Exception | None = (ARCHES, "3.9.0")
     remembered: dict[Platform, Pin] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
     def fetch_manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]:
         self.asked.append("registry")
-        raws = [*self.tags.values(), *(m.image.manifest.raw for m in (AMD, ARM, ARM7))]
+        raws = [*self.tags.values(), *(m.image.manifest.raw for m in MADE)]
         raw = next((r for r in raws if sha256(r) == target), None) if target else self.tags.get(reference.text)
         if raw is None:
             raise RegistryError(str(reference), "resolving", "no route to host", "Check the network.")
         return raw, OCI_INDEX if b'"manifests"' in raw else OCI_MANIFEST
 
     def small_blob(self, reference: Reference, blob: Blob) -> bytes:
-        return next(m.blobs[blob.digest] for m in (AMD, ARM, ARM7) if blob.digest in m.blobs)
+        return next(m.blobs[blob.digest] for m in MADE if blob.digest in m.blobs)
 
     def agents(self) -> Sequence[KnownAgent]:
         self.asked.append("controller")
         if isinstance(self.controller, Exception):
             raise self.controller
         return self.controller or ()
+
+    def catalog_arches(self) -> tuple[Sequence[Arch], str]:
+        self.asked.append("version")
+        if isinstance(self.catalog, Exception):
+            raise self.catalog
+        assert self.catalog
+        return self.catalog
 
     def probe(self, agent: Agent) -> Platform:
         self.asked.append(f"probe {agent.name}")
@@ -93,6 +105,7 @@ class World:
         return Tools(
             manifests=self,
             controller_agents=None if self.controller is None else self.agents,
+            catalog_arches=None if self.catalog is None else self.catalog_arches,
             namespace=self.namespace,
             ssh_host=self.hosts.get,
             probe=self.probe,
@@ -132,7 +145,7 @@ def test_arch_chooses() -> None:
 
 
 def test_the_controller_knows_architecture_and_host() -> None:
-    world = World(BOTH, controller=[KnownAgent("e", "uuid", "10.0.0.1", "arm", "podman")])
+    world = World(BOTH, controller=[KnownAgent("e", "uuid", "10.0.0.1", ("arm", "armv7"), "podman")])
     found = run(world, x86="a:1", arm="a:1", agents=["e"])
     assert found.agents == (Agent("e", host="10.0.0.1", engine="podman"),)
     assert found.digests == {"e": ARM.image.image_id}
@@ -141,7 +154,7 @@ def test_the_controller_knows_architecture_and_host() -> None:
 def test_what_the_user_says_goes_before_namespace_and_controller_and_ssh_config() -> None:
     world = World(
         BOTH,
-        controller=[KnownAgent("c", "", "from-controller", None, None)],
+        controller=[KnownAgent("c", "", "from-controller", (), None)],
         namespace=Namespace(agents={"n": {"host": "from-namespace", "user": "pi"}}),
         hosts={"s": "from-ssh-config", "c": "x"},
     )
@@ -174,6 +187,68 @@ def test_a_32_bit_agent_is_asked_and_gets_its_own_image() -> None:
     found = run(world, arm="a:1", agents=[{"name": "e", "host": "h"}, {"name": "f", "host": "h"}])
     assert found.digests == {"e": ARM7.image.image_id, "f": ARM.image.image_id}
     assert set(found.pins) == {"arm", "armv7"}
+
+
+def test_a_32_bit_agent_is_not_asked_where_the_controller_tells() -> None:
+    agents = [KnownAgent("e", "", "h", ("armv7",), None), KnownAgent("f", "", "h", ("arm",), None)]
+    world = World(ALL, controller=agents)
+    found = run(world, arm="a:1", agents=["e", "f"])
+    assert found.digests == {"e": ARM7.image.image_id, "f": ARM.image.image_id}
+    assert not [asked for asked in world.asked if asked.startswith("probe")]
+
+
+# ---- riscv64 and armv7 ------------------------------------------------------------------------------
+
+OLD: tuple[Sequence[Arch], str] = (("x86", "arm"), "3.7.3")
+
+
+def test_riscv64_and_armv7_have_images_of_their_own() -> None:
+    world = World(
+        {"a:1": index(AMD, ARM, ARM7, RISCV), "v7:1": OTHER_ARM7.image.manifest.raw},
+        platforms={"r": RISCV64, "v": ARM_V7, "a": ARM64},
+    )
+    agents = [{"name": name, "host": "h"} for name in ("r", "v", "a")]
+    found = run(world, arm="a:1", riscv64="a:1", armv7="v7:1", agents=agents)
+    assert found.digests == {"r": RISCV.image.image_id, "v": OTHER_ARM7.image.image_id, "a": ARM.image.image_id}
+    assert found.catalog == {"arm": "a:1", "riscv64": "a:1", "armv7": "v7:1"}
+
+
+def test_arch_chooses_among_all_four() -> None:
+    agents = [{"name": arch, "host": "h", "arch": arch} for arch in ARCHES]
+    tags = {"a:1": index(AMD, ARM, ARM7, RISCV)}
+    found = run(World(tags), x86="a:1", arm="a:1", riscv64="a:1", agents=agents)
+    made = {"x86": AMD, "arm": ARM, "riscv64": RISCV, "armv7": ARM7}
+    assert found.digests == {arch: made[arch].image.image_id for arch in ARCHES}
+    assert failures(World(tags), armv7="a:1", agents=[{"name": "e", "host": "h", "arch": "arm"}]) == [
+        "agents[0].arch: is arm, but there is no arm= image"
+    ]
+
+
+def test_an_older_controllers_catalog_refuses_them() -> None:
+    world = World({"a:1": index(ARM7, RISCV)}, catalog=OLD)
+    agents = [{"name": "e", "host": "h", "arch": "riscv64"}]
+    assert failures(world, riscv64="a:1", armv7="a:1", agents=agents) == [
+        "riscv64: the catalog of Controller 3.7.3 has no riscv64: it came with 3.8. Leave riscv64= away",
+        "armv7: the catalog of Controller 3.7.3 has no armv7: it came with 3.8. Leave armv7= away",
+    ]
+    world = World({"a:1": index(RISCV)}, catalog=RegistryError("https://c", "asking for its version", "refused"))
+    assert failures(world, riscv64="a:1") == ["controller: https://c: asking for its version: refused"]
+    assert run(World({"a:1": index(RISCV)}, catalog=None), riscv64="a:1").catalog == {"riscv64": "a:1"}
+
+
+@pytest.mark.parametrize(("catalog", "named"), [((ARCHES, "3.9.0"), True), (OLD, False)])
+def test_a_32_bit_agent_that_arm_serves_is_named_where_the_catalog_can(
+    catalog: tuple[Sequence[Arch], str], named: bool
+) -> None:
+    found = run(World(ALL, catalog=catalog, platforms={"e": ARM_V7}), arm="a:1")
+    assert found.digests == {"e": ARM7.image.image_id}
+    assert found.catalog == {"arm": "a:1", **({"armv7": "a:1"} if named else {})}
+
+
+def test_what_every_catalog_has_needs_no_asking() -> None:
+    world = World(ALL, platforms={"e": ARM64})
+    run(world, x86="a:1", arm="a:1")
+    assert "version" not in world.asked
 
 
 def test_an_agent_is_not_asked_again_what_the_state_knows() -> None:

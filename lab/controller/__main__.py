@@ -13,7 +13,7 @@ def main() -> None:
     """Serve until a signal comes."""
     parser = argparse.ArgumentParser(prog="lab.controller")
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--dialect", default="3.7.3", choices=["3.0.4", "3.7.3"])
+    parser.add_argument("--dialect", default="3.7.3", choices=["3.0.4", "3.7.3", "3.9.0"])
     parser.add_argument("--state", type=Path)
     parser.add_argument("--email", default=EMAIL)
     parser.add_argument("--password", default=PASSWORD)

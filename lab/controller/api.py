@@ -3,6 +3,9 @@
 Bodies, statuses and messages are those that real ones gave to the same requests; what the recordings do
 not show is taken from the Controller's source. The templates beside this file hold what a fresh
 Controller has and the fields that it fills in by itself.
+
+3.9.0 is not recorded, for it is only to be had as a container image: it is 3.7.3 with what the changelog
+of 3.8 and its source (catalog-service.js, arch-images.js) say that has changed.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ class Api:
     """One Controller's state, kept across requests and, with a file, across processes.
 
     Args:
-        dialect: ``3.0.4`` or ``3.7.3``.
+        dialect: ``3.0.4``, ``3.7.3`` or ``3.9.0``.
         users: e-mail → password of who may sign in.
         state: file to keep the state in; what it holds goes before ``users``.
     """
@@ -45,6 +48,11 @@ class Api:
     def old(self) -> bool:
         """3.0.4: tokens as they are, no refreshing, users of its own."""
         return self.dialect == "3.0.4"
+
+    @property
+    def arch_ids(self) -> bool:
+        """3.8 and newer: ``archId`` and four architectures."""
+        return self.dialect == "3.9.0"
 
     def handle(self, call: Call) -> Answer:
         """Answer one request, and keep the state that it leaves."""
@@ -91,8 +99,8 @@ class Api:
 
     def _routes(self) -> tuple[list[Route], list[Route]]:
         """Those open to all, and those that want a token."""
-        catalog = Catalog(self.state, self._template, self.old)
-        fleet = Fleet(self.state, self._template, self.old)
+        catalog = Catalog(self.state, self._template, old=self.old, arch_ids=self.arch_ids)
+        fleet = Fleet(self.state, self._template, old=self.old, arch_ids=self.arch_ids)
         sign_up: Route = ("POST", "/user/signup", self._sign_up)
         refresh: Route = ("POST", "/user/refresh", self._refresh)
         return [

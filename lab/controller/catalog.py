@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 from lab.controller import schema
@@ -11,7 +12,6 @@ from lab.controller.answers import Answer, Body, Call, Refused
 HIDDEN = ("Networking Tool", "RESTBlue", "HAL", "Router", "Proxy", "Port Router")
 """Names of the system items that 3.0.4 lists to nobody but keeps from being taken (its src/data/seeders)."""
 FROZEN = "Can't update catalog item images for item used for running microservices"
-FOG_TYPES = (1, 2)
 
 
 class Catalog:
@@ -20,11 +20,13 @@ class Catalog:
     Args:
         state: the Controller's; ``items``, ``microservices`` and ``next`` are used.
         template: what a fresh Controller of the dialect has.
-        old: 3.0.4; else 3.7.3.
+        old: 3.0.4.
+        arch_ids: 3.8 and newer; else 3.7.3.
     """
 
-    def __init__(self, state: Body, template: Body, old: bool) -> None:
-        self._state, self._template, self._old = state, template, old
+    def __init__(self, state: Body, template: Body, *, old: bool, arch_ids: bool) -> None:
+        self._state, self._template, self._old, self._arch_ids = state, template, old, arch_ids
+        self._key = "archId" if arch_ids else "fogTypeId"
         self._installed = {str(item["id"]) for item in template["catalog"]["catalogItems"]}
 
     def registries(self, _: Call) -> Answer:
@@ -38,22 +40,21 @@ class Catalog:
 
     def create(self, call: Call) -> Answer:
         body = call.body
-        schema.check(body, schema.CREATE_ITEM, old=self._old)
+        schema.check(body, schema.create_item(arch_ids=self._arch_ids), old=self._old)
         self._refuse_taken(body["name"])
         # Of a POST nobody expects a NotFoundError: it becomes a 500.
         self._refuse_unknown_registry(body["registryId"], 500)
         item = copy.deepcopy(self._template["item"])
         item |= {"id": self._state["next"], "name": body["name"], "description": body.get("description", "")}
         item["registryId"] = body["registryId"]
-        named = {image["fogTypeId"]: image["containerImage"] for image in body["images"]}
-        item["images"] = [{"containerImage": named.get(kind), "fogTypeId": kind} for kind in FOG_TYPES]
+        item["images"] = self._images(body["images"])
         self._state["items"][str(item["id"])] = item
         self._state["next"] += 1
         return Answer(201, {"id": item["id"]})
 
     def update(self, call: Call) -> Answer:
         body = call.body
-        schema.check(body, schema.UPDATE_ITEM, old=self._old)
+        schema.check(body, schema.update_item(arch_ids=self._arch_ids), old=self._old)
         if "registryId" in body:
             self._refuse_unknown_registry(body["registryId"], 404)
         item = self._own(call.part, 400, "updated")
@@ -62,9 +63,11 @@ class Catalog:
         if self._old and body.get("images") and "RUNNING" in [use["status"]["status"] for use in self._uses(call.part)]:
             raise Refused(400, "ValidationError", FROZEN)
         item |= {key: body[key] for key in ("name", "description", "registryId") if key in body}
-        named = {image["fogTypeId"]: image["containerImage"] for image in body.get("images", ())}
+        self._refuse_twice(body.get("images", ()))
+        named = {image[self._key]: image["containerImage"] for image in body.get("images", ())}
         for image in item["images"]:
-            image["containerImage"] = named.get(image["fogTypeId"], image["containerImage"])
+            image["containerImage"] = named.pop(image[self._key], image["containerImage"])
+        item["images"] += [{"containerImage": name, self._key: kind} for kind, name in named.items()]
         return Answer(204)
 
     def delete(self, call: Call) -> Answer:
@@ -77,6 +80,20 @@ class Catalog:
             raise Refused(500, "ValidationError", FROZEN)
         del self._state["items"][call.part]
         return Answer(204)
+
+    def _images(self, given: list[Body]) -> list[Body]:
+        """The older ones keep a row for each architecture, 3.8 only for those that it was given."""
+        if self._arch_ids:
+            self._refuse_twice(given)
+            return [{key: image[key] for key in ("containerImage", self._key)} for image in given]
+        named = {image[self._key]: image["containerImage"] for image in given}
+        return [{"containerImage": named.get(kind), self._key: kind} for kind in (1, 2)]
+
+    def _refuse_twice(self, images: Sequence[Body]) -> None:
+        kinds = [image[self._key] for image in images]
+        twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
+        if self._arch_ids and twice is not None:
+            raise Refused(400, "ValidationError", f"Duplicate archId '{twice}' in images")
 
     def _item(self, item_id: str) -> Body:
         if item_id not in self._state["items"]:

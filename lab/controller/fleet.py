@@ -15,11 +15,12 @@ class Fleet:
     Args:
         state: the Controller's; ``agents``, ``applications``, ``microservices`` and ``items`` are used.
         template: what the dialect fills in by itself.
-        old: 3.0.4; else 3.7.3.
+        old: 3.0.4.
+        arch_ids: 3.8 and newer; else 3.7.3.
     """
 
-    def __init__(self, state: Body, template: Body, old: bool) -> None:
-        self._state, self._template, self._old = state, template, old
+    def __init__(self, state: Body, template: Body, *, old: bool, arch_ids: bool) -> None:
+        self._state, self._template, self._old, self._arch_ids = state, template, old, arch_ids
 
     def router(self, call: Call) -> Answer:
         given = {"messagingPort", "host", "edgeRouterPort", "interRouterPort"} & set(call.body)
@@ -40,7 +41,9 @@ class Fleet:
         agent = copy.deepcopy(self._template["agent"]) | {"uuid": self._uuid(), **times()}
         agent |= {key: body[key] for key in ("name", "host") if key in body}
         agent |= {key: body[key] for key in ("containerEngine", "deploymentType") if key in body and key in agent}
-        agent["fogTypeId"] = body["fogType"]
+        # 3.8 renamed both what is told and what is said.
+        told, said = ("arch", "archId") if self._arch_ids else ("fogType", "fogTypeId")
+        agent[said] = body[told]
         self._state["agents"][agent["uuid"]] = agent
         return Answer(201, {"uuid": agent["uuid"]})
 

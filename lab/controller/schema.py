@@ -20,19 +20,16 @@ SHARED: Mapping[str, Body] = {
         "type": "object",
         "properties": {"containerImage": TEXT, "fogTypeId": {"type": "integer", "minimum": 1, "maximum": 2}},
         "required": ["containerImage", "fogTypeId"],
-    }
+    },
+    "/archImage": {
+        "type": "object",
+        "properties": {"containerImage": TEXT, "archId": {"type": "integer", "minimum": 1, "maximum": 4}},
+        "required": ["containerImage", "archId"],
+    },
 }
 _ITEM: Body = {"name": NAME, "description": TEXT, "registryId": WHOLE}
 _IMAGES: Body = {"type": "array", "minItems": 1, "maxItems": 2, "items": {"$ref": "/image"}}
-CREATE_ITEM: Body = {
-    "type": "object",
-    "properties": {**_ITEM, "images": _IMAGES},
-    "required": ["name", "registryId", "images"],
-}
-UPDATE_ITEM: Body = {
-    "type": "object",
-    "properties": {**_ITEM, "images": {key: value for key, value in _IMAGES.items() if key != "minItems"}},
-}
+_ARCH_IMAGES: Body = {"type": "array", "minItems": 1, "maxItems": 4, "items": {"$ref": "/archImage"}}
 SIGN_UP: Body = {
     "type": "object",
     "properties": {
@@ -49,6 +46,23 @@ LOG_IN: Body = {
     "required": ["email", "password"],
 }
 REFRESH: Body = {"type": "object", "properties": {"refreshToken": TEXT}, "required": ["refreshToken"]}
+
+
+def create_item(*, arch_ids: bool) -> Body:
+    """A new catalog item; ``arch_ids`` for 3.8 and newer."""
+    images = _ARCH_IMAGES if arch_ids else _IMAGES
+    return {
+        "type": "object",
+        "properties": {**_ITEM, "images": images},
+        "required": ["name", "registryId", "images"],
+    }
+
+
+def update_item(*, arch_ids: bool) -> Body:
+    """Changes to one; ``arch_ids`` for 3.8 and newer."""
+    images = {key: value for key, value in (_ARCH_IMAGES if arch_ids else _IMAGES).items() if key != "minItems"}
+    return {"type": "object", "properties": {**_ITEM, "images": images}}
+
 
 _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),

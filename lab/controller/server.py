@@ -25,7 +25,7 @@ class ControllerStandIn:
     """A Controller for a ``with``.
 
     Args:
-        dialect: ``3.0.4`` or ``3.7.3``.
+        dialect: ``3.0.4``, ``3.7.3`` or ``3.9.0``.
         port: 0 for one that is free.
         state: file to keep the state in.
         email: the user who may sign in, with ``password``; empty for a Controller without users.

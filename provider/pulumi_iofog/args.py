@@ -47,7 +47,7 @@ class AgentArgsDict(TypedDict):
     known_hosts_file: NotRequired[Input[str]]
     proxy_jump: NotRequired[Input[str]]
     engine: NotRequired[Input[Literal["docker", "podman"]]]
-    arch: NotRequired[Input[Literal["x86", "arm"]]]
+    arch: NotRequired[Input[Literal["x86", "arm", "riscv64", "armv7"]]]
     sudo: NotRequired[Input[bool]]
     accept_new_host_key: NotRequired[Input[bool]]
 
@@ -127,7 +127,7 @@ class AgentArgs:
     known_hosts_file: Input[str] | None = pulumi.property("known_hosts_file", default=None)
     proxy_jump: Input[str] | None = pulumi.property("proxy_jump", default=None)
     engine: Input[Literal["docker", "podman"]] | None = pulumi.property("engine", default=None)
-    arch: Input[Literal["x86", "arm"]] | None = pulumi.property("arch", default=None)
+    arch: Input[Literal["x86", "arm", "riscv64", "armv7"]] | None = pulumi.property("arch", default=None)
     sudo: Input[bool] | None = pulumi.property("sudo", default=None)
     accept_new_host_key: Input[bool] | None = pulumi.property("accept_new_host_key", default=None)
 
@@ -146,7 +146,7 @@ class AgentArgs:
         known_hosts_file: Input[str] | None = None,
         proxy_jump: Input[str] | None = None,
         engine: Input[Literal["docker", "podman"]] | None = None,
-        arch: Input[Literal["x86", "arm"]] | None = None,
+        arch: Input[Literal["x86", "arm", "riscv64", "armv7"]] | None = None,
         sudo: Input[bool] | None = None,
         accept_new_host_key: Input[bool] | None = None,
     ) -> None:
@@ -164,7 +164,8 @@ class AgentArgs:
             known_hosts_file: instead of ``~/.ssh/known_hosts``.
             proxy_jump: ``[user@]host[:port]`` to go through; several with commas, as OpenSSH has it.
             engine: found out on the host when absent.
-            arch: ``x86`` (linux/amd64) or ``arm`` (linux/arm64); found out when absent.
+            arch: ``x86`` (linux/amd64), ``arm`` (linux/arm64), ``riscv64`` or ``armv7`` (linux/arm/v7);
+                found out when absent.
             sudo: True always, False never; default: when the user cannot reach the engine.
             accept_new_host_key: take an unknown host's key on first sight, as OpenSSH's ``accept-new``.
         """

@@ -83,6 +83,7 @@ class Platform:
 AMD64 = Platform("linux", "amd64")
 ARM64 = Platform("linux", "arm64")
 ARM_V7 = Platform("linux", "arm", "v7")
+RISCV64 = Platform("linux", "riscv64")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
     Attributes:
         catalog_item_id: the Controller's id of the catalog item; also the resource's id, as text.
         agent_digests: agent → config digest of the image that it must hold.
-        images: ``x86``/``arm`` → {reference, digest (the platform manifest's), image_id (the config's),
+        images: architecture → {reference, digest (the platform manifest's), image_id (the config's),
             platform, size (compressed bytes)}.
         pending_agents: those that failed within ``max_unavailable``.
     """
@@ -47,6 +47,8 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         agents: Input[Sequence[Input[str | AgentArgs | AgentArgsDict]]],
         x86: Input[str] | None = None,
         arm: Input[str] | None = None,
+        riscv64: Input[str] | None = None,
+        armv7: Input[str] | None = None,
         name: Input[str] | None = None,
         description: Input[str] | None = None,
         auth: Input[RegistryAuthArgs | RegistryAuthArgsDict] | None = None,
@@ -66,6 +68,9 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             agents: who gets it: names, AgentArgs or dicts; at least one.
             x86: image reference for linux/amd64.
             arm: image reference for linux/arm64, and linux/arm/v7 for 32-bit agents where the index has it.
+            riscv64: image reference for linux/riscv64; Controllers older than 3.8 refuse it.
+            armv7: image reference for linux/arm/v7, instead of what ``arm`` has in its index; Controllers
+                older than 3.8 refuse it.
             name: of the catalog item (the Pulumi name).
             description: of the catalog item (``Offline image bundle NAME``).
             auth: for the registry; default ``~/.docker/config.json``, then anonymous.
@@ -83,6 +88,8 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         arguments = {
             "x86": x86,
             "arm": arm,
+            "riscv64": riscv64,
+            "armv7": armv7,
             "agents": seal(agents),
             "name": resource_name if name is None else name,
             "description": description,

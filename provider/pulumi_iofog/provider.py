@@ -224,11 +224,7 @@ def _checked(inputs: Props, spec: Spec, found: Resolution, endpoint: str | None)
         "name": UNKNOWN if "name" in spec.unknown else spec.name,
         "description": UNKNOWN if {"name", "description"} & spec.unknown else spec.description,
         "registry_id": 2,
-        "images": {
-            arch: UNKNOWN if arch in spec.unknown else spec.references[arch].catalog_name
-            for arch in ARCHES
-            if arch in spec.unknown or arch in spec.references
-        },
+        "images": {**found.catalog, **{arch: UNKNOWN for arch in ARCHES if arch in spec.unknown}},
     }
     return checked
 

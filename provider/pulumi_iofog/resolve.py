@@ -2,8 +2,8 @@
 
     resolve
     ├── locate      each agent's host, from its own fields, namespace file, Controller, ~/.ssh/config
-    ├── offers      what each reference offers in its registry: an index's platforms, or a single one
-    ├── platforms   which of them each agent runs
+    ├── offer       what each reference offers in its registry (offers.py)
+    ├── choose      which of the images each agent runs
     └── pins        the platform manifests, each pinned by its digest
 
 Reads manifests only, and moves no blob; an agent is asked only for an architecture that nothing else
@@ -16,47 +16,18 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from pulumi_iofog.errors import Failure, InputError, IofogError
-from pulumi_iofog.image import (
-    AMD64,
-    ARM64,
-    ARM_V7,
-    INDEX_TYPES,
-    Blob,
-    Digest,
-    IndexEntry,
-    Manifest,
-    Pin,
-    Platform,
-    Reference,
-    parse_config,
-    parse_index,
-    parse_manifest,
-    pick,
-    sha256,
-    short,
-)
+from pulumi_iofog.image import Digest, Pin, Platform, Reference
 from pulumi_iofog.manifest import Namespace
-from pulumi_iofog.spec import Agent, Arch, KnownAgent, Spec
+from pulumi_iofog.offers import PLATFORMS, Manifests, Offer, ask_registry, blank_offers, known_pins
+from pulumi_iofog.spec import ARCHES, Agent, Arch, KnownAgent, Spec
 
 T = TypeVar("T")
-Key = str
-"""A key of the ``images`` output: ``x86``, ``arm``, and ``armv7`` where a 32-bit agent needs it."""
-
-PLATFORMS: Mapping[Arch, tuple[tuple[Key, Platform], ...]] = {
-    "x86": (("x86", AMD64),),
-    "arm": (("arm", ARM64), ("armv7", ARM_V7)),
-}
 PROBES_AT_ONCE = 8
-
-
-class Manifests(Protocol):
-    """The registry, as far as a check needs it."""
-
-    def fetch_manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]: ...
-    def small_blob(self, reference: Reference, blob: Blob) -> bytes: ...
+EVERYWHERE: tuple[Arch, ...] = ("x86", "arm")
+"""Architectures that every Controller has in its catalog; the others came with 3.8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +37,8 @@ class Tools:
     Attributes:
         manifests: the registry, with the local cache before it.
         controller_agents: the Controller's agents; None where the Controller is not known yet.
+        catalog_arches: the architectures that the Controller's catalog has, and its version in words;
+            None where the Controller is not known yet.
         namespace: the iofogctl namespace.
         ssh_host: the HostName that ~/.ssh/config has for an alias, or None.
         probe: asks an agent's engine for its platform.
@@ -75,6 +48,7 @@ class Tools:
 
     manifests: Manifests
     controller_agents: Callable[[], Sequence[KnownAgent]] | None
+    catalog_arches: Callable[[], tuple[Sequence[Arch], str]] | None
     namespace: Namespace
     ssh_host: Callable[[str], str | None]
     probe: Callable[[Agent], Platform]
@@ -88,40 +62,23 @@ class Earlier:
 
     agents: Mapping[str, Agent] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
-    pins: Mapping[Key, Pin] = field(default_factory=dict)
+    pins: Mapping[Arch, Pin] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """What a check found out. A digest of None is not known yet."""
+    """What a check found out. A digest of None is not known yet.
+
+    Attributes:
+        catalog: architecture → the name that the catalog item has for it.
+    """
 
     agents: tuple[Agent, ...]
-    pins: Mapping[Key, Pin]
+    pins: Mapping[Arch, Pin]
     digests: Mapping[str, Digest | None]
+    catalog: Mapping[Arch, str]
     tops: Mapping[str, Digest]
     moved: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class _Offer:
-    """What one reference offers: platforms of an index, or one platform's manifest."""
-
-    arch: Arch
-    reference: Reference
-    top: Digest | None = None
-    entries: tuple[IndexEntry, ...] = ()
-    single: tuple[Platform, Manifest] | None = None
-    pins: dict[Key, Pin] = field(default_factory=dict)
-
-    def has(self, platform: Platform) -> bool:
-        if self.pins:
-            return any(platform.runs(pin.platform) for pin in self.pins.values())
-        if self.single:
-            return platform.runs(self.single[0])
-        return pick(self.entries, platform) is not None
-
-    def candidates(self) -> list[tuple[Key, Platform]]:
-        return [(key, platform) for key, platform in PLATFORMS[self.arch] if self.has(platform)]
 
 
 def resolve(spec: Spec, earlier: Earlier, tools: Tools) -> Resolution:
@@ -129,25 +86,27 @@ def resolve(spec: Spec, earlier: Earlier, tools: Tools) -> Resolution:
     failures: list[Failure] = []
     moved: list[str] = []
     controller = _Once(tools.controller_agents, failures)
+    unknown = [arch for arch in ARCHES if arch in spec.unknown]
     offers = [
         offer
-        for arch, reference in spec.references.items()
-        if (offer := _offer(spec, arch, reference, earlier, tools, failures, moved))
+        for offer in blank_offers(spec.references, unknown)
+        if _offer(offer, spec, earlier, tools, failures, moved)
     ]
     agents = tuple(_locate(agent, spec, tools, controller, failures) for agent in spec.agents)
-    keys = _platforms(agents, spec, offers, earlier, tools, controller, failures)
-    wanted = {offer.candidates()[0][0] for offer in offers} | {key for key in keys.values() if key}
-    pins: dict[Key, Pin] = {}
-    for key in sorted(wanted):
-        pin = _attempt(failures, _arch_of(key), lambda key=key: _pin(key, offers, tools))  # type: ignore[misc]
-        if pin:
-            pins[key] = pin
+    if len(offers) < len(spec.references) or unknown:
+        chosen: Mapping[str, Arch | None] = {agent.name: None for agent in agents}
+    else:
+        chosen = _choose(agents, spec, offers, earlier, tools, controller, failures)
+    wanted = {offer.candidates()[0] for offer in offers} | {arch for arch in chosen.values() if arch}
+    pins = _pins(sorted(wanted), offers, tools, failures)
+    catalog = _catalog(spec, pins, tools, failures)
     if failures:
         raise InputError(failures)
     return Resolution(
         agents=agents,
         pins=pins,
-        digests={name: pins[key].image_id if key else None for name, key in keys.items()},
+        digests={name: pins[arch].image_id if arch else None for name, arch in chosen.items()},
+        catalog=catalog,
         tops={o.reference.text: o.top for o in offers if o.top},
         moved=tuple(moved),
     )
@@ -205,137 +164,83 @@ class _Once:
 # ---- offers ----------------------------------------------------------------------------------------
 
 
-def _offer(
-    spec: Spec,
-    arch: Arch,
-    reference: Reference,
-    earlier: Earlier,
-    tools: Tools,
-    failures: list[Failure],
-    moved: list[str],
-) -> _Offer | None:
-    offer = _Offer(arch, reference)
+def _offer(offer: Offer, spec: Spec, earlier: Earlier, tools: Tools, failures: list[Failure], moved: list[str]) -> bool:
+    """Find out what the reference offers; whether that is of use."""
     if spec.pull_policy != "always":
-        offer.pins = _known_pins(arch, reference, earlier, tools)
+        offer.pins = known_pins(offer, earlier.pins, tools.recall)
         if offer.pins:
-            return offer
+            return True
     if spec.pull_policy == "never":
-        why = f"pull_policy is never, and {reference} was not resolved before on this machine or in the state"
-        failures.append(Failure(arch, why))
-        return None
-    _attempt(failures, arch, lambda: _ask_registry(offer, tools, moved))
-    if not (offer.entries or offer.single):
-        if not any(failure.path == arch for failure in failures):
-            failures.append(Failure(arch, f"{reference} offers no image that runs anywhere"))
-        return None
-    if not offer.candidates():
-        failures.append(Failure(arch, _wrong_platform(offer)))
-        return None
-    return offer
+        why = f"{offer.reference} was not resolved before on this machine or in the state"
+        failures.append(Failure(offer.arch, f"pull_policy is never, and {why}"))
+        return False
+    before = len(failures)
+    line = _attempt(
+        failures, offer.arch, lambda: ask_registry(offer, tools.manifests, tools.pinned(offer.reference)) or ""
+    )
+    if line:
+        moved.append(line)
+    if len(failures) == before and not offer.candidates():
+        failures.append(Failure(offer.arch, offer.refusal))
+    return len(failures) == before
 
 
-def _known_pins(arch: Arch, reference: Reference, earlier: Earlier, tools: Tools) -> dict[Key, Pin]:
-    found = {}
-    for key, platform in PLATFORMS[arch]:
-        pin = earlier.pins.get(key)
-        if not pin or pin.reference != reference:
-            pin = tools.recall(reference, platform)
-        if pin:
-            found[key] = pin
-    return found
+# ---- choose ----------------------------------------------------------------------------------------
 
 
-def _ask_registry(offer: _Offer, tools: Tools, moved: list[str]) -> None:
-    raw, media_type = tools.manifests.fetch_manifest(offer.reference)
-    offer.top = sha256(raw)
-    shown = tools.pinned(offer.reference)
-    if shown and shown != offer.top:
-        moved.append(
-            f"{offer.reference} has moved since the preview, from {short(shown)} to {short(offer.top)};"
-            " what the preview showed is used. Run pulumi up again for the newer one"
-        )
-        raw, media_type = tools.manifests.fetch_manifest(offer.reference, shown)
-        offer.top = shown
-    if media_type in INDEX_TYPES:
-        offer.entries = parse_index(raw)
-        return
-    manifest = parse_manifest(raw, media_type)
-    config = tools.manifests.small_blob(offer.reference, manifest.config)
-    offer.single = (parse_config(config)[0], manifest)
-
-
-def _wrong_platform(offer: _Offer) -> str:
-    wanted = " or ".join(str(platform) for _, platform in PLATFORMS[offer.arch])
-    if offer.single:
-        return f"{offer.reference} is for {offer.single[0]} only, not for {wanted}"
-    there = ", ".join(sorted({str(entry.platform) for entry in offer.entries}))
-    return f"{offer.reference} is not for {wanted}; its index has {there}"
-
-
-# ---- platforms -------------------------------------------------------------------------------------
-
-
-def _platforms(
+def _choose(
     agents: Sequence[Agent],
     spec: Spec,
-    offers: Sequence[_Offer],
+    offers: Sequence[Offer],
     earlier: Earlier,
     tools: Tools,
     controller: _Once,
     failures: list[Failure],
-) -> dict[str, Key | None]:
+) -> dict[str, Arch | None]:
     """Which image each agent gets; None where it cannot be known yet."""
-    if len(offers) < len(spec.references) or any(arch in spec.unknown for arch in PLATFORMS):
-        return {agent.name: None for agent in agents}
-    keys: dict[str, Key | None] = {}
+    choices = [(offer.arch, arch) for offer in offers for arch in offer.candidates()]
+    chosen: dict[str, Arch | None] = {}
     asked: list[Agent] = []
     for agent in agents:
-        choice = _without_asking(agent, offers, earlier, controller)
+        choice = _without_asking(agent, choices, earlier, controller)
         if isinstance(choice, Failure):
             failures.append(Failure(f"{spec.paths[agent.name]}.{choice.path}", choice.reason))
         elif choice is not None:
-            keys[agent.name] = choice
+            chosen[agent.name] = choice
         elif agent.host and not any(p.startswith(spec.paths[agent.name]) for p in spec.unknown):
             asked.append(agent)
-        else:
-            keys[agent.name] = None
-    keys.update(_by_asking(asked, spec, offers, tools, failures))
-    return {agent.name: keys.get(agent.name) for agent in agents}
+    chosen.update(_by_asking(asked, spec, [arch for _, arch in choices], tools, failures))
+    return {agent.name: chosen.get(agent.name) for agent in agents}
 
 
 def _without_asking(
-    agent: Agent, offers: Sequence[_Offer], earlier: Earlier, controller: _Once
-) -> Key | Failure | None:
-    choices = [choice for offer in offers for choice in offer.candidates()]
+    agent: Agent, offered: Sequence[tuple[Arch, Arch]], earlier: Earlier, controller: _Once
+) -> Arch | Failure | None:
+    choices = [arch for _, arch in offered]
     if agent.arch:
-        # arm without more is 64-bit; a 32-bit agent is found out by leaving arch away.
-        mine = [key for key, platform in choices if _arch_of(key) == agent.arch]
+        # What arm= offers may be for 32 bits only; where it has both, the one for 64 bits comes first.
+        mine = [arch for asked, arch in offered if agent.arch in (asked, arch)]
         return mine[0] if mine else Failure("arch", f"is {agent.arch}, but there is no {agent.arch}= image")
     if len(choices) == 1:
-        return choices[0][0]
+        return choices[0]
     last = earlier.agents.get(agent.name)
     if last and last.host == agent.host:
-        for key, pin in earlier.pins.items():
-            if pin.image_id == earlier.digests.get(agent.name) and key in dict(choices):
-                return key
+        for arch, pin in earlier.pins.items():
+            if pin.image_id == earlier.digests.get(agent.name) and arch in choices:
+                return arch
     known = controller.get(agent.name)
-    if known and known.arch:
-        mine = [key for key, _ in choices if _arch_of(key) == known.arch]
-        if len(mine) == 1:
-            return mine[0]
+    if known and known.arches:
+        mine = [arch for arch in choices if arch in known.arches]
         if not mine:
-            return Failure("arch", f"the Controller says {known.arch}, but there is no {known.arch}= image")
+            says = known.arches[0]
+            return Failure("arch", f"the Controller says {says}, but there is no {says}= image")
+        return mine[0] if len(mine) == 1 else None
     return None
 
 
 def _by_asking(
-    agents: Sequence[Agent],
-    spec: Spec,
-    offers: Sequence[_Offer],
-    tools: Tools,
-    failures: list[Failure],
-) -> Iterable[tuple[str, Key]]:
-    choices = [choice for offer in offers for choice in offer.candidates()]
+    agents: Sequence[Agent], spec: Spec, choices: Sequence[Arch], tools: Tools, failures: list[Failure]
+) -> Iterable[tuple[str, Arch]]:
     with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
         probes = [(agent, pool.submit(tools.probe, agent)) for agent in agents]
     for agent, probe in probes:
@@ -345,34 +250,45 @@ def _by_asking(
         except IofogError as problem:
             failures.append(Failure(path, f"cannot be found out, so give arch=. {problem}"))
             continue
-        key = next((key for key, offered in choices if offered.runs(platform)), None)
-        if key:
-            yield agent.name, key
+        arch = next((arch for arch in choices if PLATFORMS[arch].runs(platform)), None)
+        if arch:
+            yield agent.name, arch
         else:
-            there = ", ".join(str(offered) for _, offered in choices)
+            there = ", ".join(str(PLATFORMS[arch]) for arch in choices)
             failures.append(Failure(path, f"agent {agent.name} runs {platform}; the images are for {there}"))
 
 
-# ---- pins ------------------------------------------------------------------------------------------
+# ---- pins, catalog ---------------------------------------------------------------------------------
 
 
-def _pin(key: Key, offers: Sequence[_Offer], tools: Tools) -> Pin:
-    offer = next(o for o in offers if o.arch == _arch_of(key))
-    if key in offer.pins:
-        return offer.pins[key]
-    platform = dict(PLATFORMS[offer.arch])[key]
-    if offer.single:
-        manifest = offer.single[1]
-    else:
-        entry = pick(offer.entries, platform)
-        if entry is None:
-            raise ValueError(f"no {platform} in {offer.reference}")
-        manifest = parse_manifest(*tools.manifests.fetch_manifest(offer.reference, entry.blob.digest))
-    return Pin(offer.reference, manifest.manifest_digest, manifest.config.digest, platform, manifest.size)
+def _pins(arches: Sequence[Arch], offers: Sequence[Offer], tools: Tools, failures: list[Failure]) -> dict[Arch, Pin]:
+    pins: dict[Arch, Pin] = {}
+    for arch in arches:
+        offer = next(o for o in offers if arch in o.arches)
+        pin = _attempt(failures, offer.arch, lambda o=offer, a=arch: o.pin(a, tools.manifests))  # type: ignore[misc]
+        if pin:
+            pins[arch] = pin
+    return pins
 
 
-def _arch_of(key: Key) -> Arch:
-    return "x86" if key == "x86" else "arm"
+def _catalog(spec: Spec, pins: Mapping[Arch, Pin], tools: Tools, failures: list[Failure]) -> dict[Arch, str]:
+    """The item's images. A 32-bit agent that is served from ``arm=`` is named where the catalog can."""
+    catalog = {arch: reference.catalog_name for arch, reference in spec.references.items()}
+    borrowed = "armv7" in pins and "armv7" not in catalog
+    newer = [arch for arch in catalog if arch not in EVERYWHERE]
+    ask = tools.catalog_arches
+    if ask is None or not (newer or borrowed):
+        return catalog
+    found = _attempt(failures, "controller", ask)
+    has, version = found or (ARCHES, "")
+    failures += [
+        Failure(arch, f"the catalog of Controller {version} has no {arch}: it came with 3.8. Leave {arch}= away")
+        for arch in newer
+        if arch not in has
+    ]
+    if borrowed and "armv7" in has:
+        catalog["armv7"] = pins["armv7"].reference.catalog_name
+    return catalog
 
 
 def _attempt(failures: list[Failure], path: str, act: Callable[[], T]) -> T | None:

@@ -46,7 +46,7 @@ from pulumi_iofog.manifest import Namespace, read_namespace
 from pulumi_iofog.pace import Limits
 from pulumi_iofog.plan import MISSING, Desired
 from pulumi_iofog.settings import controller_settings
-from pulumi_iofog.spec import Agent, CatalogItem, ControllerSettings, Spec
+from pulumi_iofog.spec import Agent, Arch, CatalogItem, ControllerSettings, Spec
 
 PREVIEW_HOLDS = 3600.0
 """Seconds for which an update keeps to the digests that a preview has shown."""
@@ -152,6 +152,7 @@ class Session:
         return resolve.Tools(
             manifests=self,
             controller_agents=None if unknown else lambda: self.controller.agents(),
+            catalog_arches=None if unknown else lambda: self.controller.catalog_arches(),
             namespace=self.namespace,
             ssh_host=ssh.configured_host,
             probe=self._probe,
@@ -161,9 +162,9 @@ class Session:
 
     def remember(self, found: resolve.Resolution, run: Run) -> None:
         """Keep what was resolved: for later without the registry, and a preview's for its update."""
-        for key, value in state.pins_to_props(found.pins).items():
-            pin = found.pins[key]
-            self.memory.remember(f"pin {pin.reference} {pin.platform}", value)
+        values = state.pins_to_props(found.pins)
+        for arch, pin in found.pins.items():
+            self.memory.remember(f"pin {pin.reference} {pin.platform}", values[arch])
         for reference, top in found.tops.items():
             if run.preview:
                 self.memory.remember(run.key(reference), {"digest": top})
@@ -240,9 +241,9 @@ class Session:
         self,
         agents: Sequence[str],
         new: Desired,
-        pins: Mapping[str, Pin],
+        pins: Mapping[Arch, Pin],
         old: Desired | None,
-        old_pins: Mapping[str, Pin],
+        old_pins: Mapping[Arch, Pin],
     ) -> list[rollout.Job]:
         """A job for each agent; with ``prune``, each with the image that it replaces."""
         images = {pin.image_id: self.image(pin) for pin in pins.values()}
@@ -286,7 +287,7 @@ class Session:
 
     # ---- refresh, destroy ---------------------------------------------------------------------------
 
-    def held(self, wanted: Desired, pins: Mapping[str, Pin]) -> tuple[dict[str, str], list[str]]:
+    def held(self, wanted: Desired, pins: Mapping[Arch, Pin]) -> tuple[dict[str, str], list[str]]:
         """What each agent holds now. An agent that cannot be asked keeps what the state says, and is in
         the second part, a line each."""
         digests = {name: p.image_id or MISSING for name, p in wanted.placements.items()}
@@ -298,7 +299,7 @@ class Session:
                 digests[name] = MISSING
         return digests, unheard
 
-    def remove_images(self, wanted: Desired, pins: Mapping[str, Pin]) -> list[str]:
+    def remove_images(self, wanted: Desired, pins: Mapping[Arch, Pin]) -> list[str]:
         """Remove the image from every agent that can be reached; a line for each that keeps it."""
         lines = []
         for name, answer in self._ask_all(wanted, pins, lambda host, pin: host.remove(pin)):
@@ -309,7 +310,7 @@ class Session:
         return lines
 
     def _ask_all(
-        self, wanted: Desired, pins: Mapping[str, Pin], ask: Callable[[EdgeHost, Pin], bool]
+        self, wanted: Desired, pins: Mapping[Arch, Pin], ask: Callable[[EdgeHost, Pin], bool]
     ) -> list[tuple[str, bool | IofogError]]:
         by_id = {str(pin.image_id): pin for pin in pins.values()}
 

@@ -17,9 +17,10 @@ from pulumi_iofog.fields import Fields
 from pulumi_iofog.image import Reference
 
 EngineName = Literal["docker", "podman"]
-Arch = Literal["x86", "arm"]
+Arch = Literal["x86", "arm", "riscv64", "armv7"]
 PullPolicy = Literal["always", "missing", "never"]
-ARCHES: tuple[Arch, ...] = ("x86", "arm")
+ARCHES: tuple[Arch, ...] = ("x86", "arm", "riscv64", "armv7")
+"""``arm`` is linux/arm64; an image for it may have one for linux/arm/v7, which is ``armv7``, in its index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class ControllerSettings:
 
 @dataclass(frozen=True, slots=True)
 class CatalogItem:
-    """A catalog item as this provider makes it. ``images``: ``x86``/``arm`` → name on the agents."""
+    """A catalog item as this provider makes it. ``images``: architecture → name on the agents."""
 
     name: str
     description: str
@@ -75,12 +76,17 @@ class CatalogItem:
 
 @dataclass(frozen=True, slots=True)
 class KnownAgent:
-    """An agent as the Controller knows it; None where it does not say."""
+    """An agent as the Controller knows it; None where it does not say.
+
+    Attributes:
+        arches: what its architecture may be; empty where the Controller does not say. Before 3.8 it tells
+            a 32-bit ARM from a 64-bit one no better than ``("arm", "armv7")``.
+    """
 
     name: str
     uuid: str
     host: str | None
-    arch: Arch | None
+    arches: tuple[Arch, ...]
     engine: EngineName | None
 
 
@@ -162,7 +168,7 @@ def _references(top: Fields) -> dict[Arch, Reference]:
         except ValueError as problem:
             top.fail(arch, str(problem))
     if not any(top.value.get(arch) is not None for arch in ARCHES):
-        top.fail("x86", "no image: give x86=, arm= or both")
+        top.fail("x86", "no image: give at least one of x86=, arm=, riscv64=, armv7=")
     return found
 
 

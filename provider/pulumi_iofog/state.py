@@ -14,7 +14,7 @@ from pulumi_iofog.errors import InputError
 from pulumi_iofog.fields import UNKNOWN
 from pulumi_iofog.image import Pin, Platform, Reference, parse_digest
 from pulumi_iofog.plan import Desired, Placement
-from pulumi_iofog.spec import CatalogItem, Spec, parse
+from pulumi_iofog.spec import ARCHES, Arch, CatalogItem, Spec, parse
 
 OUTPUTS_ONLY = ("catalog_item_id", "pending_agents")
 COMPUTED = ("images", "agent_digests", "catalog_item")
@@ -30,7 +30,7 @@ def spec_of(props: Mapping[str, Any]) -> Spec:
     return parse({k: v for k, v in inputs_of(props).items() if k not in COMPUTED})
 
 
-def pins_to_props(pins: Mapping[str, Pin]) -> dict[str, Any]:
+def pins_to_props(pins: Mapping[Arch, Pin]) -> dict[str, Any]:
     """The ``images`` output."""
     return {
         key: {
@@ -44,12 +44,12 @@ def pins_to_props(pins: Mapping[str, Pin]) -> dict[str, Any]:
     }
 
 
-def pins_of(props: Mapping[str, Any]) -> dict[str, Pin]:
+def pins_of(props: Mapping[str, Any]) -> dict[Arch, Pin]:
     """The ``images`` of inputs or outputs; empty where they are not known or not readable."""
     images = props.get("images")
     if not isinstance(images, Mapping):
         return {}
-    return {key: pin for key, value in images.items() if (pin := pin_of(value))}
+    return {arch: pin for arch in ARCHES if (pin := pin_of(images.get(arch)))}
 
 
 def pin_of(value: Any) -> Pin | None:

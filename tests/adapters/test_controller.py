@@ -1,4 +1,4 @@
-"""The Controller adapter against the stand-in, over real HTTP, in both dialects: what it does."""
+"""The Controller adapter against the stand-in, over real HTTP, in all dialects: what it does."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lab.controller import ControllerStandIn
 from lab.controller.answers import Call
 from pulumi_iofog.adapters.controller.controller import Controller
 from pulumi_iofog.errors import ControllerError, ControllerLogin, ItemInUse, ItemNotFound, NameTaken
-from pulumi_iofog.spec import CatalogItem, ControllerSettings, KnownAgent
+from pulumi_iofog.spec import Arch, CatalogItem, ControllerSettings, KnownAgent
 
 ITEM = CatalogItem("gateway", "Offline image bundle gateway", (("arm", "gateway:1.4"), ("x86", "gateway:1.4")))
 CATALOG = "/api/v3/catalog/microservices"
 LOGIN, REFRESH = "POST /api/v3/user/login", "POST /api/v3/user/refresh"
 
 
-@pytest.fixture(params=["3.0.4", "3.7.3"])
+@pytest.fixture(params=["3.0.4", "3.7.3", "3.9.0"])
 def stand_in(request: pytest.FixtureRequest) -> Iterator[ControllerStandIn]:
     with ControllerStandIn(request.param) as stand_in:
         yield stand_in
@@ -47,9 +47,14 @@ def _ask(stand_in: ControllerStandIn, method: str, path: str, body: Any) -> Any:
     return answer.body
 
 
+def _add_agent(stand_in: ControllerStandIn, name: str, number: int, host: str, **fields: str) -> str:
+    kind = "arch" if stand_in.api.arch_ids else "fogType"
+    return str(_ask(stand_in, "POST", "/iofog", {"name": name, kind: number, "host": host, **fields})["uuid"])
+
+
 def _use(stand_in: ControllerStandIn, item_id: int, status: str = "QUEUED") -> None:
     """A microservice app-1/ms-1 on edge-1 that uses the item."""
-    uuid = _ask(stand_in, "POST", "/iofog", {"name": "edge-1", "fogType": 1, "host": "10.0.0.11"})["uuid"]
+    uuid = _add_agent(stand_in, "edge-1", 1, "10.0.0.11")
     _ask(stand_in, "POST", "/application", {"name": "app-1"})
     body = {"name": "ms-1", "application": "app-1", "catalogItemId": item_id, "iofogUuid": uuid}
     new = _ask(stand_in, "POST", "/microservices", body)
@@ -159,12 +164,13 @@ def test_images_of_running_microservices(controller: Controller, stand_in: Contr
 def test_agents_are_listed(controller: Controller, stand_in: ControllerStandIn) -> None:
     assert controller.agents() == ()
     for number, engine in ((1, "docker"), (2, "podman")):
-        body = {"name": f"edge-{number}", "fogType": number, "host": f"10.0.0.1{number}", "containerEngine": engine}
-        _ask(stand_in, "POST", "/iofog", body)
+        _add_agent(stand_in, f"edge-{number}", number, f"10.0.0.1{number}", containerEngine=engine)
     first, second = controller.agents()
     told = not stand_in.api.old
-    assert first == KnownAgent("edge-1", first.uuid, "10.0.0.11", "x86", "docker" if told else None)
-    assert second == KnownAgent("edge-2", second.uuid, "10.0.0.12", "arm", "podman" if told else None)
+    # Before 3.8 an ARM may have 32 bits.
+    arm: tuple[Arch, ...] = ("arm",) if stand_in.api.arch_ids else ("arm", "armv7")
+    assert first == KnownAgent("edge-1", first.uuid, "10.0.0.11", ("x86",), "docker" if told else None)
+    assert second == KnownAgent("edge-2", second.uuid, "10.0.0.12", arm, "podman" if told else None)
     assert first.uuid in stand_in.api.state["agents"]
 
 
@@ -173,18 +179,46 @@ def test_what_the_controller_does_not_know_of_an_agent_is_none(
     controller: Controller, stand_in: ControllerStandIn, host: str | None
 ) -> None:
     controller.agents()
-    body = {"name": "e", "uuid": "u", "host": host, "fogTypeId": 0, "containerEngine": "edgelet"}
+    body = {"name": "e", "uuid": "u", "host": host, "fogTypeId": 0, "archId": 0, "containerEngine": "edgelet"}
     stand_in.answer_next({"fogs": [body]})
-    assert controller.agents() == (KnownAgent("e", "u", None, None, None),)
+    assert controller.agents() == (KnownAgent("e", "u", None, (), None),)
 
 
-def test_newer_controllers_say_arch_id(controller: Controller, stand_in: ControllerStandIn) -> None:
-    controller.agents()
-    stand_in.answer_next({"fogs": [{"name": n, "uuid": n, "archId": i} for i, n in enumerate("xar", start=1)]})
-    assert [agent.arch for agent in controller.agents()] == ["x86", "arm", None]
-    images = [{"containerImage": f"g:{i}", "archId": i} for i in (1, 2, 3)]
-    stand_in.answer_next({"name": "g", "description": None, "registryId": 2, "images": images})
-    assert controller.get_item(1) == CatalogItem("g", "", (("arm", "g:2"), ("x86", "g:1")))
+# ---- architectures ----------------------------------------------------------------------------------
+
+FOUR = replace(ITEM, images=tuple((arch, f"gateway:{arch}") for arch in sorted(("x86", "arm", "riscv64", "armv7"))))
+
+
+def test_four_architectures_since_3_8() -> None:
+    with ControllerStandIn("3.9.0") as stand_in:
+        for controller in _controller(stand_in):
+            assert controller.catalog_arches() == (("x86", "arm", "riscv64", "armv7"), "3.9.0")
+            id_ = controller.create_item(FOUR)
+            assert controller.get_item(id_) == FOUR
+            kept = stand_in.api.state["items"][str(id_)]["images"]
+            assert [image["archId"] for image in kept] == [1, 2, 3, 4]
+            fewer = replace(FOUR, images=(("riscv64", "gateway:2"),))
+            controller.update_item(id_, fewer)
+            assert controller.get_item(id_) == fewer
+            controller.update_item(id_, FOUR)
+            assert controller.get_item(id_) == FOUR
+            for number, name in enumerate(("x86", "arm", "riscv64", "armv7"), start=1):
+                _add_agent(stand_in, name, number, "10.0.0.11")
+            assert all(agent.arches == (agent.name,) for agent in controller.agents())
+
+
+@pytest.mark.parametrize("version", ["3.0.4", "3.7.3"])
+def test_older_catalogs_refuse_the_newer_architectures_before_anything_is_sent(version: str) -> None:
+    with ControllerStandIn(version) as stand_in:
+        for controller in _controller(stand_in):
+            assert controller.catalog_arches() == (("x86", "arm"), version)
+            id_ = controller.create_item(ITEM)
+            refusal = rf"Controller {version} has no armv7, riscv64: it came with 3\.8"
+            with pytest.raises(ControllerError, match=refusal):
+                controller.create_item(FOUR)
+            with pytest.raises(ControllerError, match=refusal):
+                controller.update_item(id_, FOUR)
+            assert controller.get_item(id_) == ITEM
 
 
 # ---- signing in -------------------------------------------------------------------------------------
@@ -218,7 +252,7 @@ def test_a_token_that_ran_out_is_renewed_once(controller: Controller, stand_in: 
 
 
 def test_where_refreshing_is_refused_the_password_serves() -> None:
-    with ControllerStandIn("3.7.3") as stand_in:
+    with ControllerStandIn("3.9.0") as stand_in:
         for controller in _controller(stand_in):
             controller.agents()
             stand_in.api.expire_tokens()

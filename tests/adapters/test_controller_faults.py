@@ -20,7 +20,7 @@ ITEM = CatalogItem("gateway", "Offline image bundle gateway", (("arm", "gateway:
 POST = "POST /api/v3/catalog/microservices"
 
 
-@pytest.fixture(params=["3.0.4", "3.7.3"])
+@pytest.fixture(params=["3.0.4", "3.7.3", "3.9.0"])
 def stand_in(request: pytest.FixtureRequest) -> Iterator[ControllerStandIn]:
     with ControllerStandIn(request.param) as stand_in:
         yield stand_in
@@ -102,7 +102,8 @@ def test_somebody_elses_item_is_not_taken_for_ours(
     controller: Controller, stand_in: ControllerStandIn, description: str, earlier: bool
 ) -> None:
     """Not one that differs, nor one that was there before."""
-    images = [{"containerImage": "gateway:1.4", "fogTypeId": number} for number in (1, 2)]
+    kind = "archId" if stand_in.api.arch_ids else "fogTypeId"
+    images = [{"containerImage": "gateway:1.4", kind: number} for number in (1, 2)]
     body = {"name": "gateway", "description": description, "registryId": 2, "images": images}
     stand_in.api.state["tokens"].append("other")
     authorization = "other" if stand_in.api.old else "Bearer other"

@@ -35,7 +35,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="session")
 def controllers(lab: Lab) -> dict[str, ControllerProcess]:
-    return {dialect: lab.controller(dialect) for dialect in ("3.0.4", "3.7.3")}
+    return {dialect: lab.controller(dialect) for dialect in ("3.0.4", "3.7.3", "3.9.0")}
 
 
 @pytest.fixture

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from lab import proof
+from lab.controller_process import ControllerProcess
 from tests.e2e.site import Site
 
 ALL = ("docker", "podman", "docker29")
@@ -96,7 +99,8 @@ def test_a_host_that_another_resource_makes(site: Site) -> None:
     assert site.stack.up("--expect-no-changes").ok
 
 
-def test_each_agent_gets_the_image_of_its_architecture(site: Site) -> None:
+@pytest.mark.parametrize("dialect", ["3.7.3", "3.9.0"])
+def test_each_agent_gets_the_image_of_its_architecture(site: Site, dialect: str) -> None:
     image = site.push("1")
     site.want(["docker", "arm", "arm32"], x86=image, arm=image)
     up = site.stack.up()
@@ -108,12 +112,36 @@ def test_each_agent_gets_the_image_of_its_architecture(site: Site) -> None:
     for name, architecture in {"docker": "amd64", "arm": "arm64", "arm32": "arm"}.items():
         host = site.host(name)
         assert host.run(f"{host.cli} image inspect --format '{{{{.Architecture}}}}' {image}").strip() == architecture
-    assert [each["containerImage"] for each in site.items()[site.repository]["images"]] == [image, image]
+    # Since 3.8 a catalog tells 32-bit ARM from 64-bit.
+    numbers = {"3.7.3": ("fogTypeId", 1, 2), "3.9.0": ("archId", 1, 2, 4)}[dialect]
+    wanted = [{"containerImage": image, numbers[0]: number} for number in numbers[1:]]
+    assert site.items()[site.repository]["images"] == wanted
+    assert site.stack.refresh().ok
+    assert site.stack.up("--expect-no-changes").ok
     # An agent of the wrong kind is told by its name before anything is sent.
     site.want([site.agent("docker", arch="arm"), "arm"], x86=image)
     preview = site.stack.preview()
     assert not preview.ok
     assert "is arm, but there is no arm= image" in preview.output, preview.output
+
+
+@pytest.mark.parametrize("dialect", ["3.9.0"])
+def test_an_image_of_its_own_for_32_bit_arm(site: Site, controllers: dict[str, ControllerProcess]) -> None:
+    image, seventh = site.push("1"), site.push("2")
+    site.want(["arm", "arm32"], arm=image, armv7=seventh)
+    # A catalog that has no such architecture is found out by the preview.
+    site.stack.configure({"iofog:endpoint": controllers["3.7.3"].endpoint})
+    preview = site.stack.preview()
+    assert not preview.ok
+    assert "armv7: the catalog of Controller 3.7.3 has no armv7" in " ".join(preview.output.split()), preview.output
+    site.stack.configure({"iofog:endpoint": site.controller.endpoint})
+    up = site.stack.up()
+    assert up.ok, up.output
+    assert site.holds("arm", "1")
+    assert site.holds("arm32", "2")
+    wanted = [{"containerImage": image, "archId": 2}, {"containerImage": seventh, "archId": 4}]
+    assert site.items()[site.repository]["images"] == wanted
+    assert site.stack.destroy().ok
 
 
 def test_prune_removes_what_was_replaced_and_at_the_end_the_image(site: Site) -> None:

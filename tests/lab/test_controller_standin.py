@@ -78,3 +78,25 @@ def test_state_outlives_the_process(tmp_path: Path) -> None:
             headers = {"Authorization": f"Bearer {token}"}
             answer = session.post(f"{base}/catalog/microservices", json=item, headers=headers, timeout=5)
             assert answer.status_code == expected
+
+
+def test_what_3_9_says_otherwise() -> None:
+    """Not recorded: taken from its source. A row only for what it was given, none twice, up to four."""
+    with ControllerStandIn("3.9.0") as stand_in, requests.Session() as session:
+        base = f"{stand_in.endpoint}/api/v3"
+        who = {"email": stand_in.email, "password": stand_in.password}
+        token = session.post(f"{base}/user/login", json=who, timeout=5).json()["accessToken"]
+        session.headers["Authorization"] = f"Bearer {token}"
+
+        def post(*arch_ids: int) -> requests.Response:
+            images = [{"containerImage": "a:1", "archId": number} for number in arch_ids]
+            body = {"name": "g", "registryId": 2, "images": images}
+            return session.post(f"{base}/catalog/microservices", json=body, timeout=5)
+
+        assert post(3, 3).json() == {"name": "ValidationError", "message": "Duplicate archId '3' in images"}
+        assert post(5).status_code == 400
+        made = post(3).json()["id"]
+        item = session.get(f"{base}/catalog/microservices/{made}", timeout=5).json()
+        assert item["images"] == [{"containerImage": "a:1", "archId": 3}]
+        old = {"name": "h", "registryId": 2, "images": [{"containerImage": "a:1", "fogTypeId": 1}]}
+        assert session.post(f"{base}/catalog/microservices", json=old, timeout=5).status_code == 400

@@ -1,19 +1,20 @@
-"""The ioFog Controller's REST API, as two real ones answer it (3.0.4 and 3.7.3, recorded in the tests)."""
+"""The ioFog Controller's REST API, as two real ones answer it (3.0.4 and 3.7.3, recorded in the tests),
+and as 3.8 and newer do by their source. Which of them it is, is asked of it: see dialect.py."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
+from pulumi_iofog.adapters.controller.dialect import NUMBERS, Dialect
 from pulumi_iofog.adapters.controller.http import TRIES, Http, LostAnswer, is_unauthorized
 from pulumi_iofog.adapters.controller.token import Token
 from pulumi_iofog.errors import ControllerError, ItemInUse, ItemNotFound, NameTaken
 from pulumi_iofog.spec import Arch, CatalogItem, ControllerSettings, KnownAgent
 
 ITEMS = "/catalog/microservices"
-FOG_TYPES: Mapping[Any, Arch] = {1: "x86", 2: "arm"}
-"""fogTypeId (archId since 3.9) → architecture; what else there is, is found out on the host."""
 NOWHERE = ("", "0.0.0.0")  # noqa: S104
 """What the Controller says for a host that it was not told."""
 
@@ -51,7 +52,11 @@ class Controller:
         doing = "listing agents"
         body = self._call(doing, "GET", "/iofog-list")
         with self._http.understood(doing):
-            return tuple(_agent(entry) for entry in body["fogs"])
+            return tuple(_agent(entry, self._http.dialect) for entry in body["fogs"])
+
+    def catalog_arches(self) -> tuple[tuple[Arch, ...], str]:
+        """The architectures that its catalog has, and its version; wants no signing in."""
+        return self._http.dialect.arches, self._http.dialect.version
 
     # ---- catalog items ------------------------------------------------------------------------------
 
@@ -60,14 +65,14 @@ class Controller:
         doing = f"looking for the catalog item {name}"
         body = self._call(doing, "GET", ITEMS)
         with self._http.understood(doing):
-            return next(((int(e["id"]), _item(e)) for e in body["catalogItems"] if e["name"] == name), None)
+            return next(((int(e["id"]), self._item(e)) for e in body["catalogItems"] if e["name"] == name), None)
 
     def get_item(self, item_id: int) -> CatalogItem:
         """One item (``GET /catalog/microservices/ID``). Raises ItemNotFound."""
         doing = f"reading catalog item {item_id}"
         body = self._call(doing, "GET", f"{ITEMS}/{item_id}")
         with self._http.understood(doing):
-            return _item(body)
+            return self._item(body)
 
     def create_item(self, item: CatalogItem) -> int:
         """Make an item and return its id (``POST /catalog/microservices``). Raises NameTaken.
@@ -76,11 +81,12 @@ class Controller:
         asked for is taken for this one; only where there is none is it asked for again.
         """
         doing = f"registering the catalog item {item.name}"
+        self._refuse_unknown_arches(doing, item)
         before = self.find_item(item.name)
         lost: ControllerError | None = None
         for _ in range(TRIES):
             try:
-                body = self._call(doing, "POST", ITEMS, _body(item), repeat=False)
+                body = self._call(doing, "POST", ITEMS, self._body(item), repeat=False)
                 with self._http.understood(doing):
                     return int(body["id"])
             except LostAnswer as problem:
@@ -105,15 +111,16 @@ class Controller:
 
         Raises ItemNotFound, NameTaken; ItemInUse where the Controller does not change images in use.
         """
+        doing = f"updating catalog item {item_id}"
+        self._refuse_unknown_arches(doing, item)
         now = self.get_item(item_id)
-        old, new = _body(now), _body(item)
+        old, new = self._body(now), self._body(item)
         changed = {key: value for key, value in new.items() if key != "images" and value != old[key]}
-        images = _image_changes(dict(now.images), dict(item.images))
+        images = self._image_changes(dict(now.images), dict(item.images))
         if images:
             changed["images"] = images
         if not changed:
             return
-        doing = f"updating catalog item {item_id}"
         with self._users_named(doing, item_id):
             self._call(doing, "PATCH", f"{ITEMS}/{item_id}", changed)
 
@@ -128,6 +135,51 @@ class Controller:
                 self._call(doing, "DELETE", f"{ITEMS}/{item_id}")
         except ItemNotFound:
             return
+
+    # ---- how an item is said --------------------------------------------------------------------------
+
+    def _item(self, entry: Mapping[str, Any]) -> CatalogItem:
+        """An item, its images in the order of their names; architectures without an image (null, or empty
+        after a PATCH), and those that this provider does not know, are left out."""
+        dialect = self._http.dialect
+        images = {
+            dialect.catalog_arch(image.get(dialect.arch_key)): image.get("containerImage")
+            for image in entry.get("images") or ()
+        }
+        return CatalogItem(
+            name=str(entry["name"]),
+            description=str(entry.get("description") or ""),
+            images=tuple(sorted((arch, str(image)) for arch, image in images.items() if arch and image)),
+            registry_id=int(entry.get("registryId") or 0),
+        )
+
+    def _body(self, item: CatalogItem) -> dict[str, Any]:
+        """An item as the Controller is told; images in the Controller's order."""
+        return {
+            "name": item.name,
+            "description": item.description,
+            "registryId": item.registry_id,
+            "images": self._image_changes({}, dict(item.images)),
+        }
+
+    def _image_changes(self, now: Mapping[str, str], wanted: Mapping[str, str]) -> list[dict[str, Any]]:
+        """From now to wanted; an empty name drops an architecture (null is refused)."""
+        dialect = self._http.dialect
+        return [
+            {"containerImage": wanted.get(arch, ""), dialect.arch_key: NUMBERS[arch]}
+            for arch in dialect.arches
+            if wanted.get(arch) != now.get(arch)
+        ]
+
+    def _refuse_unknown_arches(self, doing: str, item: CatalogItem) -> None:
+        """A check has said so already, unless the Controller was not known then or has been replaced."""
+        dialect = self._http.dialect
+        unknown = [arch for arch, _ in item.images if arch not in dialect.arches]
+        if unknown:
+            why = f"the catalog of Controller {dialect.version} has no {', '.join(unknown)}: it came with 3.8"
+            raise ControllerError(self.endpoint, doing, why, "Leave it away, or update the Controller.")
+
+    # ---- who uses an item -----------------------------------------------------------------------------
 
     @contextmanager
     def _users_named(self, doing: str, item_id: int) -> Iterator[None]:
@@ -170,53 +222,22 @@ class Controller:
 
 def _ours(found: tuple[int, CatalogItem], before: tuple[int, CatalogItem] | None, wanted: CatalogItem) -> bool:
     """Whether an item is the one that was asked for: not there before, and equal to it."""
-    return (before is None or found[0] != before[0]) and _body(found[1]) == _body(wanted)
+    return (before is None or found[0] != before[0]) and _in_order(found[1]) == _in_order(wanted)
 
 
-def _agent(entry: Mapping[str, Any]) -> KnownAgent:
+def _in_order(item: CatalogItem) -> CatalogItem:
+    return replace(item, images=tuple(sorted(item.images)))
+
+
+def _agent(entry: Mapping[str, Any], dialect: Dialect) -> KnownAgent:
     host, engine = entry.get("host"), entry.get("containerEngine")
     return KnownAgent(
         name=str(entry["name"]),
         uuid=str(entry["uuid"]),
         host=str(host) if host and host not in NOWHERE else None,
-        arch=FOG_TYPES.get(_type(entry)),
+        arches=dialect.agent_arches(entry.get(dialect.arch_key)),
         engine=engine if engine in ("docker", "podman") else None,
     )
-
-
-def _item(entry: Mapping[str, Any]) -> CatalogItem:
-    """An item, its images in the order of their names; architectures without an image (null, or empty
-    after a PATCH), and those that this provider does not know, are left out."""
-    images = {_type(image): image.get("containerImage") for image in entry.get("images") or ()}
-    return CatalogItem(
-        name=str(entry["name"]),
-        description=str(entry.get("description") or ""),
-        images=tuple(sorted((arch, str(images[number])) for number, arch in FOG_TYPES.items() if images.get(number))),
-        registry_id=int(entry.get("registryId") or 0),
-    )
-
-
-def _type(entry: Mapping[str, Any]) -> Any:
-    return entry.get("fogTypeId") or entry.get("archId")
-
-
-def _body(item: CatalogItem) -> dict[str, Any]:
-    """An item as the Controller is told; images in the Controller's order."""
-    return {
-        "name": item.name,
-        "description": item.description,
-        "registryId": item.registry_id,
-        "images": _image_changes({}, dict(item.images)),
-    }
-
-
-def _image_changes(now: Mapping[str, str], wanted: Mapping[str, str]) -> list[dict[str, Any]]:
-    """From now to wanted; an empty name drops an architecture (null is refused)."""
-    return [
-        {"containerImage": wanted.get(arch, ""), "fogTypeId": number}
-        for number, arch in FOG_TYPES.items()
-        if wanted.get(arch) != now.get(arch)
-    ]
 
 
 def _user(microservice: Mapping[str, Any], agent: str | None) -> str:

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
+from pulumi_iofog.adapters.controller.dialect import Dialect
 from pulumi_iofog.errors import ControllerError, ControllerLogin, ItemInUse, ItemNotFound, NameTaken
 from pulumi_iofog.spec import ControllerSettings
 
@@ -66,6 +68,17 @@ class Http:
 
     def close(self) -> None:
         self._session.close()
+
+    @cached_property
+    def dialect(self) -> Dialect:
+        """How this Controller speaks (``GET /status``, versions.controller: ``3.7.3``)."""
+        doing = "asking for its version"
+        response = self.send(doing, "GET", "/status")
+        if response.status_code >= 400:
+            raise self.refused(doing, "GET", response)
+        body = self.json(doing, response)
+        with self.understood(doing):
+            return Dialect.of(body["versions"]["controller"])
 
     def keep_secret(self, *texts: str | None) -> None:
         """Leave these out of errors from now on."""

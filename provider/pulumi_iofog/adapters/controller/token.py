@@ -10,9 +10,6 @@ from pulumi_iofog.adapters.controller.http import Http
 from pulumi_iofog.errors import ControllerLogin
 from pulumi_iofog.spec import ControllerSettings
 
-BEARER_SINCE = (3, 5)
-"""Older ones want the token as it is (recorded from 3.0.4), newer ones ``Bearer …`` (3.7.3)."""
-
 
 class Token:
     """One token for all threads, found when first needed: the given one, else by e-mail and password."""
@@ -20,7 +17,6 @@ class Token:
     def __init__(self, http: Http, settings: ControllerSettings) -> None:
         self._http, self._settings = http, settings
         self._access, self._refresh = (settings.token or "").strip(), ""
-        self._scheme: str | None = None
         self._lock = threading.Lock()
 
     def header(self) -> str:
@@ -40,9 +36,7 @@ class Token:
         if not re.fullmatch(r"[\x21-\x7e]+", self._access):
             hint = "Give the token alone: without quotes, line ends or a word before it."
             raise ControllerLogin(self._http.endpoint, "signing in", "what is given as token is none", hint)
-        if self._scheme is None:
-            self._scheme = "Bearer " if self._version() >= BEARER_SINCE else ""
-        return f"{self._scheme}{self._access}"
+        return f"{self._http.dialect.scheme}{self._access}"
 
     def _sign_in(self, why_not: str) -> None:
         """``POST /user/login`` {email, password} → accessToken, since 3.5 with a refreshToken."""
@@ -76,14 +70,3 @@ class Token:
                 raise TypeError("no token")
             self._access, self._refresh = body["accessToken"], str(body.get("refreshToken") or "")
         self._http.keep_secret(self._access, self._refresh)
-
-    def _version(self) -> tuple[int, int]:
-        """Major and minor (``GET /status``, versions.controller: ``3.7.3``)."""
-        doing = "asking for its version"
-        response = self._http.send(doing, "GET", "/status")
-        if response.status_code >= 400:
-            raise self._http.refused(doing, "GET", response)
-        body = self._http.json(doing, response)
-        with self._http.understood(doing):
-            major, minor = re.findall(r"\d+", body["versions"]["controller"])[:2]
-            return int(major), int(minor)

@@ -1,0 +1,62 @@
+"""How Controllers of different versions differ, as values. Pure.
+
+Recorded from 3.0.4 and 3.7.3. What 3.8 changed is taken from its changelog and source (catalog-service.js,
+arch-images.js): ``archId`` instead of ``fogTypeId``, and two more architectures.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pulumi_iofog.spec import ARCHES, Arch
+
+Version = tuple[int, int]
+BEARER_SINCE: Version = (3, 5)
+"""Older ones want the token as it is."""
+ARCH_ID_SINCE: Version = (3, 8)
+NUMBERS: Mapping[Arch, int] = {"x86": 1, "arm": 2, "riscv64": 3, "armv7": 4}
+"""Architecture → the number that stands for it; 0 is one that is yet to be found out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What one Controller wants and says.
+
+    Attributes:
+        scheme: what comes before the token in ``Authorization``.
+        arch_key: what an image's architecture is called.
+        arches: those that the catalog has, in the order of their numbers.
+    """
+
+    version: str
+    scheme: str
+    arch_key: str
+    arches: tuple[Arch, ...]
+
+    @classmethod
+    def of(cls, version: str) -> Dialect:
+        """``3.7.3`` → its dialect. ValueError for what is no version."""
+        found = re.findall(r"\d+", version)
+        if len(found) < 2:
+            raise ValueError(f"not a version: {version!r}")
+        number = int(found[0]), int(found[1])
+        newer = number >= ARCH_ID_SINCE
+        return cls(
+            version=version,
+            scheme="Bearer " if number >= BEARER_SINCE else "",
+            arch_key="archId" if newer else "fogTypeId",
+            arches=ARCHES if newer else ("x86", "arm"),
+        )
+
+    def catalog_arch(self, number: object) -> Arch | None:
+        """The architecture of a catalog item's image; None for one that is not known here."""
+        return next((arch for arch in self.arches if NUMBERS[arch] == number), None)
+
+    def agent_arches(self, number: object) -> tuple[Arch, ...]:
+        """What an agent of that number may be: the older ones' ARM has 32 or 64 bits."""
+        arch = self.catalog_arch(number)
+        if arch == "arm" and len(self.arches) == 2:
+            return ("arm", "armv7")
+        return (arch,) if arch else ()
