@@ -1,4 +1,4 @@
-"""Small but valid images, made in memory: for tests of what is pure."""
+"""Small but valid images, made in memory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import json
 import tarfile
 from dataclasses import dataclass
+from pathlib import Path
 
 from pulumi_iofog.image import (
     AMD64,
@@ -71,3 +72,34 @@ def make_image(
     image = assemble(Reference.parse(reference), platform, parse_manifest(manifest, OCI_MANIFEST), config)
     blobs = {sha256(data): data for data in [config, manifest, *zipped]}
     return MadeImage(image, blobs)
+
+
+def index_of(*made: MadeImage, media_type: str) -> bytes:
+    """An index of images."""
+    entries = [
+        {
+            "mediaType": each.image.manifest.media_type,
+            "digest": sha256(each.image.manifest.raw),
+            "size": len(each.image.manifest.raw),
+            "platform": {"os": each.image.platform.os, "architecture": each.image.platform.architecture},
+        }
+        for each in made
+    ]
+    return json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": entries}).encode()
+
+
+def write_layout(
+    folder: Path, raw: bytes, media_type: str, *made: MadeImage, annotations: dict[str, str] | None = None
+) -> Path:
+    """An OCI layout of one index or manifest, with all blobs of these images."""
+    blobs = {sha256(raw): raw}
+    for each in made:
+        blobs |= each.blobs
+    (folder / "blobs" / "sha256").mkdir(parents=True)
+    for digest, data in blobs.items():
+        (folder / "blobs" / digest.replace(":", "/")).write_bytes(data)
+    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    entry = {"mediaType": media_type, "digest": sha256(raw), "size": len(raw)}
+    entry |= {"annotations": annotations} if annotations else {}
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+    return folder

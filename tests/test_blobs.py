@@ -45,7 +45,7 @@ def registry() -> Iterator[MemoryRegistry]:
 @pytest.fixture
 def blobs(tmp_path: Path, registry: MemoryRegistry) -> Iterator[Blobs]:
     store = Store(tmp_path / "cache")
-    yield Blobs(store, store, registry)
+    yield Blobs(store, store, lambda reference: registry)
     store.close()
 
 

@@ -54,6 +54,30 @@ def test_catalog_item_never_names_an_image_by_digest() -> None:
     assert Reference.parse(f"r.example/a@{digest}").catalog_name == "r.example/a:sha256-" + "1" * 64
 
 
+def test_a_registry_may_be_said_to_be_one() -> None:
+    assert Reference.parse("docker://r.example/a:1") == Reference.parse("r.example/a:1")
+
+
+def test_an_archives_own_name_completes_a_reference() -> None:
+    digest = "sha256:" + "1" * 64
+    given = Reference.parse("oci:usb/app")
+    assert given.complete("r.example/a:1") == Reference.parse("oci:usb/app:r.example/a:1")
+    assert given.complete("1.4") == Reference.parse("oci:usb/app:1.4")
+    assert given.complete("") is given.complete("no name, anything") is given
+    assert Reference.parse(f"oci:x:@{digest}").complete("a:1").text == f"oci:x:a:1@{digest}"
+    mine = Reference.parse("docker-archive:app.tar:mine:1")
+    assert mine.complete("theirs:1") is mine
+
+
+def test_an_earlier_reference_may_be_the_same_one() -> None:
+    given, earlier = Reference.parse("oci:usb/app"), Reference.parse("oci:usb/app:r.example/a:1")
+    assert given.may_be(earlier)
+    assert earlier.may_be(earlier)
+    assert not Reference.parse("oci:usb/app:2").may_be(earlier)
+    assert not Reference.parse("oci:usb/other").may_be(earlier)
+    assert not Reference.parse("a:1").may_be(Reference.parse("a:2"))
+
+
 @pytest.mark.parametrize("text", ["sha256:" + "A" * 64, "sha512:" + "0" * 64, "sha256:0", "0" * 64, ""])
 def test_digest_refuses(text: str) -> None:
     with pytest.raises(ValueError, match="not a sha256 digest"):

@@ -22,15 +22,14 @@ ALLOWED: dict[str, set[str]] = {
     "session": {
         *PURE,
         *("blobs", "edge_host", "pace", "rollout", "adapters.controller.controller", "adapters.registry.registry"),
-        *("adapters.ssh.connect", "adapters.store.store"),
+        *("adapters.sources.local", "adapters.ssh.connect", "adapters.store.store"),
     },
     "edge_host": {
         *("errors", "image", "layout", "spec", "transfer"),
         *("adapters.engine.engine", "adapters.spool", "adapters.ssh.connect"),
     },
     "blobs": {
-        *("errors", "image", "transfer", "adapters.recode", "adapters.registry.registry"),
-        *("adapters.store.growing", "adapters.store.store"),
+        *("errors", "image", "transfer", "adapters.recode", "adapters.store.growing", "adapters.store.store"),
     },
     "rollout": {"behind", "errors", "image", "layout", "outcome", "spec", "transfer"},
     "outcome": {"errors", "words"},
@@ -46,11 +45,12 @@ ALLOWED: dict[str, set[str]] = {
     "plan": {"image", "spec", "words"},
     "fields": {"errors"},
     "pace": {"errors"},
-    "image": set(),
+    "image": {"reference"},
+    "reference": set(),
     "errors": set(),
     "words": set(),
     "adapters.__init__": set(),
-    **{f"adapters.{room}.__init__": set() for room in ("controller", "engine", "registry", "ssh", "store")},
+    **{f"adapters.{room}.__init__": set() for room in ("controller", "engine", "registry", "sources", "ssh", "store")},
     "adapters.controller.controller": {
         *("errors", "spec"),
         *("adapters.controller.dialect", "adapters.controller.http", "adapters.controller.token"),
@@ -73,6 +73,16 @@ ALLOWED: dict[str, set[str]] = {
     "adapters.registry.docker_config": {"errors", "spec"},
     "adapters.registry.http": {"errors"},
     "adapters.spool": {"errors", "image", "layout", "transfer"},
+    "adapters.sources.daemon": {"errors"},
+    "adapters.sources.docker_archive": {"errors", "image", "adapters.sources.files", "adapters.sources.found"},
+    "adapters.sources.files": {"errors", "image"},
+    "adapters.sources.found": {"image"},
+    "adapters.sources.layout": {"errors", "image", "adapters.sources.files", "adapters.sources.found"},
+    "adapters.sources.local": {
+        *("errors", "image", "adapters.sources", "adapters.sources.daemon", "adapters.sources.docker_archive"),
+        *("adapters.sources.files", "adapters.sources.found", "adapters.sources.layout", "adapters.sources.packed"),
+    },
+    "adapters.sources.packed": {"errors", "adapters.sources.files"},
     "adapters.ssh.connect": {
         *("errors", "spec", "adapters.ssh.channel", "adapters.ssh.config", "adapters.ssh.errors"),
         *("adapters.ssh.host_keys", "adapters.ssh.private_keys"),
@@ -91,9 +101,10 @@ ONLY_AT = {
     "paramiko": {"adapters.ssh"},
     "cryptography": {"adapters.ssh"},
     "socket": {"adapters.ssh"},
-    "requests": {"adapters.controller", "adapters.registry"},
+    "requests": {"adapters.controller", "adapters.registry", "adapters.sources"},
+    "docker": {"adapters.sources"},
     "subprocess": {"adapters.recode", "adapters.registry"},
-    "backports": {"adapters.recode_child"},
+    "backports": {"adapters.recode_child", "adapters.sources"},
 }
 """Libraries that only these rooms may import: each is met, and its errors are translated, in one place."""
 

@@ -70,6 +70,11 @@ class World:
     catalog: tuple[Sequence[Arch], str] | Exception | None = (ARCHES, "3.9.0")
     remembered: dict[Platform, Pin] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    inside: str = ""
+
+    def named(self, reference: Reference) -> Reference:
+        self.asked += [] if reference.named else ["name"]
+        return reference.complete(self.inside)
 
     def fetch_manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]:
         self.asked.append("registry")
@@ -127,6 +132,17 @@ def failures(world: World, **inputs: Any) -> list[str]:
 
 BOTH = {"a:1": index(AMD, ARM)}
 ALL = {"a:1": index(AMD, ARM, ARM7)}
+
+
+def test_an_archives_image_has_the_name_that_it_has_there() -> None:
+    world = World({"oci:usb/app:r.example/app:1": index(AMD)}, inside="r.example/app:1")
+    found = run(world, x86="oci:usb/app")
+    assert found.catalog["x86"] == "r.example/app:1"
+    assert found.pins["x86"].reference.text == "oci:usb/app:r.example/app:1"
+    # Known already, it is not looked into.
+    world = World({}, inside="other:1")
+    again = run(world, Earlier(pins=found.pins), x86="oci:usb/app", pull_policy="missing")
+    assert (again.pins, again.catalog, world.asked) == (found.pins, found.catalog, [])
 
 
 def test_an_image_for_one_architecture_needs_to_ask_nobody() -> None:

@@ -1,18 +1,17 @@
-"""The operator's side of a transfer: blobs from the cache or the registry, and layers in the form in
+"""The operator's side of a transfer: blobs from the cache or their source, and layers in the form in
 which they travel. Each is pulled, encoded or compared once, however many agents and resources want it.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pulumi_iofog.adapters import recode
-from pulumi_iofog.adapters.registry.registry import Registry
 from pulumi_iofog.adapters.store import growing
 from pulumi_iofog.adapters.store.store import Store
 from pulumi_iofog.errors import IofogError, StoreError
@@ -25,20 +24,28 @@ DELTA_LEVEL, WORKERS = 9, 2
 FOREVER = float("inf")
 
 
+class Source(Protocol):
+    """A registry, archive, layout or engine."""
+
+    def manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]: ...
+    def blob(self, reference: Reference, blob: Blob, offset: int = 0) -> Generator[bytes, None, None]: ...
+
+
 class Blobs:
-    """See the module; methods raise RegistryError and StoreError.
+    """See the module; methods raise StoreError and the source's errors.
 
     Args:
         store: where blobs and what is made of them lie.
         memory: the permanent store, for what is known of older layers.
+        source: where a reference's image comes from.
     """
 
-    def __init__(self, store: Store, memory: Store, registry: Registry) -> None:
-        self._store, self._memory, self._registry = store, memory, registry
+    def __init__(self, store: Store, memory: Store, source: Callable[[Reference], Source]) -> None:
+        self._store, self._memory, self._source = store, memory, source
 
     def path(self, reference: Reference, blob: Blob) -> Path:
         """A blob as a file, pulled once."""
-        return self._store.fetch(blob, lambda offset: self._registry.blob(reference, blob, offset))
+        return self._store.fetch(blob, lambda offset: self._source(reference).blob(reference, blob, offset))
 
     # ---- older layers -------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@
     ├── InputError              one or more inputs refused, each with its property path
     ├── RegistryError           the registry refused, failed or could not be reached
     │   └── ImageNotFound       no such repository, tag, digest or platform
+    ├── SourceError             an image's archive or layout, or the operator's own engine
     ├── StoreError              the local blob cache
     ├── AgentError              one agent; never stops the others
     │   ├── Unreachable         no TCP or SSH session could be made, or it was lost
@@ -74,6 +75,9 @@ class RegistryError(IofogError): ...
 
 
 class ImageNotFound(RegistryError): ...
+
+
+class SourceError(IofogError): ...
 
 
 class StoreError(IofogError): ...

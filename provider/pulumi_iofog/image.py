@@ -1,21 +1,20 @@
-"""References, platforms, digests and images, parsed once at the door. Pure: no I/O.
+"""Platforms, manifests and images, parsed once at the door; how they are called is reference.py. Pure: no I/O.
 
-Sources: OCI image spec 1.1 (manifest, index, config, descriptor), OCI distribution spec 1.1,
-Docker image manifest v2 schema 2, and the reference grammar of github.com/distribution/reference.
+Sources: OCI image spec 1.1 (manifest, index, config, descriptor), OCI distribution spec 1.1, and
+Docker image manifest v2 schema 2.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NewType
+from typing import Any
 
-Digest = NewType("Digest", str)
-"""``sha256:`` and 64 lower-case hex digits. A field's name says of what: ``manifest_digest``,
-``image_id`` (the config's), ``diff_id`` (a layer's plain tar), ``chain_id``."""
+from pulumi_iofog.reference import Digest as Digest
+from pulumi_iofog.reference import Reference as Reference
+from pulumi_iofog.reference import parse_digest as parse_digest
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -28,18 +27,6 @@ DOCKER_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+json"
 INDEX_TYPES = (OCI_INDEX, DOCKER_LIST)
 MANIFEST_TYPES = (OCI_MANIFEST, DOCKER_MANIFEST)
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
-_DOMAIN = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?")
-
-
-def parse_digest(text: str) -> Digest:
-    """``sha256:<64 hex>`` or ValueError."""
-    if not _DIGEST.fullmatch(text):
-        raise ValueError(f"not a sha256 digest: {text!r}")
-    return Digest(text)
-
 
 def sha256(data: bytes) -> Digest:
     """The digest of some bytes."""
@@ -48,7 +35,7 @@ def sha256(data: bytes) -> Digest:
 
 def short(digest: str) -> str:
     """``sha256:0123456789ab``, for people; anything else comes back as it is."""
-    return digest[:19] if _DIGEST.fullmatch(digest) else digest
+    return digest[:19] if len(digest) == 71 and digest.startswith("sha256:") else digest
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -84,85 +71,6 @@ AMD64 = Platform("linux", "amd64")
 ARM64 = Platform("linux", "arm64")
 ARM_V7 = Platform("linux", "arm", "v7")
 RISCV64 = Platform("linux", "riscv64")
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """An image reference as the user wrote it, and its parts in full.
-
-    ``gateway:1.4`` → domain ``docker.io``, path ``library/gateway``, tag ``1.4``.
-    """
-
-    text: str
-    domain: str
-    path: str
-    tag: str | None
-    pinned: Digest | None
-
-    def __str__(self) -> str:
-        return self.text
-
-    @property
-    def repository(self) -> str:
-        """``docker.io/library/gateway``."""
-        return f"{self.domain}/{self.path}"
-
-    @property
-    def local_tag(self) -> str:
-        """The tag an agent's engine keeps it under. A reference by digest alone has none of its own
-        and gets ``sha256-<hex>``, as registries name things that belong to a digest."""
-        if self.tag:
-            return self.tag
-        return self.pinned.replace(":", "-") if self.pinned else "latest"
-
-    @property
-    def full_name(self) -> str:
-        """What engines are told, with domain and tag: ``docker.io/library/gateway:1.4``."""
-        return f"{self.repository}:{self.local_tag}"
-
-    @property
-    def catalog_name(self) -> str:
-        """What the catalog item says: as the user wrote it, but never by digest alone, because no
-        engine finds a loaded image by its registry's digest."""
-        return self.full_name if self.pinned else self.text
-
-    @property
-    def target(self) -> str:
-        """What is asked of the registry (``/v2/<path>/manifests/<target>``)."""
-        return self.pinned or self.tag or "latest"
-
-    @classmethod
-    def parse(cls, text: str) -> Reference:
-        """Parse ``[domain/]path[:tag][@sha256:…]``; ValueError says what is wrong."""
-        rest, _, pinned = text.partition("@")
-        digest = parse_digest(pinned) if pinned or text.endswith("@") else None
-        head, colon, tag = rest.rpartition(":")
-        if not colon or "/" in tag:
-            head, tag = rest, ""
-        if (colon and not tag and head.endswith(":")) or rest.endswith(":"):
-            raise ValueError(f"empty tag in {text!r}")
-        if tag and not _TAG.fullmatch(tag):
-            raise ValueError(f"bad tag {tag!r}: letters, digits, '_', '.' and '-', at most 128")
-        domain, path = _split_domain(head)
-        if not _DOMAIN.fullmatch(domain):
-            raise ValueError(f"bad registry host {domain!r}")
-        if not _PATH.fullmatch(path):
-            why = "upper-case letters are not allowed" if path.lower() != path else "not a repository name"
-            raise ValueError(f"bad repository {head!r}: {why}")
-        return cls(text, domain, path, tag or (None if digest else "latest"), digest)
-
-
-def _split_domain(name: str) -> tuple[str, str]:
-    first, slash, rest = name.partition("/")
-    if slash and ("." in first or ":" in first or first == "localhost"):
-        domain, path = first, rest
-    else:
-        domain, path = "docker.io", name
-    if domain == "index.docker.io":
-        domain = "docker.io"
-    if domain == "docker.io" and "/" not in path:
-        path = f"library/{path}"
-    return domain, path
 
 
 @dataclass(frozen=True, slots=True)

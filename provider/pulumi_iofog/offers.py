@@ -1,4 +1,4 @@
-"""What each reference offers, and what of it is pinned: the part of a check that the registry answers.
+"""What each reference offers, and what of it is pinned: the part of a check that registry or archive answer.
 
 A reference is an index of several platforms, or one platform's manifest. Known tags need no registry
 where ``pull_policy`` says so: then the pins of an earlier run are the offer.
@@ -37,8 +37,9 @@ PLATFORMS: Mapping[Arch, Platform] = {"x86": AMD64, "arm": ARM64, "riscv64": RIS
 
 
 class Manifests(Protocol):
-    """The registry, as far as a check needs it."""
+    """Where images come from, as far as a check needs it."""
 
+    def named(self, reference: Reference) -> Reference: ...
     def fetch_manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]: ...
     def small_blob(self, reference: Reference, blob: Blob) -> bytes: ...
 
@@ -116,15 +117,17 @@ def known_pins(
     found = {}
     for arch in offer.arches:
         pin = earlier.get(arch)
-        if not pin or pin.reference != offer.reference:
+        if not pin or not offer.reference.may_be(pin.reference):
             pin = recall(offer.reference, PLATFORMS[arch])
         if pin:
             found[arch] = pin
     return found
 
 
-def ask_registry(offer: Offer, manifests: Manifests, shown: Digest | None) -> str | None:
+def look_up(offer: Offer, manifests: Manifests, previewed: Callable[[Reference], Digest | None]) -> str | None:
     """Look the reference up. What a preview has shown is kept; a line says so where the tag has moved."""
+    offer.reference = manifests.named(offer.reference)
+    shown = previewed(offer.reference)
     raw, media_type = manifests.fetch_manifest(offer.reference)
     offer.top, moved = sha256(raw), None
     if shown and shown != offer.top:

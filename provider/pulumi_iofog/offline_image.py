@@ -66,7 +66,8 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         Args:
             resource_name: the Pulumi name.
             agents: who gets it: names, AgentArgs or dicts; at least one.
-            x86: image reference for linux/amd64.
+            x86: image reference for linux/amd64: of a registry, or with one of skopeo's transports
+                ``docker-daemon:``, ``oci:``, ``oci-archive:``, ``docker-archive:``.
             arm: image reference for linux/arm64, and linux/arm/v7 for 32-bit agents where the index has it.
             riscv64: image reference for linux/riscv64; Controllers older than 3.8 refuse it.
             armv7: image reference for linux/arm/v7, instead of what ``arm`` has in its index; Controllers

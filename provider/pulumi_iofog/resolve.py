@@ -2,7 +2,7 @@
 
     resolve
     ├── locate      each agent's host, from its own fields, namespace file, Controller, ~/.ssh/config
-    ├── offer       what each reference offers in its registry (offers.py)
+    ├── offer       what each reference offers in its registry or archive (offers.py)
     ├── choose      which of the images each agent runs
     └── pins        the platform manifests, each pinned by its digest
 
@@ -21,7 +21,7 @@ from typing import TypeVar
 from pulumi_iofog.errors import Failure, InputError, IofogError
 from pulumi_iofog.image import Digest, Pin, Platform, Reference
 from pulumi_iofog.manifest import Namespace
-from pulumi_iofog.offers import PLATFORMS, Manifests, Offer, ask_registry, blank_offers, known_pins
+from pulumi_iofog.offers import PLATFORMS, Manifests, Offer, blank_offers, known_pins, look_up
 from pulumi_iofog.spec import ARCHES, Agent, Arch, KnownAgent, Spec
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class Tools:
     """What a check reaches for.
 
     Attributes:
-        manifests: the registry, with the local cache before it.
+        manifests: the image's source, with the local cache before it.
         controller_agents: the Controller's agents; None where the Controller is not known yet.
         catalog_arches: the architectures that the Controller's catalog has, and its version in words;
             None where the Controller is not known yet.
@@ -99,7 +99,7 @@ def resolve(spec: Spec, earlier: Earlier, tools: Tools) -> Resolution:
         chosen = _choose(agents, spec, offers, earlier, tools, controller, failures)
     wanted = {offer.candidates()[0] for offer in offers} | {arch for arch in chosen.values() if arch}
     pins = _pins(sorted(wanted), offers, tools, failures)
-    catalog = _catalog(spec, pins, tools, failures)
+    catalog = _catalog(offers, pins, tools, failures)
     if failures:
         raise InputError(failures)
     return Resolution(
@@ -169,15 +169,14 @@ def _offer(offer: Offer, spec: Spec, earlier: Earlier, tools: Tools, failures: l
     if spec.pull_policy != "always":
         offer.pins = known_pins(offer, earlier.pins, tools.recall)
         if offer.pins:
+            offer.reference = next(iter(offer.pins.values())).reference
             return True
     if spec.pull_policy == "never":
         why = f"{offer.reference} was not resolved before on this machine or in the state"
         failures.append(Failure(offer.arch, f"pull_policy is never, and {why}"))
         return False
     before = len(failures)
-    line = _attempt(
-        failures, offer.arch, lambda: ask_registry(offer, tools.manifests, tools.pinned(offer.reference)) or ""
-    )
+    line = _attempt(failures, offer.arch, lambda: look_up(offer, tools.manifests, tools.pinned) or "")
     if line:
         moved.append(line)
     if len(failures) == before and not offer.candidates():
@@ -271,9 +270,11 @@ def _pins(arches: Sequence[Arch], offers: Sequence[Offer], tools: Tools, failure
     return pins
 
 
-def _catalog(spec: Spec, pins: Mapping[Arch, Pin], tools: Tools, failures: list[Failure]) -> dict[Arch, str]:
+def _catalog(
+    offers: Sequence[Offer], pins: Mapping[Arch, Pin], tools: Tools, failures: list[Failure]
+) -> dict[Arch, str]:
     """The item's images. A 32-bit agent that is served from ``arm=`` is named where the catalog can."""
-    catalog = {arch: reference.catalog_name for arch, reference in spec.references.items()}
+    catalog = {offer.arch: offer.reference.catalog_name for offer in offers}
     borrowed = "armv7" in pins and "armv7" not in catalog
     newer = [arch for arch in catalog if arch not in EVERYWHERE]
     ask = tools.catalog_arches
@@ -298,5 +299,5 @@ def _attempt(failures: list[Failure], path: str, act: Callable[[], T]) -> T | No
     except IofogError as problem:
         failures.append(Failure(path, str(problem)))
     except ValueError as problem:
-        failures.append(Failure(path, f"the registry's answer cannot be read: {problem}"))
+        failures.append(Failure(path, f"its manifest or config cannot be read: {problem}"))
     return None

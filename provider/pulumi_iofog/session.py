@@ -18,9 +18,10 @@ from typing import Any
 from pulumi_iofog import resolve, rollout, state
 from pulumi_iofog.adapters.controller.controller import Controller
 from pulumi_iofog.adapters.registry.registry import Registry
+from pulumi_iofog.adapters.sources.local import Local
 from pulumi_iofog.adapters.ssh import connect as ssh
 from pulumi_iofog.adapters.store.store import Store
-from pulumi_iofog.blobs import Blobs
+from pulumi_iofog.blobs import Blobs, Source
 from pulumi_iofog.edge_host import EdgeHost
 from pulumi_iofog.errors import (
     Failure,
@@ -112,8 +113,16 @@ class Session:
         return registry
 
     @cached_property
+    def local(self) -> Local:
+        return Local(self.memory, self.store)
+
+    def source(self, reference: Reference) -> Source:
+        """Where an image comes from, by its reference's transport."""
+        return self.registry if reference.transport == "docker" else self.local
+
+    @cached_property
     def blobs(self) -> Blobs:
-        return Blobs(self.store, self.memory, self.registry)
+        return Blobs(self.store, self.memory, self.source)
 
     @cached_property
     def namespace(self) -> Namespace:
@@ -164,7 +173,8 @@ class Session:
         """Keep what was resolved: for later without the registry, and a preview's for its update."""
         values = state.pins_to_props(found.pins)
         for arch, pin in found.pins.items():
-            self.memory.remember(f"pin {pin.reference} {pin.platform}", values[arch])
+            written = self.spec.references.get(arch) or self.spec.references["arm"]
+            self.memory.remember(_memory_of(written, pin.platform), values[arch])
         for reference, top in found.tops.items():
             if run.preview:
                 self.memory.remember(run.key(reference), {"digest": top})
@@ -180,16 +190,20 @@ class Session:
         return parse_digest(found["digest"]) if found else None
 
     def _recall(self, reference: Reference, platform: Platform) -> Pin | None:
-        return state.pin_of(self.memory.recall(f"pin {reference} {platform}", float("inf")))
+        return state.pin_of(self.memory.recall(_memory_of(reference, platform), float("inf")))
 
     # ---- images -------------------------------------------------------------------------------------
+
+    def named(self, reference: Reference) -> Reference:
+        """The reference with the name that the image will have on the agents."""
+        return reference if reference.named else self.local.named(reference)
 
     def fetch_manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]:
         """A manifest or index and its media type; by digest from the cache where that has it."""
         cached = self.store.read(parse_digest(target)) if target and ":" in target else None
         if cached is not None:
             return cached, media_type_of(cached)
-        raw, media_type = self.registry.manifest(reference, target)
+        raw, media_type = self.source(reference).manifest(reference, target)
         self.store.put(raw)
         return raw, media_type
 
@@ -328,6 +342,12 @@ class Session:
                 if placement.image_id in by_id
             ]
         return [(name, answer.result()) for name, answer in asked]
+
+
+def _memory_of(reference: Reference, platform: Platform) -> str:
+    """Under what a resolved reference is remembered: the same file is meant in whatever folder."""
+    folder = f"{Path.cwd()} " if reference.location else ""
+    return f"pin {folder}{reference} {platform}"
 
 
 def _available_memory() -> int:

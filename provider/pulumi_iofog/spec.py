@@ -150,21 +150,14 @@ def parse(inputs: Mapping[str, Any]) -> Spec:
     return spec
 
 
-_TRANSPORT = re.compile(r"(docker-daemon|oci|oci-archive|docker-archive):")
-
-
 def _references(top: Fields) -> dict[Arch, Reference]:
     found: dict[Arch, Reference] = {}
     for arch in ARCHES:
         text = top.text(arch)
         if text is None:
             continue
-        transport = _TRANSPORT.match(text)
-        if transport:
-            top.fail(arch, f"the {transport[1]}: source is not supported; push the image to a registry")
-            continue
         try:
-            found[arch] = Reference.parse(text.removeprefix("docker://"))
+            found[arch] = Reference.parse(text)
         except ValueError as problem:
             top.fail(arch, str(problem))
     if not any(top.value.get(arch) is not None for arch in ARCHES):

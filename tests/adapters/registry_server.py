@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
-from pulumi_iofog.image import sha256
 from tests.images import MadeImage
 
 JSON = "application/json"
@@ -236,17 +235,3 @@ def error(message: str) -> bytes:
 
 def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-
-
-def index_of(*made: MadeImage, media_type: str) -> bytes:
-    """An index of images."""
-    entries = [
-        {
-            "mediaType": each.image.manifest.media_type,
-            "digest": sha256(each.image.manifest.raw),
-            "size": len(each.image.manifest.raw),
-            "platform": {"os": each.image.platform.os, "architecture": each.image.platform.architecture},
-        }
-        for each in made
-    ]
-    return json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": entries}).encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import tempfile
 from collections.abc import Iterator
@@ -33,8 +32,7 @@ from pulumi_iofog.image import (
 )
 from pulumi_iofog.spec import RegistryAuth
 from tests.adapters.registries import MakeRegistry, registries
-from tests.adapters.registry_server import index_of
-from tests.images import MadeImage, make_image
+from tests.images import MadeImage, index_of, make_image, write_layout
 
 X86 = make_image({"bin/app": random.Random(1).randbytes(300_000)}, {"etc/app": b"x86"}, platform=AMD64)
 ARM = make_image({"bin/app": random.Random(2).randbytes(300_000)}, {"etc/app": b"arm"}, platform=ARM64)
@@ -61,8 +59,8 @@ def pushed() -> Iterator[Pushed]:
         registry = Registry(folder / "registry")
         try:
             registry.up()
-            both = _layout(folder / "both", INDEX, OCI_INDEX)
-            single = _layout(folder / "single", X86.image.manifest.raw, OCI_MANIFEST)
+            both = write_layout(folder / "both", INDEX, OCI_INDEX, X86, ARM)
+            single = write_layout(folder / "single", X86.image.manifest.raw, OCI_MANIFEST, X86)
             for kind, docker_types in (("", False), ("docker-", True)):
                 registry.push(both, f"{kind}both:1", docker_types=docker_types)
                 registry.push(single, f"{kind}single:1", docker_types=docker_types)
@@ -76,18 +74,6 @@ def pushed() -> Iterator[Pushed]:
 def make_registry(tmp_path: Path) -> Iterator[MakeRegistry]:
     with registries(tmp_path) as make:
         yield make
-
-
-def _layout(folder: Path, raw: bytes, media_type: str) -> Path:
-    """An OCI layout of one index or manifest, and all blobs there are."""
-    blobs = {sha256(INDEX): INDEX, **X86.blobs, **ARM.blobs}
-    (folder / "blobs" / "sha256").mkdir(parents=True)
-    for digest, data in blobs.items():
-        (folder / "blobs" / digest.replace(":", "/")).write_bytes(data)
-    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    entry = {"mediaType": media_type, "digest": sha256(raw), "size": len(raw)}
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
-    return folder
 
 
 def _up_with_lock(folder: Path) -> str:

@@ -1,0 +1,1 @@
+"""Images from elsewhere than a registry: archives, layouts, the operator's own engine."""

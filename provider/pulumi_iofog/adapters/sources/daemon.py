@@ -1,0 +1,88 @@
+"""A Docker engine of the operator's, by docker's SDK.
+
+Which one: ``DOCKER_HOST`` (with ``DOCKER_TLS_VERIFY`` and ``DOCKER_CERT_PATH``), else docker's current context,
+else the local socket. By ssh:// the system's ssh is used, as docker's own command does it: with its known hosts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import docker
+import requests
+from docker import errors
+from docker.context import ContextAPI
+
+from pulumi_iofog.errors import SourceError
+
+ANSWER, SAVE = 30, 1800
+"""Seconds for an answer, and between two bytes of a save: an engine packs the whole image before the first."""
+CHUNK = 1 << 20
+
+
+class Daemon:
+    """See the module; methods raise SourceError."""
+
+    def image_id(self, name: str) -> str:
+        """The engine's own id of the image (``GET /images/NAME/json``): the config's digest on the classic
+        store, the manifest's or index's on containerd's."""
+        doing = f"looking for {name}"
+        with self._connected(doing, ANSWER) as client:
+            try:
+                return str(client.images.get(name).id)
+            except errors.ImageNotFound:
+                hint = "Build or pull it there, or choose another engine with DOCKER_HOST"
+                raise SourceError(_who(client), doing, "it has no such image", hint) from None
+
+    def save(self, image_id: str, out: Path) -> None:
+        """``docker save`` of an image into a file, which is whole or not there."""
+        part = out.with_name(f"{out.name}.part")
+        try:
+            with self._connected(f"saving {image_id}", SAVE) as client, part.open("wb") as file:
+                file.writelines(client.api.get_image(image_id, chunk_size=CHUNK))
+            part.replace(out)
+        finally:
+            part.unlink(missing_ok=True)
+
+    @contextmanager
+    def _connected(self, doing: str, timeout: int) -> Iterator[docker.DockerClient]:
+        """A client; the SDK's errors → SourceError."""
+        who = f"the docker engine at {os.environ.get('DOCKER_HOST') or 'its local socket'}"
+        client = None
+        try:
+            client = _client(timeout)
+            who = _who(client)
+            yield client
+        except (errors.DockerException, requests.RequestException) as problem:
+            hint = "Is it running, and may you use it? DOCKER_HOST chooses another"
+            raise SourceError(who, doing, _cause(problem), hint) from None
+        finally:
+            if client:
+                client.close()
+
+
+def _client(timeout: int) -> docker.DockerClient:
+    if not os.environ.get("DOCKER_HOST"):
+        context: Any = ContextAPI.get_current_context()
+        if context and context.name != "default" and context.Host:
+            tls = context.TLSConfig or False
+            return docker.DockerClient(base_url=context.Host, tls=tls, timeout=timeout, use_ssh_client=True)
+    return docker.from_env(timeout=timeout, use_ssh_client=True)
+
+
+def _who(client: docker.DockerClient) -> str:
+    return f"the docker engine at {os.environ.get('DOCKER_HOST') or client.api.base_url}"
+
+
+def _cause(problem: BaseException) -> str:
+    """The words at the bottom of what docker, requests and urllib3 have wrapped them in."""
+    inner = (getattr(problem, "reason", None), problem.__cause__, problem.__context__, *problem.args)
+    deeper = next((each for each in inner if isinstance(each, BaseException)), None)
+    if deeper and not isinstance(problem, errors.APIError):
+        return _cause(deeper)
+    said = getattr(problem, "explanation", None) or getattr(problem, "strerror", None) or problem
+    return str(said) or type(problem).__name__

@@ -1,0 +1,111 @@
+"""An image in what ``docker save``, ``podman save`` and skopeo write as docker-archive.
+
+It has no registry's manifest. One is made of its config and layers, always the same for the same image: the
+image id is the config's digest, as Docker's classic store has it, and the layers are what lies in the archive.
+Source: moby's image/spec (v1.2, "Combined Image JSON + Filesystem Changeset Format").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pulumi_iofog.adapters.sources.files import Files, blob_name, read
+from pulumi_iofog.adapters.sources.found import Found
+from pulumi_iofog.errors import SourceError
+from pulumi_iofog.image import (
+    OCI_CONFIG,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    Blob,
+    Digest,
+    Reference,
+    parse_config,
+    parse_digest,
+    sha256,
+)
+
+MAGIC = {b"\x1f\x8b": "+gzip", b"\x28\xb5\x2f\xfd": "+zstd"}
+"""How compressed layers begin; they are rare here."""
+
+
+def find(files: Files, reference: Reference) -> Found:
+    """The image that is meant. Raises SourceError, with the names that there are."""
+    entry = _entry(files, reference)
+    try:
+        config = read(files, str(entry["Config"]))
+        _, diff_ids = parse_config(config)
+        names = [str(name) for name in entry["Layers"]]
+        if len(names) != len(diff_ids):
+            raise ValueError(f"{len(names)} layers in its manifest.json, {len(diff_ids)} in the config")
+    except (ValueError, KeyError, TypeError) as problem:
+        raise SourceError(files.who, "reading the image", f"its manifest or config cannot be read: {problem}") from None
+    blobs = [_blob(files, name, diff_id) for name, diff_id in zip(names, diff_ids, strict=True)]
+    own = Blob(sha256(config), len(config), OCI_CONFIG)
+    raw = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": _descriptor(own),
+            "layers": [_descriptor(blob) for blob in blobs],
+        },
+        separators=(",", ":"),
+    ).encode()
+    places = {own.digest: str(entry["Config"]), **{b.digest: name for b, name in zip(blobs, names, strict=True)}}
+    return Found(_name(entry, reference), raw, OCI_MANIFEST, config, places)
+
+
+def _entry(files: Files, reference: Reference) -> dict[str, Any]:
+    if "manifest.json" not in files:
+        hint = "Is it an oci-archive: instead?" if "index.json" in files else ""
+        raise SourceError(files.who, "looking for what docker save writes", "it has no manifest.json", hint)
+    try:
+        entries = list(json.loads(read(files, "manifest.json")))
+        meant = [entry for entry in entries if not reference.selector or reference.full_name in _full_names(entry)]
+        names = [name for entry in entries for name in entry.get("RepoTags") or ["one without a name"]]
+    except (ValueError, TypeError, AttributeError):
+        raise SourceError(files.who, "reading its manifest.json", "it is no list of images") from None
+    if len(meant) == 1:
+        return dict(meant[0])
+    why = f"several images are in it: {', '.join(names)}" if meant else f"it has {', '.join(names) or 'no image'}"
+    doing = f"looking for {reference.selector}" if reference.selector else "looking for the image"
+    raise SourceError(files.who, doing, why, "Write FILE:NAME:TAG with one of these")
+
+
+def _full_names(entry: dict[str, Any]) -> list[str]:
+    return [Reference.parse(name).full_name for name in entry.get("RepoTags") or []]
+
+
+def _name(entry: dict[str, Any], reference: Reference) -> str:
+    names: list[str] = entry.get("RepoTags") or [""]
+    return next((name for name in names if name and Reference.parse(name).full_name == reference.full_name), names[0])
+
+
+def _blob(files: Files, name: str, diff_id: Digest) -> Blob:
+    size = files.size(name)
+    with_magic = b"".join(_first(files, name))
+    kind = next((kind for magic, kind in MAGIC.items() if with_magic.startswith(magic)), "")
+    if not kind:
+        return Blob(diff_id, size, OCI_LAYER)
+    return Blob(_digest(files, name), size, f"{OCI_LAYER}{kind}")
+
+
+def _first(files: Files, name: str) -> Sequence[bytes]:
+    return [next(iter(files.chunks(name)), b"")[:4]]
+
+
+def _digest(files: Files, name: str) -> Digest:
+    """Of a compressed layer: its name where that says it (Docker 25 and newer), else read."""
+    named = name.removeprefix("blobs/sha256/")
+    if name != named and blob_name(digest := Digest(f"sha256:{named}")) == name:
+        return parse_digest(digest)
+    hashed = hashlib.sha256()
+    for chunk in files.chunks(name):
+        hashed.update(chunk)
+    return Digest(f"sha256:{hashed.hexdigest()}")
+
+
+def _descriptor(blob: Blob) -> dict[str, Any]:
+    return {"mediaType": blob.media_type, "digest": blob.digest, "size": blob.size}
