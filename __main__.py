@@ -8,9 +8,10 @@ import pulumi
 import pulumi_iofog as iofog
 from pulumi_iofog.manifest import read_documents
 
-documents = [
-    document for path in pulumi.Config("iofog").require_object("manifests") for document in read_documents(path)
-]
+try:
+    documents = read_documents(*pulumi.Config("iofog").require_object("manifests"))
+except iofog.IofogError as problem:
+    raise pulumi.RunError(str(problem)) from None
 items = {document.name: iofog.OfflineImage(document.name, **document.inputs) for document in documents}
 
 pulumi.export("catalog_item_ids", {name: item.catalog_item_id for name, item in items.items()})

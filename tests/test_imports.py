@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "provider" / "pulumi_iofog"
-PURE = {"errors", "fields", "image", "layout", "manifest", "plan", "settings", "spec", "state", "words", "resolve"}
+PURE = {"errors", "fields", "image", "layout", "namespace", "plan", "settings", "spec", "state", "words", "resolve"}
 ALLOWED: dict[str, set[str]] = {
     "__init__": {"args", "errors", "offline_image"},
+    "__main__": {"convert", "errors", "manifest"},
+    "convert": {"errors", "manifest", "spec"},
     "offline_image": {"args", "errors", "manifest", "provider"},
     "provider": {
         *("errors", "fields", "outcome", "pace", "plan", "plugin", "progress", "resolve", "rollout", "session"),
@@ -22,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "session": {
         *PURE,
         *("blobs", "edge_host", "pace", "rollout", "adapters.controller.controller", "adapters.registry.registry"),
-        *("adapters.sources.local", "adapters.ssh.connect", "adapters.store.store"),
+        *("adapters.namespace_file", "adapters.sources.local", "adapters.ssh.connect", "adapters.store.store"),
     },
     "edge_host": {
         *("errors", "image", "layout", "spec", "transfer"),
@@ -34,11 +36,12 @@ ALLOWED: dict[str, set[str]] = {
     "rollout": {"behind", "errors", "image", "layout", "outcome", "spec", "transfer"},
     "outcome": {"errors", "words"},
     "behind": set(),
-    "resolve": {"errors", "image", "manifest", "offers", "spec"},
+    "resolve": {"errors", "image", "namespace", "offers", "spec"},
     "offers": {"image", "spec"},
     "state": {"errors", "fields", "image", "plan", "spec"},
-    "settings": {"errors", "manifest", "spec"},
+    "settings": {"errors", "namespace", "spec"},
     "manifest": {"errors"},
+    "namespace": set(),
     "spec": {"errors", "fields", "image"},
     "layout": {"image", "transfer"},
     "transfer": {"image"},
@@ -64,6 +67,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "adapters.engine.answers": {"errors", "image", "spec", "transfer"},
     "adapters.engine.sudo": {"adapters.engine.answers"},
+    "adapters.namespace_file": {"errors", "namespace"},
     "adapters.recode": {"errors", "image"},
     "adapters.recode_child": set(),
     "adapters.registry.registry": {*("errors", "image", "spec", "adapters.registry.auth", "adapters.registry.http")},

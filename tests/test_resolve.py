@@ -24,7 +24,7 @@ from pulumi_iofog.image import (
     Reference,
     sha256,
 )
-from pulumi_iofog.manifest import Namespace
+from pulumi_iofog.namespace import Namespace
 from pulumi_iofog.resolve import Earlier, Resolution, Tools, resolve
 from pulumi_iofog.spec import ARCHES, Agent, Arch, KnownAgent, parse
 from tests.images import MadeImage, make_image

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pulumi_iofog.errors import Failure
-from pulumi_iofog.manifest import Namespace
+from pulumi_iofog.namespace import Namespace
 from pulumi_iofog.settings import NOBODY, NOWHERE, controller_settings
 from pulumi_iofog.spec import ControllerSettings
 
@@ -45,3 +45,12 @@ def test_the_namespaces_credentials_go_to_its_own_controller_only() -> None:
 
 def test_nothing_at_all() -> None:
     assert find() == NOWHERE
+
+
+def test_the_namespaces_refresh_token_goes_with_it() -> None:
+    namespace = Namespace("https://ns", refresh_token="r")
+    assert find(namespace=namespace) == ControllerSettings("https://ns", refresh_token="r")
+    assert find(ControllerSettings("https://ns", token="t"), namespace=namespace) == ControllerSettings(
+        "https://ns", token="t"
+    )
+    assert find(ControllerSettings("https://other"), namespace=namespace) == NOBODY

@@ -1,15 +1,20 @@
-"""iofogctl's YAML: OfflineImage documents and namespace files, as inputs. Pure but for reading a file.
+"""iofogctl's and potctl's OfflineImage documents, as inputs. Pure but for reading a file.
 
-Namespace files lie in ``~/.iofog/v3/namespaces/NS.yaml`` and say how iofogctl reaches the Controller
-and the agents. Passwords in them are base64.
+What they accept is taken from their sources (internal/execute/utils.go, internal/config/types.go,
+internal/resource/types.go): a strict header, a strict spec, names in exactly this case, any scalar where
+text is wanted. Since 3.8 the spec names Go's architectures, and its ``arm`` is 32-bit:
+
+    up to 3.7       x86, arm
+    3.8 and newer   amd64, arm64, riscv64, arm
+
+A document with ``arm`` alone is read the older way: its image goes to 64-bit agents, and from the same
+index to 32-bit ones.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,15 +23,16 @@ import yaml
 
 from pulumi_iofog.errors import Failure, InputError
 
+KIND = "OfflineImage"
 API_VERSIONS = ("iofog.org/v3", "iofogctl/v3", "potctl/v3", "datasance.com/v3")
-NAMESPACE_FOLDERS = (Path(".iofog/v3/namespaces"), Path(".potctl/v3/namespaces"))
+OLDER: Mapping[str, str] = {"x86": "x86", "arm": "arm"}
+NEWER: Mapping[str, str] = {"amd64": "x86", "arm64": "arm", "riscv64": "riscv64", "arm": "armv7"}
+"""The spec's field → the resource's argument."""
 
-_FIELDS: dict[str, tuple[str, ...]] = {
-    "": ("apiVersion", "kind", "metadata", "spec"),
-    "metadata": ("name", "namespace"),
-    "spec": ("name", "x86", "arm", "auth", "agent"),
-    "spec.auth": ("username", "password"),
-}
+_HEADER = ("apiVersion", "kind", "metadata", "spec", "data", "status", "rules", "roleRef", "subjects")
+_METADATA = ("name", "namespace", "tags", "applicationName")
+_SPEC = ("name", "x86", "arm", "amd64", "arm64", "riscv64", "auth", "agent")
+_AUTH = ("username", "password")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,127 +44,144 @@ class Document:
     inputs: dict[str, Any] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Namespace:
-    """What a namespace file tells; agents as inputs of AgentArgs, by name."""
+def read_documents(*paths: str | Path) -> list[Document]:
+    """Every OfflineImage document of YAML files; other kinds are left alone.
 
-    endpoint: str | None = None
-    email: str | None = None
-    password: str | None = field(default=None, repr=False)
-    token: str | None = field(default=None, repr=False)
-    agents: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-
-
-def read_documents(path: str | Path) -> list[Document]:
-    """Every OfflineImage document of a YAML file; other kinds are left alone.
-
-    Raises InputError, all failures at once, each at ``FILE:LINE``.
+    Raises InputError, all failures of all files at once, each at ``FILE:LINE``.
     """
-    path = Path(path).expanduser()
     failures: list[Failure] = []
-    documents = []
-    try:
-        nodes = list(yaml.compose_all(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-        raise InputError([Failure(str(path), _one_line(problem))]) from None
-    for node in nodes:
-        body = yaml.SafeLoader("").construct_document(node) if node else None
-        if not isinstance(body, dict) or body.get("kind") != "OfflineImage":
-            continue
-        document = _document(path, node, body, failures)
-        documents.append(document)
+    documents: list[Document] = []
+    for path in paths:
+        documents += _file(Path(path).expanduser(), failures)
+    names: dict[str, str] = {}
+    for document in documents:
+        first = names.setdefault(document.name, document.where)
+        if document.name and first != document.where:
+            failures.append(Failure(document.where, f"{document.name} is there already, at {first}"))
     if failures:
         raise InputError(failures)
-    if not documents:
-        raise InputError([Failure(str(path), "there is no document of kind: OfflineImage in it")])
     return documents
 
 
-def read_namespace(name: str, home: Path) -> Namespace:
-    """The namespace's file under the home folder, iofogctl's or potctl's; empty if there is none.
-
-    Raises InputError for a file that is not a namespace.
-    """
-    for folder in NAMESPACE_FOLDERS:
-        path = home / folder / f"{name}.yaml"
-        if path.is_file():
-            try:
-                return _namespace(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-            except (OSError, UnicodeDecodeError, yaml.YAMLError, ValueError, TypeError) as problem:
-                raise InputError([Failure("namespace", f"{path}: {_one_line(problem)}")]) from None
-    return Namespace()
-
-
-def _document(path: Path, node: yaml.Node, body: dict[str, Any], failures: list[Failure]) -> Document:
-    where = f"{path}:{node.start_mark.line + 1}"
-    failures.extend(_unknown_fields(path, "", node))
-    if body.get("apiVersion") not in API_VERSIONS:
-        failures.append(Failure(where, f"apiVersion must be one of {', '.join(API_VERSIONS)}"))
-    metadata, spec = body.get("metadata") or {}, body.get("spec")
-    if not isinstance(spec, dict) or not isinstance(metadata, dict):
-        failures.append(Failure(where, "metadata and spec must be objects"))
-        return Document(where, "", {})
-    name = metadata.get("name") or spec.get("name")
-    if not isinstance(name, str):
-        failures.append(Failure(where, "metadata.name is required"))
-    inputs = {key: spec[key] for key in ("x86", "arm", "auth") if spec.get(key) is not None}
-    inputs["agents"] = spec.get("agent") or []
-    if metadata.get("namespace"):
-        inputs["namespace"] = metadata["namespace"]
-    return Document(where, str(name), {"name": name, **inputs})
-
-
-def _unknown_fields(path: Path, at: str, node: yaml.Node) -> Iterator[Failure]:
-    allowed = _FIELDS.get(at)
-    if allowed is None or not isinstance(node, yaml.MappingNode):
-        return
-    for key, value in node.value:
-        where = f"{path}:{key.start_mark.line + 1}"
-        inner = f"{at}.{key.value}" if at else str(key.value)
-        if key.value in allowed:
-            yield from _unknown_fields(path, inner, value)
-            continue
-        near = difflib.get_close_matches(str(key.value), allowed, n=1)
-        yield Failure(where, f"unknown field {inner}" + (f"; did you mean {near[0]}?" if near else ""))
-
-
-def _namespace(body: Mapping[str, Any]) -> Namespace:
-    spec = body.get("spec") or body
-    planes = (spec.get(key) for key in ("remoteControlPlane", "k8sControlPlane", "localControlPlane"))
-    plane: Mapping[str, Any] = next((plane for plane in planes if plane), {})
-    user = plane.get("iofogUser") or {}
-    controllers = plane.get("controllers") or [plane.get("controller") or {}]
-    endpoint = plane.get("endpoint") or next((c.get("endpoint") for c in controllers if c.get("endpoint")), None)
-    agents = {agent["name"]: _agent(agent) for agent in spec.get("remoteAgents") or []}
-    return Namespace(
-        endpoint=endpoint,
-        email=user.get("email"),
-        password=_from_base64(user.get("password")),
-        token=user.get("accessToken") or None,
-        agents=agents,
-    )
-
-
-def _agent(entry: Mapping[str, Any]) -> dict[str, Any]:
-    ssh = entry.get("ssh") or {}
-    found = {
-        "host": entry.get("host"),
-        "user": ssh.get("user"),
-        "port": ssh.get("port"),
-        "private_key_file": ssh.get("keyFile"),
-    }
-    return {key: value for key, value in found.items() if value}
-
-
-def _from_base64(text: str | None) -> str | None:
-    """iofogctl writes base64; a value that is none was written by hand and is taken as it is."""
-    if not text:
-        return None
+def _file(path: Path, failures: list[Failure]) -> Iterator[Document]:
     try:
-        return base64.b64decode(text, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return text
+        nodes = list(yaml.compose_all(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
+        failures.append(Failure(str(path), " ".join(str(problem).split())))
+        return
+    reader = _Reader(path, failures)
+    kinds = []
+    for node in nodes:
+        kind = _kind(node)
+        kinds.append(kind)
+        if kind == KIND:
+            yield _document(reader, node)
+        elif kind.lower().rstrip("s") == KIND.lower():
+            reader.fail(node, f"unknown kind {kind}; did you mean {KIND}?")
+    if not any(kind.lower().rstrip("s") == KIND.lower() for kind in kinds):
+        others = ", ".join(dict.fromkeys(kind for kind in kinds if kind))
+        has = f"; it has {others}" if others else ""
+        failures.append(Failure(str(path), f"there is no document of kind: {KIND} in it{has}"))
 
 
-def _one_line(problem: Exception) -> str:
-    return " ".join(str(problem).split())
+def _kind(node: yaml.Node | None) -> str:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    return next((str(value.value) for key, value in pairs if key.value == "kind"), "")
+
+
+def _document(reader: _Reader, node: yaml.Node) -> Document:
+    header = reader.fields(node, "", _HEADER)
+    if reader.text(header, "apiVersion") not in API_VERSIONS:
+        reader.fail(header.get("apiVersion") or node, f"apiVersion must be one of {', '.join(API_VERSIONS)}")
+    metadata = reader.fields(header.get("metadata"), "metadata", _METADATA)
+    spec = reader.fields(header.get("spec"), "spec", _SPEC)
+    name = reader.text(metadata, "name") or reader.text(spec, "name") or ""
+    if not name:
+        reader.fail(header.get("metadata") or node, "metadata.name is required")
+    inputs: dict[str, Any] = {"name": name}
+    namespace = reader.text(metadata, "namespace")
+    if namespace:
+        inputs["namespace"] = namespace
+    inputs |= _images(reader, spec)
+    auth = reader.fields(spec.get("auth"), "spec.auth", _AUTH)
+    if auth:
+        inputs["auth"] = {key: text for key in _AUTH if (text := reader.text(auth, key))}
+    inputs["agents"] = list(dict.fromkeys(reader.texts(spec, "agent")))
+    return Document(reader.where(node), name, inputs)
+
+
+def _images(reader: _Reader, spec: Mapping[str, yaml.Node]) -> dict[str, str]:
+    newer = [key for key in NEWER if key != "arm" and key in spec]
+    if newer and "x86" in spec:
+        why = f"x86 and {newer[0]} are of different versions of iofogctl, to which arm means different things"
+        reader.fail(spec["x86"], f"{why}: write amd64, arm64, riscv64 and arm, or x86 and arm")
+    arguments = NEWER if newer else OLDER
+    return {argument: text for key, argument in arguments.items() if (text := reader.text(spec, key))}
+
+
+class _Reader:
+    """Reads YAML nodes, which know their lines, noting failures."""
+
+    def __init__(self, path: Path, failures: list[Failure]) -> None:
+        self._path, self._failures = path, failures
+
+    def where(self, node: yaml.Node) -> str:
+        return f"{self._path}:{node.start_mark.line + 1}"
+
+    def fail(self, node: yaml.Node, reason: str) -> None:
+        self._failures.append(Failure(self.where(node), reason))
+
+    def fields(self, node: yaml.Node | None, at: str, allowed: Sequence[str]) -> dict[str, yaml.Node]:
+        """An object's fields; those that are not allowed, or there twice, are failures."""
+        if node is None or _is_null(node):
+            return {}
+        if not isinstance(node, yaml.MappingNode):
+            self.fail(node, f"{at} must be an object")
+            return {}
+        found: dict[str, yaml.Node] = {}
+        merged: dict[str, yaml.Node] = {}
+        for key, value in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                for other in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    merged = {**self.fields(other, at, allowed), **merged}
+                continue
+            name = str(key.value)
+            inner = f"{at}.{name}" if at else name
+            if name not in allowed:
+                near = difflib.get_close_matches(name.lower(), [each.lower() for each in allowed], n=1)
+                hint = next((f"; did you mean {each}?" for each in allowed if [each.lower()] == near), "")
+                self.fail(key, f"unknown field {inner}{hint}")
+            elif name in found:
+                self.fail(key, f"{inner} is there twice")
+            else:
+                found[name] = value
+        return {**merged, **found}
+
+    def text(self, fields: Mapping[str, yaml.Node], key: str) -> str | None:
+        """A scalar as it is written: a password of digits is text too."""
+        node = fields.get(key)
+        if node is None or _is_null(node):
+            return None
+        if isinstance(node, yaml.ScalarNode):
+            return str(node.value)
+        self.fail(node, f"{key} must be text")
+        return None
+
+    def texts(self, fields: Mapping[str, yaml.Node], key: str) -> list[str]:
+        node = fields.get(key)
+        if node is None or _is_null(node):
+            return []
+        if not isinstance(node, yaml.SequenceNode):
+            self.fail(node, f"{key} must be a list")
+            return []
+        texts = []
+        for item in node.value:
+            if text := self.text({key: item}, key):
+                texts.append(text)
+            elif isinstance(item, yaml.ScalarNode):
+                self.fail(item, f"{key} has an empty entry")
+        return texts
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return str(node.tag) == "tag:yaml.org,2002:null"

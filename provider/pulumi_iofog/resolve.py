@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from pulumi_iofog.errors import Failure, InputError, IofogError
 from pulumi_iofog.image import Digest, Pin, Platform, Reference
-from pulumi_iofog.manifest import Namespace
+from pulumi_iofog.namespace import Namespace
 from pulumi_iofog.offers import PLATFORMS, Manifests, Offer, blank_offers, known_pins, look_up
 from pulumi_iofog.spec import ARCHES, Agent, Arch, KnownAgent, Spec
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from pulumi_iofog import resolve, rollout, state
 from pulumi_iofog.adapters.controller.controller import Controller
+from pulumi_iofog.adapters.namespace_file import StoredTokens, read_namespace
 from pulumi_iofog.adapters.registry.registry import Registry
 from pulumi_iofog.adapters.sources.local import Local
 from pulumi_iofog.adapters.ssh import connect as ssh
@@ -43,7 +44,7 @@ from pulumi_iofog.image import (
     parse_digest,
     parse_manifest,
 )
-from pulumi_iofog.manifest import Namespace, read_namespace
+from pulumi_iofog.namespace import Namespace
 from pulumi_iofog.pace import Limits
 from pulumi_iofog.plan import MISSING, Desired
 from pulumi_iofog.settings import controller_settings
@@ -138,7 +139,8 @@ class Session:
 
     @cached_property
     def controller(self) -> Controller:
-        controller = Controller(self.settings)
+        path = self.namespace.path if self.settings.refresh_token else None
+        controller = Controller(self.settings, stored=StoredTokens(path) if path else None)
         self._stack.callback(controller.close)
         return controller
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pulumi_iofog.errors import Failure
-from pulumi_iofog.manifest import Namespace
+from pulumi_iofog.namespace import Namespace
 from pulumi_iofog.spec import ControllerSettings
 
 NOWHERE = Failure(
@@ -36,14 +36,14 @@ def controller_settings(
         given or ControllerSettings(""),
         _settings(lambda key: config(f"iofog:{key}")),
         _settings(lambda key: environment.get(f"IOFOG_{_upper(key)}")),
-        ControllerSettings(namespace.endpoint or "", namespace.email, namespace.password, namespace.token),
+        _from_namespace(namespace),
     ]
     endpoint = next((place.endpoint for place in places if place.endpoint), "")
     if not endpoint:
         return NOWHERE
     if _plain(namespace.endpoint or "") != _plain(endpoint):
         places.pop()
-    who = next((place for place in places if place.token or (place.email and place.password)), None)
+    who = next((place for place in places if _has_credentials(place)), None)
     if who is None:
         return NOBODY
     return ControllerSettings(
@@ -53,6 +53,21 @@ def controller_settings(
         token=who.token,
         ca_file=next((place.ca_file for place in places if place.ca_file), None),
         insecure=any(place.insecure for place in places),
+        refresh_token=who.refresh_token,
+    )
+
+
+def _has_credentials(place: ControllerSettings) -> bool:
+    return bool(place.token or place.refresh_token or (place.email and place.password))
+
+
+def _from_namespace(namespace: Namespace) -> ControllerSettings:
+    return ControllerSettings(
+        endpoint=namespace.endpoint or "",
+        email=namespace.email,
+        password=namespace.password,
+        token=namespace.token,
+        refresh_token=namespace.refresh_token,
     )
 
 

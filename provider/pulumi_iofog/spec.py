@@ -54,7 +54,11 @@ class RegistryAuth:
 
 @dataclass(frozen=True, slots=True)
 class ControllerSettings:
-    """The Controller and how to sign in: by token, else by e-mail and password."""
+    """The Controller and how to sign in: by token, else by e-mail and password.
+
+    Attributes:
+        refresh_token: the iofogctl namespace has one beside ``token``; see namespace.py.
+    """
 
     endpoint: str
     email: str | None = None
@@ -62,6 +66,7 @@ class ControllerSettings:
     token: str | None = field(default=None, repr=False)
     ca_file: str | None = None
     insecure: bool = False
+    refresh_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

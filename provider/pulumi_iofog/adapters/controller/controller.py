@@ -10,7 +10,7 @@ from typing import Any
 
 from pulumi_iofog.adapters.controller.dialect import NUMBERS, Dialect
 from pulumi_iofog.adapters.controller.http import TRIES, Http, LostAnswer, is_unauthorized
-from pulumi_iofog.adapters.controller.token import Token
+from pulumi_iofog.adapters.controller.token import Stored, Token
 from pulumi_iofog.errors import ControllerError, ItemInUse, ItemNotFound, NameTaken
 from pulumi_iofog.spec import Arch, CatalogItem, ControllerSettings, KnownAgent
 
@@ -26,15 +26,21 @@ class Controller:
 
     Args:
         settings: endpoint and credentials; ``token`` is tried before e-mail and password.
+        stored: where tokens are renewed and kept that another program uses too.
         timeout: seconds for connecting, and between two bytes of an answer.
         back_off: seconds before a request is sent for the second time; twice as long before each further time.
     """
 
     def __init__(
-        self, settings: ControllerSettings, *, timeout: tuple[float, float] = (5.0, 30.0), back_off: float = 0.5
+        self,
+        settings: ControllerSettings,
+        *,
+        stored: Stored | None = None,
+        timeout: tuple[float, float] = (5.0, 30.0),
+        back_off: float = 0.5,
     ) -> None:
         self._http = Http(settings, timeout, back_off)
-        self._token = Token(self._http, settings)
+        self._token = Token(self._http, settings, stored)
 
     @property
     def endpoint(self) -> str:

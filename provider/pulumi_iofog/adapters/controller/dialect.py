@@ -28,12 +28,14 @@ class Dialect:
         scheme: what comes before the token in ``Authorization``.
         arch_key: what an image's architecture is called.
         arches: those that the catalog has, in the order of their numbers.
+        second_factor: whether its users may have one, without which a password is not enough.
     """
 
     version: str
     scheme: str
     arch_key: str
     arches: tuple[Arch, ...]
+    second_factor: bool
 
     @classmethod
     def of(cls, version: str) -> Dialect:
@@ -48,6 +50,7 @@ class Dialect:
             scheme="Bearer " if number >= BEARER_SINCE else "",
             arch_key="archId" if newer else "fogTypeId",
             arches=ARCHES if newer else ("x86", "arm"),
+            second_factor=newer,
         )
 
     def catalog_arch(self, number: object) -> Arch | None:

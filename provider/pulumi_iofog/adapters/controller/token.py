@@ -4,32 +4,45 @@ from __future__ import annotations
 
 import re
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from pulumi_iofog.adapters.controller.http import Http
 from pulumi_iofog.errors import ControllerLogin
 from pulumi_iofog.spec import ControllerSettings
 
+Tokens = tuple[str, str]
+"""Access token and refresh token; the second may be empty."""
+
+
+class Stored(Protocol):
+    """Tokens that another program keeps too."""
+
+    def renew(self, refused: str, exchange: Callable[[str], Tokens | None]) -> Tokens | None:
+        """Tokens in place of a refused access token, by their refresh token; None where that fails."""
+        ...
+
 
 class Token:
-    """One token for all threads, found when first needed: the given one, else by e-mail and password."""
+    """One token for all threads, found when first needed: the given one, else by the stored refresh token,
+    else by e-mail and password."""
 
-    def __init__(self, http: Http, settings: ControllerSettings) -> None:
-        self._http, self._settings = http, settings
+    def __init__(self, http: Http, settings: ControllerSettings, stored: Stored | None = None) -> None:
+        self._http, self._settings, self._stored = http, settings, stored
         self._access, self._refresh = (settings.token or "").strip(), ""
         self._lock = threading.Lock()
 
     def header(self) -> str:
         """What to send as ``Authorization``; signs in first if there is no token yet."""
         with self._lock:
-            if not self._access:
+            if not self._access and not self._from_store():
                 self._sign_in("there is no token, and no e-mail with a password")
             return self._header()
 
     def renew(self, refused: str) -> None:
         """Get another token in place of a refused header, unless another thread has done so already."""
         with self._lock:
-            if refused == self._header() and not self._refreshed():
+            if refused == self._header() and not (self._refreshed() or self._from_store()):
                 self._sign_in("the token is refused, and there is no e-mail with a password")
 
     def _header(self) -> str:
@@ -48,25 +61,42 @@ class Token:
         name, message = self._http.said(response)
         if response.status_code in (400, 401, 403) and name:
             hint = "Check email= and password=, or iofog:email and iofog:password."
+            if self._http.dialect.second_factor:
+                hint += " A user with a second factor needs token=, or a namespace that iofogctl has signed in to."
             raise ControllerLogin(endpoint, doing, f"user {who.email} is refused: {message}", hint)
         if response.status_code >= 400:
             raise self._http.refused(doing, "POST", response)
-        self._take(doing, self._http.json(doing, response))
+        self._access, self._refresh = self._tokens(doing, self._http.json(doing, response))
 
     def _refreshed(self) -> bool:
-        """``POST /user/refresh`` {refreshToken} → both anew (3.5 and newer); False where that is refused."""
-        if not self._refresh:
-            return False
-        doing, token, self._refresh = "renewing the token", self._refresh, ""
+        """Whether the refresh token of an earlier signing in gave new ones."""
+        token, self._refresh = self._refresh, ""
+        new = self._exchange(token) if token else None
+        if new:
+            self._access, self._refresh = new
+        return new is not None
+
+    def _from_store(self) -> bool:
+        """Whether the stored tokens could be renewed; the refresh token stays in the store."""
+        new = self._stored.renew(self._access, self._exchange) if self._stored else None
+        if new:
+            self._http.keep_secret(*new)
+            self._access = new[0]
+        return new is not None
+
+    def _exchange(self, token: str) -> Tokens | None:
+        """``POST /user/refresh`` {refreshToken} → both anew (3.5 and newer); None where that is refused."""
+        doing = "renewing the token"
+        self._http.keep_secret(token)
         response = self._http.send(doing, "POST", "/user/refresh", {"refreshToken": token})
         if response.status_code >= 400:
-            return False
-        self._take(doing, self._http.json(doing, response))
-        return True
+            return None
+        return self._tokens(doing, self._http.json(doing, response))
 
-    def _take(self, doing: str, body: dict[str, Any]) -> None:
+    def _tokens(self, doing: str, body: dict[str, Any]) -> Tokens:
         with self._http.understood(doing):
             if not isinstance(body["accessToken"], str):
                 raise TypeError("no token")
-            self._access, self._refresh = body["accessToken"], str(body.get("refreshToken") or "")
-        self._http.keep_secret(self._access, self._refresh)
+            tokens = body["accessToken"], str(body.get("refreshToken") or "")
+        self._http.keep_secret(*tokens)
+        return tokens

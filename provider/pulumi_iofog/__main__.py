@@ -1,0 +1,44 @@
+"""``python -m pulumi_iofog convert offline-image.yaml``: a Pulumi program instead of iofogctl's document.
+
+The program goes to standard output, errors to standard error. Exit codes: 0, and 2 for bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from pulumi_iofog.convert import Flags, program
+from pulumi_iofog.errors import InputError
+from pulumi_iofog.manifest import read_documents
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m pulumi_iofog", description="Tools for pulumi-iofog.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    convert = commands.add_parser("convert", help="print the Pulumi program that iofogctl's documents describe")
+    convert.add_argument("files", nargs="*", metavar="FILE", help="YAML files with kind: OfflineImage documents")
+    convert.add_argument("-f", "--file", action="append", default=[], help="as with iofogctl deploy -f")
+    convert.add_argument("-n", "--namespace", help="as with iofogctl deploy -n")
+    convert.add_argument("--transfer-pool", type=int, default=2, metavar="N", help="as with iofogctl deploy")
+    convert.add_argument("--no-cache", action="store_true", help="as with iofogctl deploy")
+    convert.add_argument("--adopt", action="store_true", help="take over the catalog items that are there already")
+    given = parser.parse_args(arguments)
+    files = [*given.files, *given.file]
+    if not files:
+        convert.error("give at least one FILE")
+    flags = Flags(given.namespace, given.transfer_pool, not given.no_cache, given.adopt)
+    try:
+        text = program(read_documents(*files), flags)
+    except InputError as problem:
+        for failure in problem.failures:
+            print(f"{failure.path}: {failure.reason}", file=sys.stderr)
+        return 2
+    sys.stdout.write(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
