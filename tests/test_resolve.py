@@ -295,6 +295,11 @@ def test_the_wrong_architecture_is_refused_by_name() -> None:
     ]
 
 
+def test_a_manifest_may_be_unreadable() -> None:
+    (failure,) = failures(World({"a:1": b"<html>"}), x86="a:1")
+    assert failure.startswith("x86: a:1: looking it up: its manifest or config cannot be read: ")
+
+
 def test_failures_of_both_registries_and_agents_come_together() -> None:
     assert [f.split(":")[0] for f in failures(World({}), x86="a:1", arm="b:1", agents=["e"])] == [
         "x86",

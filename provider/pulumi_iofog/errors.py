@@ -27,8 +27,11 @@ No message ever holds a secret: the raiser is responsible, and tests look.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class IofogError(Exception):
@@ -134,3 +137,12 @@ class RolloutFailed(IofogError):
 
     def __reduce__(self) -> tuple[type[RolloutFailed], tuple[str, tuple[str, ...]]]:
         return (RolloutFailed, (self.summary, self.errors))
+
+
+def attempt(failures: list[Failure], path: str, act: Callable[[], T]) -> T | None:
+    """What it returns; an error becomes one of the failures, at that property, and None is returned."""
+    try:
+        return act()
+    except IofogError as problem:
+        failures.append(Failure(path, str(problem)))
+    return None

@@ -6,10 +6,12 @@ where ``pull_policy`` says so: then the pins of an earlier run are the offer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pulumi_iofog.errors import RegistryError
 from pulumi_iofog.image import (
     AMD64,
     ARM64,
@@ -76,13 +78,13 @@ class Offer:
         if arch in self.pins:
             return self.pins[arch]
         platform = PLATFORMS[arch]
+        entry = pick(self.entries, platform)
         if self.single:
             manifest = self.single[1]
         else:
-            entry = pick(self.entries, platform)
-            if entry is None:
-                raise ValueError(f"no {platform} in {self.reference}")
-            manifest = parse_manifest(*manifests.fetch_manifest(self.reference, entry.blob.digest))
+            assert entry, "a candidate"
+            with _readable(self.reference):
+                manifest = parse_manifest(*manifests.fetch_manifest(self.reference, entry.blob.digest))
         return Pin(self.reference, manifest.manifest_digest, manifest.config.digest, platform, manifest.size)
 
     @property
@@ -126,6 +128,11 @@ def known_pins(
 
 def look_up(offer: Offer, manifests: Manifests, previewed: Callable[[Reference], Digest | None]) -> str | None:
     """Look the reference up. What a preview has shown is kept; a line says so where the tag has moved."""
+    with _readable(offer.reference):
+        return _look_up(offer, manifests, previewed)
+
+
+def _look_up(offer: Offer, manifests: Manifests, previewed: Callable[[Reference], Digest | None]) -> str | None:
     offer.reference = manifests.named(offer.reference)
     shown = previewed(offer.reference)
     raw, media_type = manifests.fetch_manifest(offer.reference)
@@ -144,3 +151,13 @@ def look_up(offer: Offer, manifests: Manifests, previewed: Callable[[Reference],
     config = manifests.small_blob(offer.reference, manifest.config)
     offer.single = (parse_config(config)[0], manifest)
     return moved
+
+
+@contextmanager
+def _readable(reference: Reference) -> Iterator[None]:
+    """For the reading of manifests and configs."""
+    try:
+        yield
+    except ValueError as problem:
+        why = f"its manifest or config cannot be read: {problem}"
+        raise RegistryError(str(reference), "looking it up", why) from None

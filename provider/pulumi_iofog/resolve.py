@@ -1,7 +1,7 @@
 """The story of one check: where the agents are, what the references mean, who must hold what.
 
     resolve
-    ├── locate      each agent's host, from its own fields, namespace file, Controller, ~/.ssh/config
+    ├── locate      each agent's host (locate.py)
     ├── offer       what each reference offers in its registry or archive (offers.py)
     ├── choose      which of the images each agent runs
     └── pins        the platform manifests, each pinned by its digest
@@ -12,19 +12,17 @@ tells. All failures are collected, then raised as one InputError.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
 
-from pulumi_iofog.errors import Failure, InputError, IofogError
+from pulumi_iofog.errors import Failure, InputError, IofogError, attempt
 from pulumi_iofog.image import Digest, Pin, Platform, Reference
+from pulumi_iofog.locate import ControllerAgents, locate
 from pulumi_iofog.namespace import Namespace
 from pulumi_iofog.offers import PLATFORMS, Manifests, Offer, blank_offers, known_pins, look_up
 from pulumi_iofog.spec import ARCHES, Agent, Arch, KnownAgent, Spec
 
-T = TypeVar("T")
 PROBES_AT_ONCE = 8
 EVERYWHERE: tuple[Arch, ...] = ("x86", "arm")
 """Architectures that every Controller has in its catalog; the others came with 3.8."""
@@ -85,14 +83,14 @@ def resolve(spec: Spec, earlier: Earlier, tools: Tools) -> Resolution:
     """Find out all that can be known now. Raises InputError with every failure."""
     failures: list[Failure] = []
     moved: list[str] = []
-    controller = _Once(tools.controller_agents, failures)
+    controller = ControllerAgents(tools.controller_agents, failures)
     unknown = [arch for arch in ARCHES if arch in spec.unknown]
     offers = [
         offer
         for offer in blank_offers(spec.references, unknown)
         if _offer(offer, spec, earlier, tools, failures, moved)
     ]
-    agents = tuple(_locate(agent, spec, tools, controller, failures) for agent in spec.agents)
+    agents = tuple(locate(agent, spec, tools.namespace, controller, tools.ssh_host, failures) for agent in spec.agents)
     if len(offers) < len(spec.references) or unknown:
         chosen: Mapping[str, Arch | None] = {agent.name: None for agent in agents}
     else:
@@ -112,55 +110,6 @@ def resolve(spec: Spec, earlier: Earlier, tools: Tools) -> Resolution:
     )
 
 
-# ---- locate ----------------------------------------------------------------------------------------
-
-
-def _locate(agent: Agent, spec: Spec, tools: Tools, controller: _Once, failures: list[Failure]) -> Agent:
-    path = spec.paths[agent.name]
-    unknown = {p.removeprefix(f"{path}.") for p in spec.unknown if p.startswith(f"{path}.")}
-    agent = _fill(agent, tools.namespace.agents.get(agent.name, {}), unknown)
-    if agent.host is None and "host" not in unknown:
-        known = controller.get(agent.name)
-        if known:
-            agent = _fill(agent, {"host": known.host, "engine": known.engine}, unknown)
-    if agent.host is None and "host" not in unknown:
-        agent = _fill(agent, {"host": tools.ssh_host(agent.name)}, unknown)
-    if agent.host is None and "host" not in unknown and not controller.failed and not controller.unknown:
-        failures.append(
-            Failure(
-                f"{path}.host",
-                f"no host known for agent {agent.name}: give host=, or name it in namespace"
-                f" {spec.namespace}'s file, on the Controller, or in ~/.ssh/config",
-            )
-        )
-    return agent
-
-
-def _fill(agent: Agent, more: Mapping[str, object], unknown: set[str]) -> Agent:
-    """The agent, with what it does not say itself taken from elsewhere."""
-    new = {k: v for k, v in more.items() if v is not None and getattr(agent, k) is None and k not in unknown}
-    return dataclasses.replace(agent, **new)  # type: ignore[arg-type]
-
-
-class _Once:
-    """The Controller's agents, asked for at most once, and only if anybody needs to know."""
-
-    def __init__(self, ask: Callable[[], Sequence[KnownAgent]] | None, failures: list[Failure]) -> None:
-        self._ask, self._failures = ask, failures
-        self._agents: dict[str, KnownAgent] | None = None
-        self.unknown = ask is None
-        self.failed = False
-
-    def get(self, name: str) -> KnownAgent | None:
-        if self._agents is None:
-            self._agents = {}
-            before = len(self._failures)
-            found = _attempt(self._failures, "controller", self._ask) if self._ask else None
-            self._agents = {agent.name: agent for agent in found or ()}
-            self.failed = len(self._failures) > before
-        return self._agents.get(name)
-
-
 # ---- offers ----------------------------------------------------------------------------------------
 
 
@@ -176,7 +125,7 @@ def _offer(offer: Offer, spec: Spec, earlier: Earlier, tools: Tools, failures: l
         failures.append(Failure(offer.arch, f"pull_policy is never, and {why}"))
         return False
     before = len(failures)
-    line = _attempt(failures, offer.arch, lambda: look_up(offer, tools.manifests, tools.pinned) or "")
+    line = attempt(failures, offer.arch, lambda: look_up(offer, tools.manifests, tools.pinned))
     if line:
         moved.append(line)
     if len(failures) == before and not offer.candidates():
@@ -193,7 +142,7 @@ def _choose(
     offers: Sequence[Offer],
     earlier: Earlier,
     tools: Tools,
-    controller: _Once,
+    controller: ControllerAgents,
     failures: list[Failure],
 ) -> dict[str, Arch | None]:
     """Which image each agent gets; None where it cannot be known yet."""
@@ -213,7 +162,7 @@ def _choose(
 
 
 def _without_asking(
-    agent: Agent, offered: Sequence[tuple[Arch, Arch]], earlier: Earlier, controller: _Once
+    agent: Agent, offered: Sequence[tuple[Arch, Arch]], earlier: Earlier, controller: ControllerAgents
 ) -> Arch | Failure | None:
     choices = [arch for _, arch in offered]
     if agent.arch:
@@ -264,7 +213,7 @@ def _pins(arches: Sequence[Arch], offers: Sequence[Offer], tools: Tools, failure
     pins: dict[Arch, Pin] = {}
     for arch in arches:
         offer = next(o for o in offers if arch in o.arches)
-        pin = _attempt(failures, offer.arch, lambda o=offer, a=arch: o.pin(a, tools.manifests))  # type: ignore[misc]
+        pin = attempt(failures, offer.arch, lambda o=offer, a=arch: o.pin(a, tools.manifests))  # type: ignore[misc]
         if pin:
             pins[arch] = pin
     return pins
@@ -280,7 +229,7 @@ def _catalog(
     ask = tools.catalog_arches
     if ask is None or not (newer or borrowed):
         return catalog
-    found = _attempt(failures, "controller", ask)
+    found = attempt(failures, "controller", ask)
     has, version = found or (ARCHES, "")
     failures += [
         Failure(arch, f"the catalog of Controller {version} has no {arch}: it came with 3.8. Leave {arch}= away")
@@ -290,14 +239,3 @@ def _catalog(
     if borrowed and "armv7" in has:
         catalog["armv7"] = pins["armv7"].reference.catalog_name
     return catalog
-
-
-def _attempt(failures: list[Failure], path: str, act: Callable[[], T]) -> T | None:
-    """Run it; an error becomes one of the failures, at that property."""
-    try:
-        return act()
-    except IofogError as problem:
-        failures.append(Failure(path, str(problem)))
-    except ValueError as problem:
-        failures.append(Failure(path, f"its manifest or config cannot be read: {problem}"))
-    return None
