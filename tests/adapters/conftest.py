@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lab import Host, HostSpec, Lab
+from pulumi_iofog.adapters.ssh import ssh_config
 from pulumi_iofog.adapters.ssh.connect import Patience
 from pulumi_iofog.spec import Agent
 
@@ -39,6 +40,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("USER", "operator")
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    # Nor what this machine's own configuration says.
+    monkeypatch.setattr(ssh_config, "SYSTEM_FILE", tmp_path / "ssh_config")
     return home
 
 

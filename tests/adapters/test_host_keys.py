@@ -177,7 +177,7 @@ def test_hashed_names(agent: Agent, host: Host, known: Path) -> None:
         ("{a} {other}\n{a} {key}", "edge"),
         ("@revoked * {key}\n{a} {key}", "revoked"),
         ("@revoked {a} {other}\n{a} {key}", "edge"),
-        ("@cert-authority {a} {key}", "not known"),
+        ("@cert-authority {a} {key}", "no @cert-authority has signed it, and it is not known"),
         (
             "{a} ssh-ed25519 !!!\n{a} unknown-kind AAAA\n\n# {a} {other}\n|1|x {key}\n|1|eA==|eA== {key}\n{a} {key}",
             "edge",

@@ -77,7 +77,7 @@ def test_an_ed25519_key_in_pkcs8(agent_of: AgentOf, new_key: NewKey) -> None:
     text = run("openssl", "genpkey", "-algorithm", "ed25519")
     path = new_key("-t", "ed25519")
     assert who(agent_of("edge-docker", private_key_file=None, private_key=_pkcs8(path))) == "edge"
-    assert "neither key" in refused(agent_of("edge-docker", private_key_file=None, private_key=text))
+    assert "took none of: private_key; it" in refused(agent_of("edge-docker", private_key_file=None, private_key=text))
 
 
 def _pkcs8(path: Path) -> str:
@@ -92,7 +92,10 @@ def test_an_encrypted_key_needs_its_passphrase(agent_of: AgentOf, new_key: NewKe
     given = {"private_key_file": None, "private_key": path.read_text()} if as_text else {"private_key_file": str(path)}
     what = "private_key" if as_text else f"the private key {path}"
     head = f"edge-docker: logging in as edge@{agent_of('edge-docker').host}:22: {what}"
-    assert refused(agent_of("edge-docker", **given)) == f"{head} is encrypted. Give its passphrase="
+    assert (
+        refused(agent_of("edge-docker", **given))
+        == f"{head} is encrypted. Give its passphrase=, or add it to an ssh-agent: ssh-add"
+    )
     said = refused(agent_of("edge-docker", **given, passphrase="wrong secret"))
     assert said == f"{head}: it cannot be read as an OpenSSH or PEM private key, or its passphrase is wrong"
 
@@ -105,7 +108,8 @@ def test_a_key_that_the_host_does_not_know(agent_of: AgentOf, new_key: NewKey) -
     path = new_key("-t", "ed25519", allow=False)
     agent = agent_of("edge-docker", private_key_file=str(path))
     assert refused(agent) == (
-        f"edge-docker: logging in as edge@{agent.host}:22: neither key, ssh-agent nor password was accepted."
+        f"edge-docker: logging in as edge@{agent.host}:22: the host took none of: the private key {path};"
+        " it accepts publickey, password, keyboard-interactive."
         f" Check user=, private_key_file= or password=; try: ssh -p 22 edge@{agent.host}"
     )
 
@@ -138,7 +142,7 @@ def test_a_key_in_the_home_folder_is_found(agent_of: AgentOf, home: Path, new_ke
 
 def test_nothing_to_log_in_with(agent_of: AgentOf) -> None:
     said = refused(agent_of("edge-docker", private_key_file=None))
-    assert "neither key, ssh-agent nor password was accepted" in said
+    assert "there is no key, no ssh-agent and no password to try; it accepts publickey, password" in said
 
 
 # ---- passwords --------------------------------------------------------------------------------------
@@ -150,13 +154,36 @@ def test_a_password(agent_of: AgentOf, lab: Lab) -> None:
 
 
 def test_a_wrong_password(agent_of: AgentOf) -> None:
-    assert "hidden" not in refused(agent_of("edge-docker", private_key_file=None, password="hidden"))
+    said = refused(agent_of("edge-docker", private_key_file=None, password="hidden"))
+    assert "the host took none of: password; it accepts publickey, password" in said
+    assert "hidden" not in said
 
 
 def test_a_password_where_the_host_takes_none(agent_of: AgentOf, lab: Lab) -> None:
     password = lab.hosts["edge-docker"].password
     said = refused(agent_of("edge-docker", user="root", private_key_file=None, password=password))
-    assert "neither key, ssh-agent nor password was accepted" in said
+    assert "the host took none of: password; it accepts publickey, password" in said
+
+
+@pytest.fixture
+def asking(lab: Lab) -> Iterator[int]:
+    """The port of an sshd that asks for passwords in PAM's words, by keyboard-interactive."""
+    host = lab.hosts["edge-docker"]
+    host.run(
+        "mkdir -p /run/sshd && /usr/sbin/sshd -p 2224 -o 'PidFile /run/sshd-2224.pid' -o UsePAM=yes"
+        " -o PasswordAuthentication=no -o KbdInteractiveAuthentication=yes"
+    )
+    yield 2224
+    host.run("kill $(cat /run/sshd-2224.pid)")
+
+
+def test_a_password_that_is_asked_for_in_words_of_the_host(agent_of: AgentOf, lab: Lab, asking: int) -> None:
+    host = lab.hosts["edge-docker"]
+    given = {"private_key_file": None, "port": asking, "host_key": host.host_key}
+    assert who(agent_of("edge-docker", **given, password=host.password)) == "edge"
+    said = refused(agent_of("edge-docker", **given, password="hidden"))
+    assert "the host took none of: keyboard-interactive; it accepts publickey, keyboard-interactive" in said
+    assert "hidden" not in said
 
 
 # ---- ssh-agent --------------------------------------------------------------------------------------
@@ -192,7 +219,8 @@ def test_an_ssh_agent_with_too_many_keys(agent_of: AgentOf, new_key: NewKey) -> 
     for _ in range(7):  # sshd_config's MaxAuthTries is 6
         run("ssh-add", "-q", new_key("-t", "ed25519", allow=False))
     said = refused(agent_of("edge-docker", private_key_file=None))
-    assert "closed the connection before any key or password was accepted. An ssh-agent with many keys" in said
+    assert "the host closed the connection after 6 tries: ssh-agent's key test, " in said
+    assert "set IdentityFile and IdentitiesOnly in ~/.ssh/config" in said
     assert who(agent_of("edge-docker")) == "edge"  # the agent's own key goes first
 
 
@@ -238,4 +266,4 @@ def test_no_secret_shows(agent_of: AgentOf, new_key: NewKey) -> None:
     shown = f"{caught.value}{caught.value!r}{caught.value.args}{agent}"
     assert not any(secret in shown for secret in ("hidden", *text.splitlines()[1:-1]))
     assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None

@@ -6,19 +6,35 @@ Source: ssh_config(5).
 from __future__ import annotations
 
 import getpass
+import os
 import re
 import shlex
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import paramiko
-
+from pulumi_iofog.adapters.ssh import ssh_config
+from pulumi_iofog.adapters.ssh.settings import Settings
 from pulumi_iofog.errors import AgentError
 from pulumi_iofog.spec import Agent
 
 KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
+FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
+STRICT = {
+    **dict.fromkeys(("yes", "true", "ask"), False),
+    # A changed key is refused all the same.
+    **dict.fromkeys(("accept-new", "no", "off", "false"), True),
+}
+"""StrictHostKeyChecking → whether a new key is taken."""
+METHODS = {
+    "pubkeyauthentication": "publickey",
+    "passwordauthentication": "password",
+    "kbdinteractiveauthentication": "keyboard-interactive",
+}
 _HOP = re.compile(r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?:\[(?P<v6>[^]]+)\]|(?P<host>[^:@\[\]]+))(?::(?P<port>\d+))?/?")
+_BRACKETS = re.compile(r"\[([^]]+)\](?::(\d{1,5}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,41 +43,83 @@ class Way:
 
     Attributes:
         login: the agent whose credentials are used; its secrets never show.
-        key_files: private keys to try, besides the agent's own.
-        agent_keys: whether an ssh-agent's keys are tried too.
+        alias: what ~/.ssh/config was asked for.
+        key_files, certificate_files: of the configuration, besides the agent's own.
         default_keys: whether those in ~/.ssh are tried too.
-        known_hosts: at least one file.
+        agent_socket: an ssh-agent's; empty for none.
+        identities_only: whether of an ssh-agent's keys only those are tried that a file names.
+        methods: ways to log in that may be tried (RFC 4252, 4256).
+        known_hosts, global_known_hosts: files, of the user at least one.
+        revoked: a RevokedHostKeys file.
+        known_as: the name to look for there; empty for host and port.
+        accept_new: take an unknown host key.
+        hash_known_hosts: hide the name of a host whose key is added.
         jump: hosts to go through, as ProxyJump has them.
+        proxy_command: a command to go through; empty for none.
+        family: of addresses, as socket has it.
+        timeout: seconds for each step of connecting; None for the usual.
+        hop: ``jump host 1 of 2`` for one; empty for the agent itself.
     """
 
     login: Agent
+    alias: str
     host: str
     port: int
     user: str
     key_files: tuple[str, ...]
-    agent_keys: bool
+    certificate_files: tuple[str, ...]
     default_keys: bool
+    agent_socket: str
+    identities_only: bool
+    methods: frozenset[str]
     known_hosts: tuple[Path, ...]
+    global_known_hosts: tuple[Path, ...]
+    revoked: Path | None
+    known_as: str
+    accept_new: bool
+    hash_known_hosts: bool
     jump: tuple[str, ...]
+    proxy_command: str
+    family: int
+    timeout: float | None
+    hop: str = ""
 
     @property
     def agent(self) -> str:
         return self.login.name
 
+    @property
+    def address(self) -> str:
+        """``host:port``, with brackets around an IPv6 address."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     def __str__(self) -> str:
-        return f"{self.user}@{self.host}:{self.port}"
+        return f"{self.user}@{self.address}"
 
 
 def configured_host(alias: str) -> str | None:
-    """The HostName that ~/.ssh/config has for an alias, or None."""
-    found = _lookup(alias, alias).get("hostname")
-    return found if found != alias else None
+    """Where ~/.ssh/config says that an alias is: its HostName, itself if a section is for it, or None."""
+    found = _lookup(Agent(alias), alias)
+    return found.host if found.named or found.host != alias else None
 
 
 def route(agent: Agent) -> list[Way]:
-    """The jump hosts, first to last, and then the agent itself."""
+    """The jump hosts, first to last, and then the agent itself.
+
+    Raises AgentError if ~/.ssh/config or proxy_jump cannot be read.
+    """
     way = _way(agent, agent.name)
-    return [*_hops(way, way.jump, {(way.host, way.port)}), way]
+    ways = [*_hops(way, way.jump, {(way.host, way.port)}), way]
+    hops = len(ways) - 1
+    return [
+        replace(
+            way,
+            # A later host is reached through the one before it, whatever its section says.
+            proxy_command="" if number else way.proxy_command,
+            hop=f"jump host {number + 1} of {hops}" if number < hops else "",
+        )
+        for number, way in enumerate(ways)
+    ]
 
 
 def command(ways: Sequence[Way]) -> str:
@@ -97,47 +155,112 @@ def _hop(agent: Agent, text: str) -> Way:
     port = int(found["port"]) if found["port"] else None
     host = found["v6"] or found["host"]
     login = replace(agent, host=host, user=found["user"], port=port, password=None, host_key=None, proxy_jump=None)
+    way = _way(login, host)
     # A jump host's key may be another than the agent's.
-    return replace(_way(login, host), default_keys=True)
+    return replace(way, default_keys=not way.key_files)
 
 
 def _way(agent: Agent, alias: str) -> Way:
+    agent = _without_brackets(agent)
     config = _section(agent, alias)
-    files = [agent.known_hosts_file] if agent.known_hosts_file else config.get("userknownhostsfile", "").split()
-    jump = agent.proxy_jump or config.get("proxyjump", "")
+    try:
+        return _read(agent, config)
+    except ValueError as problem:
+        raise _unreadable(agent.name, problem) from None
+
+
+def _read(agent: Agent, config: Settings) -> Way:
+    files = [agent.known_hosts_file] if agent.known_hosts_file else config.all("userknownhostsfile")
+    files = ["/dev/null"] if [file.lower() for file in files] == ["none"] else files
+    jump = agent.proxy_jump or config.first("proxyjump")
+    strict = config.first("stricthostkeychecking", "ask").lower()
+    keys = tuple(_file(key) for key in config.all("identityfile"))
+    timeout = config.first("connecttimeout", "none")
     return Way(
         login=agent,
-        host=config["hostname"],
-        port=agent.port or _port(agent.name, config.get("port", "22")),
-        user=agent.user or config.get("user") or getpass.getuser(),
-        key_files=tuple(str(Path(key).expanduser()) for key in config.get("identityfile", [])),
-        agent_keys=config.get("identitiesonly", "no") != "yes",
-        default_keys=not (agent.private_key or agent.private_key_file),
-        known_hosts=tuple(Path(file).expanduser() for file in files or KNOWN_HOSTS),
+        alias=config.name,
+        host=config.host,
+        port=agent.port or _number(config.first("port", "22"), "Port", 65535),
+        user=agent.user or config.first("user") or getpass.getuser(),
+        key_files=tuple(key for key in keys if key != "none"),
+        certificate_files=tuple(_file(name) for name in config.all("certificatefile") if name != "none"),
+        default_keys=not (agent.private_key or agent.private_key_file or keys),
+        agent_socket=_agent_socket(config.first("identityagent", "SSH_AUTH_SOCK")),
+        identities_only=config.flag("identitiesonly", default=False),
+        methods=frozenset(method for keyword, method in METHODS.items() if config.flag(keyword, default=True)),
+        known_hosts=tuple(Path(_file(file)) for file in files or KNOWN_HOSTS),
+        global_known_hosts=tuple(Path(file) for file in config.all("globalknownhostsfile") or GLOBAL_KNOWN_HOSTS),
+        revoked=_revoked(config.first("revokedhostkeys", "none")),
+        known_as=config.first("hostkeyalias"),
+        accept_new=agent.accept_new_host_key or bool(_choice(STRICT, strict, "StrictHostKeyChecking")),
+        hash_known_hosts=config.flag("hashknownhosts", default=False),
         jump=() if jump.lower() == "none" else tuple(hop.strip() for hop in jump.split(",") if hop.strip()),
+        proxy_command=_proxy_command(config) if not agent.proxy_jump else "",
+        family=_choice(FAMILIES, config.first("addressfamily", "any").lower(), "AddressFamily"),
+        timeout=None if timeout == "none" else float(_number(timeout, "ConnectTimeout", 86400)),
     )
 
 
-def _section(agent: Agent, alias: str) -> paramiko.SSHConfigDict:
+def _without_brackets(agent: Agent) -> Agent:
+    """``[::1]:22``, as known_hosts and URLs have an address, in its parts."""
+    found = _BRACKETS.fullmatch(agent.host or "")
+    if found is None:
+        return agent
+    return replace(agent, host=found[1], port=agent.port or (int(found[2]) if found[2] else None))
+
+
+def _section(agent: Agent, alias: str) -> Settings:
     """What the file says of an alias if that means the agent's host, else of the host."""
-    found = _lookup(agent.name, alias)
-    if agent.host in (None, alias, found["hostname"]):
+    found = _lookup(agent, alias)
+    if agent.host in (None, alias, found.host):
         return found
-    return _lookup(agent.name, str(agent.host))
+    return _lookup(agent, str(agent.host))
 
 
-def _lookup(agent: str, name: str) -> paramiko.SSHConfigDict:
-    path = Path("~/.ssh/config").expanduser()
+def _lookup(agent: Agent, name: str) -> Settings:
     try:
-        config = paramiko.SSHConfig.from_path(str(path)) if path.is_file() else paramiko.SSHConfig()
-        return config.lookup(name)
-    except (paramiko.SSHException, ImportError, LookupError, OSError, ValueError) as problem:
-        # ImportError: `Match exec` needs a package that paramiko does not bring.
-        why = " ".join(str(problem).split())
-        raise AgentError(agent, "reading ~/.ssh/config", why, "Give host=, user= and the rest of it") from None
+        return ssh_config.lookup(name, user=agent.user, port=agent.port)
+    except (OSError, ValueError) as problem:
+        raise _unreadable(agent.name, problem) from None
 
 
-def _port(agent: str, text: str) -> int:
-    if not text.isdigit():
-        raise AgentError(agent, "reading ~/.ssh/config", f"{text!r} is no port")
+def _unreadable(agent: str, problem: Exception) -> AgentError:
+    said = getattr(problem, "strerror", None)
+    why = f"{getattr(problem, 'filename', '')}: {said}" if said else " ".join(str(problem).split())
+    return AgentError(agent, "reading ~/.ssh/config", why, f"Try: ssh -G {shlex.quote(agent)}")
+
+
+# ---- values -----------------------------------------------------------------------------------------
+
+
+def _file(text: str) -> str:
+    return str(Path(text).expanduser())
+
+
+def _number(text: str, keyword: str, highest: int) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= highest:
+        raise ValueError(f"{text!r} is no {keyword}")
     return int(text)
+
+
+def _choice(table: dict[str, bool] | dict[str, socket.AddressFamily], text: str, keyword: str) -> bool | int:
+    if text not in table:
+        raise ValueError(f"{text!r} is no {keyword}; it is one of {', '.join(table)}")
+    return table[text]
+
+
+def _agent_socket(text: str) -> str:
+    if text == "none":
+        return ""
+    if text == "SSH_AUTH_SOCK" or text.startswith("$"):
+        return os.environ.get(text.removeprefix("$"), "")
+    return text
+
+
+def _revoked(text: str) -> Path | None:
+    return None if text.lower() == "none" else Path(_file(text))
+
+
+def _proxy_command(config: Settings) -> str:
+    found = config.first("proxycommand", "none")
+    return "" if found.lower() == "none" else found

@@ -5,11 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import paramiko
 
 from pulumi_iofog.adapters.ssh.config import Way
 from pulumi_iofog.errors import AgentError, LoginRefused, Unreachable
+
+CONNECTING = "connecting"
 
 
 @contextmanager
@@ -25,15 +28,19 @@ def translated(way: Way, doing: str, stalled: Callable[[], bool] = lambda: False
         raise
     except socket.gaierror as problem:
         why = f"the name {way.host} is not known ({problem.strerror})"
-        raise Unreachable(way.agent, f"{doing} ({way.host}:{way.port})", why, "Check host=") from None
+        hint = "Check ProxyJump and HostName in ~/.ssh/config, or proxy_jump=" if way.hop else "Check host="
+        raise Unreachable(way.agent, f"{doing} ({way.address})", why, hint) from None
     except TimeoutError:
-        raise _unreachable(way, doing, "no answer in time") from None
-    except paramiko.ssh_exception.NoValidConnectionsError as problem:
-        reasons = "; ".join(sorted({_reason(error) for error in problem.errors.values()}))
-        raise _unreachable(way, doing, reasons) from None
+        raise unreachable(way, doing, "no answer in time") from None
     except (paramiko.SSHException, EOFError, OSError) as problem:
         why = "the link has stalled" if stalled() else _reason(problem)
-        raise _unreachable(way, doing, why) from None
+        raise unreachable(way, doing, why) from None
+
+
+def connecting(way: Way, through: Way | None) -> str:
+    """What is being done, for messages: to which jump host, through which."""
+    to = f" to {way.hop}" if way.hop else ""
+    return f"{CONNECTING}{to}" + (f" through the jump host {through}" if through else "")
 
 
 def _reason(problem: Exception) -> str:
@@ -43,23 +50,51 @@ def _reason(problem: Exception) -> str:
     return str(said) if said else " ".join(str(problem).split()) or "the connection was lost"
 
 
-def _unreachable(way: Way, doing: str, why: str) -> Unreachable:
+def unreachable(way: Way, doing: str, why: str) -> Unreachable:
+    """The host cannot be reached, or no longer."""
     hint = f"Is the host up, and sshd on port {way.port} reachable from here?"
-    if doing == "connecting through the jump host":
+    if "through the jump host" in doing:
         hint = f"Is the host up, and sshd on port {way.port} reachable from the jump host?"
-    elif doing != "connecting":
+    elif way.proxy_command and doing.startswith(CONNECTING):
+        hint = "Check ProxyCommand in ~/.ssh/config"
+    elif not doing.startswith(CONNECTING):
         hint = "Run pulumi up again: it goes on where it stopped"
-    return Unreachable(way.agent, f"{doing} ({way.host}:{way.port})", why, hint)
+    return Unreachable(way.agent, f"{doing} ({way.address})", why, hint)
 
 
-def refused(way: Way, problem: paramiko.SSHException, *, closed: bool) -> LoginRefused:
-    """No key and no password was accepted; ``closed``: and the host has closed the connection."""
-    allowed = ", ".join(getattr(problem, "allowed_types", None) or ())
-    why = "neither key, ssh-agent nor password was accepted" + (f"; the host accepts {allowed}" if allowed else "")
-    hint = f"Check user=, private_key_file= or password=; try: ssh -p {way.port} {way.user}@{way.host}"
-    if isinstance(problem, paramiko.PasswordRequiredException):
-        why, hint = "the private key is encrypted", "Give its passphrase="
-    elif closed:
-        why = "the host closed the connection before any key or password was accepted"
-        hint = "An ssh-agent with many keys may use up the host's MaxAuthTries: set IdentitiesOnly in ~/.ssh/config"
-    return LoginRefused(way.agent, f"logging in as {way}", why, hint)
+@dataclass(slots=True)
+class Tried:
+    """What a login has come to.
+
+    Attributes:
+        names: what was tried in vain, or could not be tried and why.
+        enough: what the host took, but wanted more.
+        accepted: what the host accepts next.
+        closed: the host has closed the connection.
+    """
+
+    names: list[str] = field(default_factory=list)
+    enough: list[str] = field(default_factory=list)
+    accepted: tuple[str, ...] = ()
+    closed: bool = False
+
+
+def refused(way: Way, tried: Tried) -> LoginRefused:
+    """No key and no password was accepted, or not enough of them."""
+    doing = f"logging in as {way}" + (f" ({way.hop})" if way.hop else "")
+    names = ", ".join(tried.names)
+    why = f"the host took none of: {names}" if names else "there is no key, no ssh-agent and no password to try"
+    if tried.enough:
+        why = f"the host took {' and '.join(tried.enough)}, but wants more" + (f", and not: {names}" if names else "")
+    if tried.accepted:
+        why += f"; it accepts {', '.join(tried.accepted)}"
+    attempt = f"try: ssh -p {way.port} {way.user}@{way.host}"
+    hint = f"Check user=, private_key_file= or password=; {attempt}"
+    if tried.closed:
+        why = f"the host closed the connection after {len(tried.names)} tries: {names}"
+        hint = "Many keys may use up its MaxAuthTries: set IdentityFile and IdentitiesOnly in ~/.ssh/config"
+    elif way.hop:
+        hint = f"A jump host needs a key or an ssh-agent, and is never told password=; {attempt}"
+    elif "has expired" in names:
+        hint = "Have the certificate signed again"
+    return LoginRefused(way.agent, doing, why, hint)

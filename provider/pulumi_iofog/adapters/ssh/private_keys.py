@@ -6,7 +6,9 @@ know and which Pulumi's ``tls.PrivateKey`` writes for Ed25519.
 
 from __future__ import annotations
 
+import base64
 import io
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +25,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
+from pulumi_iofog.adapters.ssh.known_hosts import HostKey
+
+_MAGIC = b"openssh-key-v1\0"
+"""PROTOCOL.key of OpenSSH: what such a private key begins with."""
 Key = Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey
 
 
@@ -56,3 +62,30 @@ def _load(data: bytes, passphrase: bytes | None) -> Any:
     except (ValueError, UnsupportedAlgorithm):
         why = ", or its passphrase is wrong" if passphrase else ""
         raise ValueError(f"it cannot be read as an OpenSSH or PEM private key{why}") from None
+
+
+def public_of(text: str) -> bytes | None:
+    """The public key that a file has in clear: it is one itself, or an OpenSSH private key, encrypted or not.
+    None for any other."""
+    try:
+        if is_public(text):
+            return base64.b64decode(text.split()[1], validate=True)
+        body = text.partition("-----BEGIN OPENSSH PRIVATE KEY-----")[2].partition("-----END")[0]
+        message = paramiko.Message(base64.b64decode(body))
+        if message.get_bytes(len(_MAGIC)) != _MAGIC:
+            return None
+        for _ in range(3):  # cipher, key derivation, its options
+            message.get_binary()
+        message.get_int()  # how many keys: one
+        return message.get_binary() or None
+    except (ValueError, IndexError, struct.error):
+        return None
+
+
+def is_public(text: str) -> bool:
+    """Whether it is ``ssh-ed25519 AAAA…``."""
+    try:
+        HostKey.parse(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,166 @@
+"""What there is to log in with: keys and certificates of files, and of an ssh-agent, in OpenSSH's order.
+
+    identities
+    ├── files           the agent's own key, those of ~/.ssh/config (a jump host's first), with certificates;
+    │                   one that is encrypted, or only a public key, if an ssh-agent holds it
+    ├── ssh-agent       its other keys and certificates, unless IdentitiesOnly
+    └── default files   those of ~/.ssh, where nothing else names a key
+
+Source: ssh_config(5), IdentityFile, CertificateFile, IdentitiesOnly, IdentityAgent.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+
+from pulumi_iofog.adapters.ssh import certificates, private_keys
+from pulumi_iofog.adapters.ssh.config import Way
+from pulumi_iofog.adapters.ssh.ssh_agent import SshAgent
+from pulumi_iofog.errors import LoginRefused
+
+DEFAULT_FILES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A key to try, or one that cannot be; ``name`` says what it is, and then why not."""
+
+    name: str
+    key: paramiko.PKey | None = None
+
+
+@contextmanager
+def identities(way: Way) -> Iterator[Iterator[Identity]]:
+    """All, in order; each is read only when it is its turn. An ssh-agent is listened to until the end.
+
+    Raises LoginRefused, when its turn comes, if the agent's own key cannot be used.
+    """
+    with SshAgent.at(way.agent_socket) as ssh_agent:
+        yield _Identities(way, ssh_agent).all()
+
+
+class _Identities:
+    def __init__(self, way: Way, ssh_agent: SshAgent) -> None:
+        self._way, self._agent = way, ssh_agent
+        self._used: set[bytes] = set()
+        self._certificates = [
+            *(path for path in way.certificate_files),
+            *(f"{path.removesuffix('.pub')}-cert.pub" for path in self._named_files()),
+        ]
+
+    def all(self) -> Iterator[Identity]:
+        sources = [self._own, self._configured]
+        # A jump host's own section knows better.
+        for source in reversed(sources) if self._way.hop else sources:
+            yield from source()
+        if self._agent.problem:
+            yield Identity(f"ssh-agent ({self._agent.problem})")
+        for key in self._agent.keys:
+            if not self._way.identities_only and key.plain not in self._used:
+                yield Identity(key.label, key)
+        if self._way.default_keys:
+            for file in DEFAULT_FILES:
+                path = str(Path(file).expanduser())
+                if Path(path).is_file():
+                    self._certificates.append(f"{path}-cert.pub")
+                    yield from self._of_file(path)
+
+    def _named_files(self) -> list[str]:
+        own = self._way.login.private_key_file
+        return [*([str(Path(own).expanduser())] if own else []), *self._way.key_files]
+
+    # ---- the agent's own ----------------------------------------------------------------------------
+
+    def _own(self) -> Iterator[Identity]:
+        """The key that is given. It must be usable, unless this is a jump host, which may have its own."""
+        login, must = self._way.login, not self._way.hop
+        if login.private_key:
+            yield from self._of_text("private_key", login.private_key, must=must)
+        elif login.private_key_file:
+            what = f"the private key {login.private_key_file}"
+            try:
+                text = Path(login.private_key_file).expanduser().read_text()
+            except (OSError, UnicodeDecodeError) as problem:
+                why = getattr(problem, "strerror", None) or "it is no text"
+                raise self._unusable(f"{what}: {why}", "Check private_key_file=") from None
+            beside = Path(f"{login.private_key_file}.pub").expanduser()
+            yield from self._of_text(what, text, must=must, public_beside=beside)
+
+    def _unusable(self, why: str, hint: str = "") -> LoginRefused:
+        return LoginRefused(self._way.agent, f"logging in as {self._way}", why, hint)
+
+    # ---- files --------------------------------------------------------------------------------------
+
+    def _configured(self) -> Iterator[Identity]:
+        for path in self._way.key_files:
+            yield from self._of_file(path)
+
+    def _of_file(self, path: str) -> Iterator[Identity]:
+        try:
+            text = Path(path).read_text()
+        except (OSError, UnicodeDecodeError) as problem:
+            yield Identity(f"{path} ({getattr(problem, 'strerror', None) or 'it is no text'})")
+            return
+        yield from self._of_text(path, text, public_beside=Path(f"{path}.pub"))
+
+    def _of_text(
+        self, what: str, text: str, *, must: bool = False, public_beside: Path | None = None
+    ) -> Iterator[Identity]:
+        """A key's certificates and then the key itself; its private part may be an ssh-agent's."""
+        try:
+            key: paramiko.PKey = private_keys.parse(text, self._way.login.passphrase)
+        except ValueError as problem:
+            public = private_keys.public_of(text) or _public_beside(public_beside)
+            held = self._agent.holder_of(public) if public else None
+            if held is None:
+                yield self._missing(what, problem, public_only=private_keys.is_public(text), must=must)
+                return
+            key, what = held, f"{what} by ssh-agent"
+        plain = key.asbytes()
+        if plain in self._used:
+            return
+        self._used.add(plain)
+        yield from self._certified(key, plain)
+        yield Identity(what, key)
+
+    def _missing(self, what: str, problem: ValueError, *, public_only: bool, must: bool) -> Identity:
+        encrypted = isinstance(problem, private_keys.Encrypted)
+        if not must:
+            return Identity(f"{what} ({'not held by ssh-agent' if public_only else problem})")
+        if public_only:
+            raise self._unusable(f"{what} is a public key, and no ssh-agent holds its private part", "Try: ssh-add -L")
+        if encrypted:
+            raise self._unusable(f"{what} is encrypted", "Give its passphrase=, or add it to an ssh-agent: ssh-add")
+        raise self._unusable(f"{what}: {problem}")
+
+    def _certified(self, key: paramiko.PKey, plain: bytes) -> Iterator[Identity]:
+        for path in dict.fromkeys(self._certificates):
+            if not Path(path).is_file():
+                continue
+            try:
+                certificate, blob = certificates.parse_file(Path(path).read_text())
+            except (OSError, ValueError) as problem:
+                yield Identity(f"certificate {path} ({getattr(problem, 'strerror', None) or problem})")
+                continue
+            if base64.b64decode(certificate.key.blob) != plain:
+                continue
+            with_it = copy.copy(key)
+            with_it.public_blob = paramiko.pkey.PublicBlob(paramiko.Message(blob).get_text(), blob)
+            # Tried even so: it is the host's clock that counts.
+            doubt = certificate.expiry()
+            yield Identity(f"certificate {path}" + (f" ({doubt})" if doubt else ""), with_it)
+        yield from (Identity(held.label, held) for held in self._agent.certificates_of(plain))
+
+
+def _public_beside(path: Path | None) -> bytes | None:
+    try:
+        return private_keys.public_of(path.read_text()) if path else None
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,115 @@
+"""Logging in: what the host accepts, tried in OpenSSH's order, and what was tried if it is not enough.
+
+    Login.authenticate
+    ├── none                    tells what the host accepts; RFC 4252, 5.2
+    ├── identities              keys and certificates (identities.py)
+    └── password                or, where the host asks for it in its own words, keyboard-interactive
+
+A host may want more than one: what follows a step is what it accepts after that.
+
+Sources: RFC 4252; RFC 4256.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import paramiko
+
+from pulumi_iofog.adapters.ssh.config import Way
+from pulumi_iofog.adapters.ssh.errors import Tried, refused
+from pulumi_iofog.adapters.ssh.identities import identities
+
+
+class Login:
+    """Logs in to one host, once, as paramiko's AuthStrategy would."""
+
+    def __init__(self, way: Way) -> None:
+        self._way, self._tried = way, Tried()
+
+    def authenticate(self, transport: paramiko.Transport) -> Any:
+        """Log in.
+
+        Raises:
+            LoginRefused: nothing was enough.
+            TimeoutError, EOFError, paramiko.SSHException: the host does not answer any more.
+        """
+        self._transport, user = transport, self._way.user
+        if self._step("", lambda: transport.auth_none(user)) or self._by_keys() or self._by_password():
+            return None
+        raise refused(self._way, self._tried)
+
+    def _by_keys(self) -> bool:
+        if not self._may("publickey"):
+            return False
+        with identities(self._way) as found:
+            for identity in found:
+                key = identity.key
+                if key is None:
+                    self._tried.names.append(identity.name)
+                elif self._step(identity.name, lambda key=key: self._transport.auth_publickey(self._way.user, key)):  # type: ignore[misc]
+                    return True
+                elif not self._may("publickey"):
+                    return False
+        return False
+
+    def _by_password(self) -> bool:
+        password, user = self._way.login.password, self._way.user
+        if password is None:
+            return False
+        if self._may("password"):
+            return self._step("password", lambda: self._transport.auth_password(user, password, fallback=False))
+        if self._may("keyboard-interactive"):
+            answers = _Answers(password)
+            done = self._step("keyboard-interactive", lambda: self._transport.auth_interactive(user, answers))
+            if answers.unanswered:
+                self._tried.names[-1] += f" (the host asks {' and '.join(map(repr, answers.unanswered))})"
+            return done
+        return False
+
+    def _may(self, method: str) -> bool:
+        return method in self._way.methods and method in self._tried.accepted
+
+    def _step(self, name: str, act: Callable[[], Sequence[str]]) -> bool:
+        """Whether that is enough; else what the host accepts next is noted."""
+        try:
+            next_ = act()
+        except paramiko.BadAuthenticationType as problem:
+            self._tried.accepted = tuple(problem.allowed_types)
+        except paramiko.SSHException as problem:
+            if "timeout" in str(problem).lower():
+                raise TimeoutError from None
+            if not self._transport.is_active():
+                if not self._tried.names and not name:
+                    raise
+                self._tried.closed = True
+                self._tried.names.append(name)
+                raise refused(self._way, self._tried) from None
+        else:
+            if not next_:
+                return True
+            self._tried.accepted = tuple(next_)
+            self._tried.enough.append(name)
+            return False
+        if name:
+            self._tried.names.append(name)
+        return False
+
+
+class _Answers:
+    """Gives the password to the first question that is not shown while it is answered, and no more."""
+
+    def __init__(self, password: str) -> None:
+        self._password: str | None = password
+        self.unanswered: list[str] = []
+
+    def __call__(self, title: str, instructions: str, prompts: Sequence[tuple[str, bool]]) -> list[str]:
+        return [self._answer(text, shown) for text, shown in prompts]
+
+    def _answer(self, text: str, shown: bool) -> str:
+        if shown or self._password is None:
+            self.unanswered.append(text.strip())
+            return ""
+        answer, self._password = self._password, None
+        return answer

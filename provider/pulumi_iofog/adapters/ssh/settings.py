@@ -1,0 +1,134 @@
+"""What is configured for one name: the first value of each keyword, and tokens in it replaced.
+
+Source: ssh_config(5), TOKENS and ENVIRONMENT VARIABLES.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pulumi_iofog.adapters.ssh.keywords import PATHS, TOKENS
+
+Tokens = Mapping[str, str | Callable[[], str]]
+"""A token's letter → what it stands for."""
+PROXIES = ("proxyjump", "proxycommand")
+"""Of the two, the one that comes first in the files prevents the other."""
+
+
+@dataclass(slots=True)
+class Settings:
+    """What is configured for one name.
+
+    Attributes:
+        name: as it was asked for.
+        named: whether a section is for it, and not for every host.
+    """
+
+    name: str
+    values: dict[str, list[str]] = field(default_factory=dict)
+    named: bool = False
+
+    def first(self, keyword: str, default: str = "") -> str:
+        return self.values.get(keyword, [default])[0]
+
+    def all(self, keyword: str) -> tuple[str, ...]:
+        return tuple(self.values.get(keyword, ()))
+
+    def flag(self, keyword: str, *, default: bool) -> bool:
+        """``yes`` or ``no``. ValueError for anything else."""
+        text = self.first(keyword).lower() or ("yes" if default else "no")
+        if text not in ("yes", "true", "no", "false"):
+            raise ValueError(f"{keyword} is neither yes nor no")
+        return text in ("yes", "true")
+
+    @property
+    def host(self) -> str:
+        """HostName, or the name itself."""
+        return expand(self.first("hostname", "%h"), {"h": self.name}) or self.name
+
+
+def canonical_name(settings: Settings) -> str | None:
+    """The name with the first domain in which it is known, and that as HostName; None for none."""
+    wanted = settings.first("canonicalizehostname", "no").lower()
+    # With a proxy, names are the proxy's to find.
+    proxied = any(settings.first(proxy, "none").lower() != "none" for proxy in PROXIES)
+    if wanted not in ("yes", "true", "always") or (proxied and wanted != "always"):
+        return None
+    host = settings.host
+    if host.count(".") > int(settings.first("canonicalizemaxdots", "1")):
+        return None
+    for domain in settings.all("canonicaldomains"):
+        full = f"{host}.{domain}"
+        try:
+            socket.getaddrinfo(full, None, type=socket.SOCK_STREAM)
+        except OSError:
+            continue
+        settings.values["hostname"] = [full]
+        return full
+    return None
+
+
+def expand_all(settings: Settings) -> None:
+    """Replace what values stand for, in place; HostName's by ``Settings.host``."""
+    tokens = tokens_of(settings)
+    for keyword in settings.values.keys() & (TOKENS.keys() | PATHS):
+        if keyword == "hostname":
+            continue
+        allowed = {name: tokens[name] for name in TOKENS.get(keyword, "")}
+        texts = settings.values[keyword]
+        if keyword in PATHS:
+            texts = [_path(text) for text in texts]
+        if keyword in TOKENS:
+            texts = [expand(text, allowed) for text in texts]
+        settings.values[keyword] = texts
+
+
+def tokens_of(settings: Settings) -> Tokens:
+    local = getpass.getuser()
+    return {
+        "d": str(Path.home()),
+        "h": settings.host,
+        "i": str(os.getuid()),
+        "k": settings.first("hostkeyalias", settings.name),
+        "L": lambda: socket.gethostname().partition(".")[0],
+        "l": socket.getfqdn,
+        "n": settings.name,
+        "p": settings.first("port", "22"),
+        "r": settings.first("user", local),
+        "u": local,
+    }
+
+
+def expand(text: str, tokens: Tokens) -> str:
+    """The text with its tokens replaced. ValueError for one that is not among them."""
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1]
+        if name != "%" and name not in tokens:
+            raise ValueError(f"the token %{name} is not supported there")
+        known = "%" if name == "%" else tokens[name]
+        return known if isinstance(known, str) else known()
+
+    return re.sub(r"%(.?)", value, text)
+
+
+def _path(text: str) -> str:
+    """``${VARIABLE}`` and ``~`` replaced."""
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in os.environ:
+            raise ValueError(f"the environment has no {found[1]}")
+        return os.environ[found[1]]
+
+    return os.path.expanduser(re.sub(r"\$\{(\w+)\}", value, text))  # noqa: PTH111 - text, with tokens in it
+
+
+def shell() -> str:
+    """The user's shell, by which OpenSSH runs the commands that its configuration names."""
+    return os.environ.get("SHELL") or "/bin/sh"

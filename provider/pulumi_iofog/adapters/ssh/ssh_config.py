@@ -1,0 +1,214 @@
+"""What ~/.ssh/config says of a host, read as OpenSSH reads it.
+
+    lookup                  ~/.ssh/config, then /etc/ssh/ssh_config; for each keyword the first value wins
+    ├── _Reader             sections (Host, Match) and files (Include), whether they apply, and their values
+    └── expand_all          tokens (%h), environment (${HOME}) and ~ (settings.py)
+
+Which keywords are honoured, and which are not and why, is in keywords.py. Tests ask ``ssh -G`` the same.
+
+Paramiko's own reader knows no Include, no second CertificateFile, no ``%%`` and no user or port from the
+command line, wants one more package for Match exec, and so would not find the hosts that ssh finds.
+
+Sources: ssh_config(5), readconf.c of OpenSSH 9.2.
+"""
+
+from __future__ import annotations
+
+import getpass
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pulumi_iofog.adapters.ssh.keywords import HONOURED
+from pulumi_iofog.adapters.ssh.settings import PROXIES, Settings, canonical_name, expand, expand_all, shell, tokens_of
+
+USER_FILE, SYSTEM_FILE = Path("~/.ssh/config"), Path("/etc/ssh/ssh_config")
+DEPTH = 16
+"""How deep files may include each other, as in OpenSSH."""
+EXEC_MAY_TAKE = 30.0
+"""Seconds for the command of a ``Match exec``."""
+
+_LISTS = {"identityfile", "certificatefile"}
+_SEVERAL = {"userknownhostsfile", "globalknownhostsfile", "canonicaldomains"}
+_CRITERIA = {"all", "canonical", "exec", "final", "host", "localuser", "originalhost", "user"}
+
+
+def lookup(name: str, *, user: str | None = None, port: int | None = None) -> Settings:
+    """What is configured for a name.
+
+    Args:
+        user, port: given elsewhere, as on ssh's command line: they go before all files.
+
+    Raises:
+        ValueError: something in the files cannot be read; says where.
+        OSError: a file cannot be.
+    """
+    settings = Settings(name)
+    given = {"user": user, "port": str(port) if port else None}
+    settings.values = {key: [value] for key, value in given.items() if value}
+    reader = _Reader(settings, name)
+    reader.read_all()
+    canonical = canonical_name(settings)
+    if canonical or reader.wants_final:
+        _Reader(settings, canonical or name, canonical=bool(canonical), final=True).read_all()
+    expand_all(settings)
+    return settings
+
+
+class _Reader:
+    """One pass over the files; ``host`` is what sections are matched against."""
+
+    def __init__(self, settings: Settings, host: str, *, canonical: bool = False, final: bool = False) -> None:
+        self._settings, self._host = settings, host
+        self._passed = {"canonical": canonical, "final": final, "all": True}
+        self.wants_final = False
+
+    def read_all(self) -> None:
+        for path in (USER_FILE.expanduser(), SYSTEM_FILE):
+            if path.is_file():
+                self._read(path, path.parent, applies=True, depth=0)
+
+    def _read(self, path: Path, folder: Path, *, applies: bool, depth: int) -> None:
+        """Take over the values of a file; in one that is included, ``applies`` is its section's."""
+        if depth > DEPTH:
+            raise ValueError(f"{path}: files include each other more than {DEPTH} deep")
+        here = applies
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
+            try:
+                keyword, rest = _split(line)
+                if keyword in ("host", "match"):
+                    tell = self._host_applies if keyword == "host" else self._match_applies
+                    here = applies and tell(_words(rest))
+                elif keyword == "include":
+                    included = _files(folder, _words(rest)) if here else ()
+                elif here and keyword in HONOURED:
+                    self._set(keyword, rest)
+            except ValueError as problem:
+                raise ValueError(f"{path}, line {number}: {problem}") from None
+            if keyword == "include":
+                for file in included:
+                    self._read(file, folder, applies=here, depth=depth + 1)
+
+    def _set(self, keyword: str, rest: str) -> None:
+        values = self._settings.values
+        # Whichever comes first prevents the other.
+        taken = keyword in values or (keyword in PROXIES and any(proxy in values for proxy in PROXIES))
+        new = [rest] if keyword in PROXIES else _words(rest)
+        if not new:
+            raise ValueError(f"{keyword} has no value")
+        if keyword not in _SEVERAL:
+            new = new[:1]
+        if keyword in _LISTS:
+            before = values.setdefault(keyword, [])
+            before += [value for value in new if value not in before]
+        elif not taken:
+            values[keyword] = new
+
+    # ---- sections -----------------------------------------------------------------------------------
+
+    def _host_applies(self, patterns: Sequence[str]) -> bool:
+        applies = matches(patterns, self._host)
+        self._settings.named |= applies and matches([pattern for pattern in patterns if pattern != "*"], self._host)
+        return applies
+
+    def _match_applies(self, words: list[str]) -> bool:
+        applies, about = True, False
+        names = []
+        while words:
+            word = words.pop(0).lower()
+            name = word.removeprefix("!")
+            names.append(name)
+            if name not in _CRITERIA:
+                raise ValueError(f"Match {name} is not supported")
+            if name not in self._passed and not words:
+                raise ValueError(f"Match {name} has no value")
+            self.wants_final |= name == "final"
+            # A command is run only if all before it apply.
+            met = applies and self._met(name, words if name not in self._passed else [])
+            if name not in self._passed:
+                about |= name in ("host", "originalhost") and words[0] != "*" and word == name
+                words.pop(0)
+            applies = applies and met != (word != name)
+        if not names or ("all" in names and set(names) - {"all", "canonical", "final"}):
+            raise ValueError("Match needs criteria, and all stands alone")
+        self._settings.named |= applies and about
+        return applies
+
+    def _met(self, name: str, words: Sequence[str]) -> bool:
+        if name in self._passed:
+            return self._passed[name]
+        if name == "exec":
+            return _succeeds(expand(words[0], tokens_of(self._settings)))
+        local = getpass.getuser()
+        subject = {
+            "host": self._settings.host if "hostname" in self._settings.values else self._host,
+            "originalhost": self._settings.name,
+            "user": self._settings.first("user", local),
+            "localuser": local,
+        }[name]
+        return matches(words[0].split(","), subject)
+
+
+def matches(patterns: Sequence[str], name: str, *, ignore_case: bool = False) -> bool:
+    """Whether one of the patterns with ``*`` and ``?`` means the name, and none that begins with ``!``."""
+    found = False
+    for pattern in patterns:
+        bare = pattern.removeprefix("!")
+        expression = "".join({"*": ".*", "?": "."}.get(letter, re.escape(letter)) for letter in bare)
+        if re.fullmatch(expression, name, re.IGNORECASE if ignore_case else 0):
+            if pattern != bare:
+                return False
+            found = True
+    return found
+
+
+# ---- lines ------------------------------------------------------------------------------------------
+
+
+def _split(line: str) -> tuple[str, str]:
+    """Keyword and the rest; two empty texts for a comment."""
+    line = line.strip()
+    if not line or line.startswith("#"):
+        return "", ""
+    found = re.fullmatch(r'"?(\w+)"?(?:\s*=\s*|\s+)(.+)', line)
+    if found is None:
+        raise ValueError("it is not KEYWORD VALUE")
+    return found[1].lower(), found[2]
+
+
+def _words(text: str) -> list[str]:
+    """Words, with quotes as a shell has them, up to a comment."""
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    words: list[str] = []
+    for word in lexer:
+        if word.startswith("#"):
+            break
+        words.append(word)
+    return words
+
+
+def _files(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
+    """What an Include names, in order; what is not there is no error."""
+    for pattern in patterns:
+        path = Path(pattern).expanduser()
+        anchor = Path(path.anchor) if path.is_absolute() else folder
+        yield from sorted(file for file in anchor.glob(str(path).removeprefix(path.anchor)) if file.is_file())
+
+
+def _succeeds(command: str) -> bool:
+    """Whether a command ends well; its output is nobody's."""
+    try:
+        done = subprocess.run(
+            [shell(), "-c", command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=EXEC_MAY_TAKE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"the command of Match exec has not ended in {EXEC_MAY_TAKE:.0f} s") from None
+    return done.returncode == 0
