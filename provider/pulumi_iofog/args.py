@@ -153,10 +153,11 @@ class AgentArgs:
         """
         Args:
             name: the agent's name, unique in the resource.
-            host: address or host name for SSH.
+            host: host name or address for SSH; IPv6 also as ``[2001:db8::7]:2222``.
             user: who to log in as; default as ssh has it (``~/.ssh/config``, else the local user).
             port: of sshd (22).
-            private_key_file: path of a private key on the operator's machine.
+            private_key_file: path of a private key on the operator's machine, or of a public one whose
+                private part an ssh-agent holds; a certificate beside it (``KEY-cert.pub``) is used.
             private_key: a private key itself, PEM text; kept as a secret.
             passphrase: of the private key; kept as a secret.
             password: for SSH, and for sudo where sudo asks for one; kept as a secret.
@@ -166,7 +167,8 @@ class AgentArgs:
             engine: found out on the host when absent.
             arch: ``x86`` (linux/amd64), ``arm`` (linux/arm64), ``riscv64`` or ``armv7`` (linux/arm/v7);
                 found out when absent.
-            sudo: True always, False never; default: when the user cannot reach the engine.
+            sudo: True always, False never (the user's own, rootless engine); default: when the user cannot
+                reach the engine.
             accept_new_host_key: take an unknown host's key on first sight, as OpenSSH's ``accept-new``.
         """
         _set(

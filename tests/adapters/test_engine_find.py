@@ -79,6 +79,42 @@ def test_podman_of_root_and_of_the_user_are_two(agent_of: AgentOf) -> None:
     assert said.endswith("without one, or sudo=False for the user's own podman, which ioFog does not see")
 
 
+@contextmanager
+def rootless(host: Host, folder: str, user: str) -> Iterator[None]:
+    """The host's dockerd listens where a user's own does, and lets nobody else in."""
+    host.stop_engine()
+    host.run(
+        f"mkdir -p {folder} && chown {user} {folder}; rm -f /run/docker.pid"
+        f"; setsid /usr/sbin/dockerd --iptables=false --bridge=none --group {user} -H unix://{folder}/docker.sock"
+        " --pidfile /run/rootless.pid --exec-opt=native.cgroupdriver=cgroupfs >/run/rootless.log 2>&1 </dev/null &"
+        f" until [ -S {folder}/docker.sock ]; do sleep 0.1; done"
+    )
+    try:
+        yield
+    finally:
+        pid = int((host.folder / "run/rootless.pid").read_text())
+        host.run(f"kill {pid}; while kill -0 {pid} 2>/dev/null; do sleep 0.1; done; rm -rf {folder}")
+        host.start_engine()
+
+
+@pytest.mark.parametrize("folder", ["/run/user/20004", "/home/outsider/.docker/run"])
+def test_docker_of_the_user(agent_of: AgentOf, lab: Lab, folder: str) -> None:
+    """Only with sudo=False; root has none there."""
+    host = lab.hosts["edge-docker"]
+    with rootless(host, folder, "outsider"):
+        with found(agent_of, "edge-docker", user="outsider", sudo=False, engine="docker") as engine:
+            assert engine.kind == "docker"
+            assert isinstance(engine.images(), tuple)
+            assert engine.image_id("registry.example/none:1") is None
+        assert "docker: Cannot connect" in refused(agent_of, "edge-docker", user="outsider", engine="docker")
+
+
+def test_docker_of_the_user_that_is_not_there(agent_of: AgentOf) -> None:
+    said = refused(agent_of, "edge-docker", user="outsider", sudo=False, engine="docker")
+    assert re.search("docker: .*permission denied.*; the user's own docker: no docker.sock in /run/user/20004", said)
+    assert ". Let outsider reach the engine: the docker group" in said
+
+
 # ---- none -------------------------------------------------------------------------------------------
 
 

@@ -224,6 +224,20 @@ def test_whether_the_file_says_where_an_agent_is(write: Write, text: str, host: 
     assert config.configured_host("edge-1") == host
 
 
+def test_a_section_that_leaves_open_where_the_host_is(write: Write) -> None:
+    """It holds for an agent of its name, wherever that is; one that says where only for an agent that is there."""
+    write(
+        "Host edge-*\n  User ubuntu\n  ProxyJump bastion\n  IdentityFile /keys/%h\n"
+        "Host gate\n  HostName 192.0.2.9\n  User gatekeeper\nHost 192.0.2.*\n  User other\n"
+    )
+    way = route(Agent("edge-1", host="192.0.2.1"))[-1]
+    assert (way.host, way.user, way.jump, way.key_files) == ("192.0.2.1", "ubuntu", ("bastion",), ("/keys/192.0.2.1",))
+    scoped = route(Agent("edge-1", host="fe80::1%eth0"))[-1]
+    assert (scoped.host, scoped.key_files) == ("fe80::1%eth0", ("/keys/fe80::1%eth0",))
+    assert route(Agent("gate", host="192.0.2.1"))[-1].user == "other"
+    assert route(Agent("gate", host="192.0.2.9"))[-1].user == "gatekeeper"
+
+
 def test_a_canonical_name(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     def known(name: str, *args: object, **options: object) -> list[object]:
         if name != "gate.plant.example":
@@ -269,3 +283,10 @@ def test_jump_hosts_have_their_own_sections(write: Write) -> None:
     assert [way.default_keys for way in ways] == [False, True, True, False]
     assert [way.accept_new for way in ways] == [False, False, True, False]
     assert not re.search("secret", repr(ways))
+
+
+def test_the_guide_names_what_is_honoured() -> None:
+    guide = (Path(__file__).parents[2] / "docs/how-to/ssh.md").read_text()
+    part = guide.partition("## What of ssh_config is honoured")[2].partition("All else")[0]
+    named = [word.lower() for word in re.findall(r"`([A-Z]\w+)`", part)]
+    assert named == sorted(keywords.HONOURED)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from pulumi_iofog import words
@@ -230,29 +230,44 @@ def find(shell: Shell, agent: Agent) -> Engine:
     """The agent's engine: the named one, else docker if it answers, else podman.
 
     Without ``sudo=``: Docker as the user, and as root if it does not let the user in. Podman as root, as it
-    is root's images that ioFog sees; the user's own only with ``sudo=False``.
+    is root's images that ioFog sees. The user's own podman, and where Docker does not let the user in the
+    user's own (rootless) Docker, only with ``sudo=False``.
 
     Raises EngineError, with what each has answered, if none can be used.
     """
     names: Sequence[EngineName] = (agent.engine,) if agent.engine else ("docker", "podman")
     reasons = []
     for name in names:
-        for sudo in AS_ROOT[name] if agent.sudo is None else (agent.sudo,):
-            runner = Runner(shell, sudo=sudo, password=agent.password if sudo else None)
+        for called, runner in _ways(shell, agent, name):
             result = runner.run(ABOUT[name])
             if result.ok:
                 return Engine(runner, agent.name, parse_about(name, result.text, agent.name))
-            reasons.append(f"{'sudo ' if sudo else ''}{name}: {result.error}")
+            reasons.append(f"{called}: {result.error}")
             if says(result, f"{name}: not found", f"{name}: command not found"):
                 break
-            if not says(result, "permission denied"):
+            if agent.sudo is None and not says(result, "permission denied"):
                 break
     who = " or ".join(names)
     raise EngineError(agent.name, f"looking for {who}", "; ".join(reasons), _hint(reasons, agent))
 
 
-AS_ROOT: Mapping[EngineName, tuple[bool, ...]] = {"docker": (False, True), "podman": (True,)}
-"""Whether an engine is tried as the user or as root, in this order."""
+def _ways(shell: Shell, agent: Agent, name: EngineName) -> Iterator[tuple[str, Runner]]:
+    """How to ask an engine, in this order, and what to call that."""
+    user, root = Runner(shell, sudo=False), Runner(shell, sudo=True, password=agent.password)
+    if not agent.sudo and (name == "docker" or agent.sudo is False):
+        yield name, user
+    if agent.sudo is False and name == "docker":
+        yield "the user's own docker", Runner(shell, sudo=False, first=OWN_DOCKER)
+    if agent.sudo is not False:
+        yield f"sudo {name}", root
+
+
+OWN_DOCKER = """for folder in "$XDG_RUNTIME_DIR" "/run/user/$(id -u)" "$HOME/.docker/run"; do
+[ -S "$folder/docker.sock" ] && DOCKER_HOST="unix://$folder/docker.sock" && break; done
+[ -n "$DOCKER_HOST" ] || { echo "no docker.sock in /run/user/$(id -u)" >&2; exit 1; }
+export DOCKER_HOST
+"""
+"""Where dockerd-rootless.sh puts its socket; a session that PAM has not made has no XDG_RUNTIME_DIR."""
 ABOUT: Mapping[EngineName, str] = {
     "docker": "uname -m; docker version --format '{{.Server.Arch}}' && docker info --format"
     " '{{json .DockerRootDir}} {{json .DriverStatus}}'",

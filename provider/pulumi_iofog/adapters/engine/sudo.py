@@ -24,10 +24,11 @@ class Runner:
     Args:
         sudo: as root: by sudo, unless the user is root, where sudo need not even be installed.
         password: for sudo; it goes by standard input only, and so is in no process list.
+        first: a script before each; it ends with a newline.
     """
 
-    def __init__(self, shell: Shell, *, sudo: bool, password: str | None = None) -> None:
-        self._shell, self._sudo, self._password = shell, sudo, password
+    def __init__(self, shell: Shell, *, sudo: bool, password: str | None = None, first: str = "") -> None:
+        self._shell, self._sudo, self._password, self._first = shell, sudo, password, first
 
     @property
     def takes_input(self) -> bool:
@@ -45,7 +46,7 @@ class Runner:
         return self._shell.send(self._as_whom(script), chunks, on_bytes, timeout=timeout)
 
     def _as_whom(self, script: str) -> str:
-        script = f"export LC_ALL=C; {script}"
+        script = f"export LC_ALL=C; {self._first}{script}"
         if not self._sudo:
             return script
         sudo = "sudo -n" if self._password is None else "sudo -S -p ''"

@@ -210,16 +210,19 @@ def _without_brackets(agent: Agent) -> Agent:
 
 
 def _section(agent: Agent, alias: str) -> Settings:
-    """What the file says of an alias if that means the agent's host, else of the host."""
+    """What the file says of an alias, unless that means another host than the agent's: then of the host."""
     found = _lookup(agent, alias)
     if agent.host in (None, alias, found.host):
         return found
+    # How to reach whatever has that name, but not where it is: `ssh -o HostName=HOST ALIAS`.
+    if found.named and not found.first("hostname"):
+        return _lookup(agent, alias, agent.host)
     return _lookup(agent, str(agent.host))
 
 
-def _lookup(agent: Agent, name: str) -> Settings:
+def _lookup(agent: Agent, name: str, host: str | None = None) -> Settings:
     try:
-        return ssh_config.lookup(name, user=agent.user, port=agent.port)
+        return ssh_config.lookup(name, host=host, user=agent.user, port=agent.port)
     except (OSError, ValueError) as problem:
         raise _unreadable(agent.name, problem) from None
 

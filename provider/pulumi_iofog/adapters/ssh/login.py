@@ -81,7 +81,7 @@ class Login:
             if "timeout" in str(problem).lower():
                 raise TimeoutError from None
             if not self._transport.is_active():
-                if not self._tried.names and not name:
+                if not name:
                     raise
                 self._tried.closed = True
                 self._tried.names.append(name)

@@ -59,7 +59,10 @@ def _load(data: bytes, passphrase: bytes | None) -> Any:
         if passphrase is None:
             raise Encrypted("it is encrypted") from None
         return _load(data, None)
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm) as problem:
+        # Older releases of cryptography say so for OpenSSH's format.
+        if passphrase is None and "password" in str(problem):
+            raise Encrypted("it is encrypted") from None
         why = ", or its passphrase is wrong" if passphrase else ""
         raise ValueError(f"it cannot be read as an OpenSSH or PEM private key{why}") from None
 

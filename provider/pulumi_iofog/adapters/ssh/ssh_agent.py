@@ -23,6 +23,8 @@ ANSWERS_WITHIN = 60.0
 class Held(AgentKey):
     """A key, or a certificate, that an ssh-agent signs with."""
 
+    public_blob = None  # paramiko before 4 asks for it, and has none for kinds that it does not know
+
     @property
     def is_certificate(self) -> bool:
         return self.get_name().endswith(SUFFIX)

@@ -35,18 +35,19 @@ _SEVERAL = {"userknownhostsfile", "globalknownhostsfile", "canonicaldomains"}
 _CRITERIA = {"all", "canonical", "exec", "final", "host", "localuser", "originalhost", "user"}
 
 
-def lookup(name: str, *, user: str | None = None, port: int | None = None) -> Settings:
+def lookup(name: str, *, host: str | None = None, user: str | None = None, port: int | None = None) -> Settings:
     """What is configured for a name.
 
     Args:
-        user, port: given elsewhere, as on ssh's command line: they go before all files.
+        host, user, port: given elsewhere, as on ssh's command line: they go before all files.
 
     Raises:
         ValueError: something in the files cannot be read; says where.
         OSError: a file cannot be.
     """
     settings = Settings(name)
-    given = {"user": user, "port": str(port) if port else None}
+    hostname = host.replace("%", "%%") if host else None
+    given = {"hostname": hostname, "user": user, "port": str(port) if port else None}
     settings.values = {key: [value] for key, value in given.items() if value}
     reader = _Reader(settings, name)
     reader.read_all()
