@@ -2,7 +2,7 @@
 
 PYTHON := .venv/bin/python
 
-.PHONY: help setup demo test test-fast check fix bench lab-up lab-down
+.PHONY: help setup demo test test-fast check fix docs bench lab-up lab-down
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -28,6 +28,12 @@ check: setup ## what CI checks besides the tests; writes nothing
 fix: setup ## mend what can be mended by a program
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
+
+docs: ## build the documentation into site/; fails at a broken link, and at anything fetched from elsewhere
+	@[ -x $(PYTHON) ] || python3 -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@NO_MKDOCS_2_WARNING=true .venv/bin/mkdocs build --clean
+	@$(PYTHON) docs/check_site.py site
 
 bench: setup ## measure transfers against other ways and floors; writes bench/RESULTS.md (about 20 minutes)
 	@.venv/bin/pip install --quiet --disable-pip-version-check -e '.[bench]'

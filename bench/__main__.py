@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from bench import machine, plot, report
+from bench import machine, plot, readme, report
 from bench.cases import CASES, Case, chosen
 from bench.measure import Result
 from bench.provider import ProviderFailed
@@ -66,7 +66,8 @@ def _write(results: Sequence[Result], seconds: float, busy: float) -> None:
     facts = {**machine.facts(), "load before it began": f"{busy:.1f}"}
     (HERE / "RESULTS.md").write_text(report.document(results, facts, today, seconds))
     plot.draw(results, HERE / "results.svg")
-    print(f"written: {HERE.name}/RESULTS.md, {HERE.name}/results.svg")
+    readme.update()
+    print(f"written: {HERE.name}/RESULTS.md, {HERE.name}/results.svg, and the table in README.md")
 
 
 if __name__ == "__main__":

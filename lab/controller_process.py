@@ -35,6 +35,7 @@ class ControllerProcess:
         start([*argv, "--state", self.folder / "state.json"], self.folder / "controller.pid", self.folder / "log")
         if not wait_for(self._answers, 20):
             raise CommandFailed(f"controller: {(self.folder / 'log').read_text()[-2000:]}")
+        (self.folder / "endpoint").write_text(self.endpoint)
 
     def state(self) -> dict[str, Any]:
         """What it knows: items, agents, microservices and more, each by id."""

@@ -122,6 +122,10 @@ class Lab:
         self._controllers.append(controller)
         return controller
 
+    def controller_endpoint(self) -> str | None:
+        """Of the first stand-in that runs, whoever has started it."""
+        return next((path.read_text() for path in sorted(self.folder.glob("controller-*/endpoint"))), None)
+
     def agents(self) -> list[dict[str, str]]:
         """All hosts as the resource's ``agents``."""
         return [host.agent(self.known_hosts_file) for host in self.hosts.values()]

@@ -1,0 +1,51 @@
+"""What the documentation takes from elsewhere in the project when it is built, so that it is written once.
+
+measured.md, changes.md, contributing.md    bench/RESULTS.md, CHANGELOG.md and CONTRIBUTING.md as they are
+<!-- measured: CASE -->                     the rows that RESULTS.md has for a case
+<!-- picture: NAME -->                      assets/NAME.svg, drawn in the page, so that it has the page's colours
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+TOP = Path(__file__).parent.parent
+ELSEWHERE = {
+    "measured.md": TOP / "bench/RESULTS.md",
+    "results.svg": TOP / "bench/results.svg",
+    "changes.md": TOP / "CHANGELOG.md",
+    "contributing.md": TOP / "CONTRIBUTING.md",
+}
+PICTURE = re.compile(r"<!-- picture: ([\w-]+) -->")
+MEASURED = re.compile(r"<!-- measured: ([\w-]+) -->")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that lie elsewhere."""
+    for name, path in ELSEWHERE.items():
+        files.append(File.generated(config, name, abs_src_path=str(path)))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put pictures, and what was measured, where a page asks for them."""
+    markdown = PICTURE.sub(lambda match: (TOP / f"docs/assets/{match[1]}.svg").read_text(), markdown)
+    return MEASURED.sub(lambda match: measured(match[1]), markdown)
+
+
+def measured(case: str) -> str:
+    """A case's rows of the table "Seconds and bytes", as a table of its own.
+
+    Raises KeyError for a case that was not measured.
+    """
+    text = ELSEWHERE["measured.md"].read_text()
+    rows = re.search(rf"^\| `{re.escape(case)}` \|.*\n(?:\|  \|.*\n)*", text, re.MULTILINE)
+    if rows is None:
+        raise KeyError(f"{case}: bench/RESULTS.md has no such case")
+    head = "| way | seconds | MB each | × the provider's time |\n|---|---:|---:|---:|\n"
+    return head + re.sub(r"^\| [^|]* (?=\|)", "", rows[0], flags=re.MULTILINE)

@@ -1,0 +1,72 @@
+"""The documentation and the code say the same: errors, messages, settings, measured numbers."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench import readme
+from pulumi_iofog import errors
+
+TOP = Path(__file__).parent.parent
+DOCS = TOP / "docs"
+PACKAGE = TOP / "provider" / "pulumi_iofog"
+CLASSES = [name for name, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.IofogError)]
+TROUBLESHOOTING = (DOCS / "troubleshooting.md").read_text()
+QUOTED = sorted(
+    {
+        quote
+        for row in re.findall(r"^\| (`.*?) \| ", TROUBLESHOOTING, re.MULTILINE)
+        for quote in re.findall(r"`([^`]+)`", row)
+    }
+)
+SETTINGS = (DOCS / "reference/settings.md").read_text()
+
+
+def strings(path: Path) -> Iterator[str]:
+    """Every piece of text in a module but its docstrings."""
+    tree = ast.parse(path.read_text())
+    docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
+            yield node.value
+
+
+TEXTS = [text for path in [*PACKAGE.rglob("*.py"), TOP / "__main__.py"] for text in strings(path)]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_error_has_its_entry(name: str) -> None:
+    assert f"\n## {name} {{ #{name} }}\n" in TROUBLESHOOTING
+
+
+@pytest.mark.parametrize("quote", QUOTED)
+def test_what_troubleshooting_quotes_is_said_somewhere(quote: str) -> None:
+    """``…`` stands for what is filled in."""
+    unsaid = [part for part in re.split(r"\s*…\s*", quote) if not any(part in text for text in TEXTS)]
+    assert not unsaid
+
+
+def test_every_setting_of_the_stack_is_documented() -> None:
+    """Also those whose keys are put together: ``iofog:`` and a name that is given to a ``get``."""
+    keys = {match for text in TEXTS for match in re.findall(r"iofog:[a-zA-Z]+", text)}
+    keys |= {f"iofog:{key}" for key in ("endpoint", "email", "password", "token", "caFile", "insecure", "manifests")}
+    assert keys <= set(re.findall(r"`(iofog:\w+)`", SETTINGS))
+
+
+def test_every_variable_of_the_environment_is_documented() -> None:
+    read = set()
+    for path in PACKAGE.rglob("*.py"):
+        read |= set(re.findall(r'environ(?:\.get\(|\[)"(\w+)"', path.read_text()))
+    assert read
+    assert read <= set(re.findall(r"`(\w+)`", SETTINGS))
+
+
+def test_the_readme_has_what_was_measured() -> None:
+    """``python -m bench.readme`` mends it."""
+    assert readme.table(readme.RESULTS.read_text()) in readme.README.read_text()
