@@ -25,7 +25,9 @@ TABLE = re.compile(r"(?<=<!-- measured -->\n).*?(?=<!-- /measured -->)", re.DOTA
 def table(results: str) -> str:
     """The table, from RESULTS.md's text."""
     head = ["| over 100 Mbit/s | pulumi-iofog | `docker save \\| zstd -3 \\| ssh docker load` |", "|---|---:|---:|"]
-    rows = [f"| {what} | {_cell(results, case, OURS)} | {_cell(results, case, OTHER)} |" for case, what in CASES.items()]
+    rows = [
+        f"| {what} | {_cell(results, case, OURS)} | {_cell(results, case, OTHER)} |" for case, what in CASES.items()
+    ]
     return "\n".join([*head, *rows]) + "\n"
 
 
