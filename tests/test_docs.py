@@ -70,3 +70,12 @@ def test_every_variable_of_the_environment_is_documented() -> None:
 def test_the_readme_has_what_was_measured() -> None:
     """``python -m bench.readme`` mends it."""
     assert readme.table(readme.RESULTS.read_text()) in readme.README.read_text()
+
+
+def test_the_code_map_leads_to_every_file() -> None:
+    """The rooms under adapters/ as one each."""
+    files = [path for path in PACKAGE.glob("*.py") if not path.name.startswith("__")]
+    rooms = [path for path in (PACKAGE / "adapters").iterdir() if path.name[0] != "_"]
+    names = [path.name for path in files] + [f"{path.name}/" if path.is_dir() else path.name for path in rooms]
+    text = (DOCS / "code-map.md").read_text()
+    assert [name for name in names if name not in text] == []
