@@ -29,11 +29,14 @@ fix: setup ## mend what can be mended by a program
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 
-docs: ## build the documentation into site/; fails at a broken link, and at anything fetched from elsewhere
-	@[ -x $(PYTHON) ] || python3 -m venv .venv
-	@.venv/bin/pip install --quiet --disable-pip-version-check -e '.[docs]'
+docs: .venv/docs ## build the documentation into site/; fails at a broken link, and at anything fetched from elsewhere
 	@NO_MKDOCS_2_WARNING=true .venv/bin/mkdocs build --clean
 	@$(PYTHON) docs/check_site.py site
+
+.venv/docs: pyproject.toml
+	@[ -x $(PYTHON) ] || python3 -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
 
 bench: setup ## measure transfers against other ways and floors; writes bench/RESULTS.md (about 20 minutes)
 	@.venv/bin/pip install --quiet --disable-pip-version-check -e '.[bench]'
