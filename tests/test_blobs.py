@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -72,6 +73,28 @@ def test_a_recoded_layer_is_the_same_tar_and_is_made_once(blobs: Blobs, registry
     assert sha256(plain) == NEW.image.layers[0].diff_id
     assert bytes_of(blobs, NEW, travelling, 1000) == encoded[1000:]
     assert len(registry.pulled) == 1
+
+
+def test_what_a_part_must_turn_out_to_be_is_known(blobs: Blobs) -> None:
+    layer, reference = NEW.image.layers[0], NEW.image.reference
+    assert blobs.form(reference, part(NEW, AsIs())) == layer.blob
+    assert blobs.form(reference, part(NEW, AsIs("flowing"))).digest == layer.diff_id
+    encoded = part(NEW, Recoded(9, 23, "never"))
+    data = bytes_of(blobs, NEW, encoded)
+    assert blobs.form(reference, encoded) == Blob(
+        sha256(data), len(data), "application/vnd.oci.image.layer.v1.tar+zstd"
+    )
+
+
+def test_the_next_parts_are_made_while_others_travel(blobs: Blobs, registry: MemoryRegistry, tmp_path: Path) -> None:
+    parts = [part(OLD, AsIs()), part(NEW, Recoded(9, 23))]
+    with blobs.ahead(NEW.image.reference, parts):
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "cache/derived" / parts[1].name).exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert registry.pulled == [OLD.image.layers[0].blob.digest, NEW.image.layers[0].blob.digest]
+    assert bytes_of(blobs, NEW, parts[1])
+    assert len(registry.pulled) == 2
 
 
 def test_a_delta_is_small_and_the_host_makes_the_layer_of_it(blobs: Blobs, tmp_path: Path) -> None:

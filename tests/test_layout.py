@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 
 from pulumi_iofog.image import Digest, parse_config, sha256
-from pulumi_iofog.layout import PREFIX_REPOSITORY, archive, blob_path, files, plain_blob, prefix
+from pulumi_iofog.layout import PREFIX_REPOSITORY, blob_path, files, plain_blob, prefix
 from tests.images import make_image
 
 IMAGE = make_image({"base": b"b"}, {"app": b"a"}, {"more": b"m"}).image
@@ -56,16 +54,3 @@ def test_lower_layers_alone_are_an_image_under_a_name_of_their_own() -> None:
     assert lower.reference.full_name.startswith(f"{PREFIX_REPOSITORY}:")
     assert len({prefix(IMAGE, 1).reference, lower.reference, prefix(make_image({"x": b""}).image, 1).reference}) == 3
     assert lower.manifest.media_type == IMAGE.manifest.media_type
-
-
-def test_an_archive_is_the_same_folder_as_one_tar() -> None:
-    made = make_image({"base": b"b" * 700}, {"app": b"a"})
-    layers = made.image.layers[1:]
-    pieces = archive(made.image, layers, "docker")
-    data = b"".join(made.blobs[piece.layer.blob.digest] if piece.layer else piece.data for piece in pieces)
-    assert len(data) == sum(piece.size for piece in pieces)
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        found = {entry.name: tar.extractfile(entry).read() for entry in tar}  # type: ignore[union-attr]
-    carried = {layer.diff_id: layer.blob for layer in layers}
-    blobs = {blob_path(layer.blob.digest): made.blobs[layer.blob.digest] for layer in layers}
-    assert found == {**files(made.image, carried, "docker"), **blobs}

@@ -52,15 +52,13 @@ class MemoryHost:
     """After how many more bytes the link is lost, each time once."""
     away: int = 0
     """How often it does not answer after a cut."""
-    takes_archives: bool = False
-    archive_fails: bool = False
     speed: float = 110e6
 
     def inventory(self, image: Image) -> Inventory:
         self.calls.append("inventory")
         tagged = self.images.get(image.reference.full_name) == image.image_id
         holds = (HeldImage("sha256:held", tuple(sorted(self.layers | self.claims))),)
-        return Inventory(self.kind, tagged, holds, self.zstd, 10**10)
+        return Inventory(self.kind, tagged, holds, False, self.zstd, 10**10)
 
     def rate(self) -> float:
         self.calls.append("rate")
@@ -68,6 +66,9 @@ class MemoryHost:
 
     def make_room(self, image: Image, sending: Transfer) -> None:
         self.calls.append("room")
+
+    def has(self, part: Part) -> bool:
+        return len(self.spool.get(part.name, b"")) == part.layer.blob.size
 
     def give_back(self, image: Image, parts: Sequence[Part], inventory: Inventory) -> None:
         """Nothing to do: what it holds it has at hand."""
@@ -84,13 +85,13 @@ class MemoryHost:
             self.spool[part.name] += bytes([byte])
             on_bytes(1)
 
-    def settle(self, image: Image, part: Part) -> Blob:
+    def settle(self, image: Image, part: Part, form: Blob) -> Blob:
         self.calls.append("settle")
         if type(part.way) in self.corrupts:
             del self.spool[part.name]
             raise CorruptLayer("edge", "proving a layer", "what arrived has another sha256")
         self.settled.add(part.layer.diff_id)
-        return part.layer.blob
+        return form
 
     def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None:
         self.calls.append("load" if image == whole else f"load {len(image.layers)}")
@@ -102,21 +103,6 @@ class MemoryHost:
         self.layers |= set(image.diff_ids)
         self.images[image.reference.full_name] = image.image_id
         self.broken.discard(image.reference.full_name)
-
-    def load_archive(
-        self,
-        image: Image,
-        parts: Sequence[Part],
-        stream: Callable[[Part, int], Iterable[bytes]],
-        on_bytes: Callable[[int], None],
-    ) -> None:
-        self.calls.append("archive")
-        for part in parts:
-            on_bytes(len(b"".join(stream(part, 0))))
-        if self.archive_fails:
-            raise EngineError("edge", "loading", "invalid tar header")
-        self.settled |= {part.layer.diff_id for part in parts}
-        self.load(image, {part.layer.diff_id: part.layer.blob for part in parts}, image)
 
     def verify(self, pin: Pin) -> None:
         self.calls.append("verify")
@@ -156,6 +142,7 @@ class Lab:
     def __init__(self, folder: Path, *made: MadeImage) -> None:
         self.folder, self.hosts = folder, {}  # type: ignore[var-annotated]
         self.pulled: list[Digest] = []
+        self.expected: list[list[Digest]] = []
         self.known: dict[Digest, Blob] = {}
         self.waited: list[float] = []
         self.most_at_once = self._now = 0
@@ -173,6 +160,14 @@ class Lab:
     def stream(self, reference: Reference, part: Part, offset: int) -> Iterator[bytes]:
         self.pulled.append(part.layer.blob.digest)
         yield (self.folder / part.layer.blob.digest[7:]).read_bytes()[offset:]
+
+    @contextmanager
+    def ahead(self, reference: Reference, parts: Sequence[Part]) -> Iterator[None]:
+        self.expected.append([part.layer.blob.digest for part in parts])
+        yield
+
+    def form(self, reference: Reference, part: Part) -> Blob:
+        return part.layer.blob
 
     @contextmanager
     def connect(self, agent: Agent) -> Iterator[MemoryHost]:
@@ -259,6 +254,13 @@ def test_a_lost_link_is_taken_up_where_it_was(lab: Lab) -> None:
     assert lab.waited == [2.0, 2.0, 2.0], "each visit made progress"
 
 
+def test_what_has_arrived_before_is_not_pulled_again(lab: Lab) -> None:
+    base, app = V1.image.layers
+    lab.hosts["edge-1"] = MemoryHost(spool={base.blob.digest[7:]: V1.blobs[base.blob.digest]})
+    assert bring(job(), lab.tools()).error is None
+    assert lab.expected == [[app.blob.digest]]
+
+
 def test_a_host_that_is_away_for_a_while_is_waited_for(lab: Lab) -> None:
     lab.hosts["edge-1"] = MemoryHost(cuts=[10], away=3)
     assert bring(job(), lab.tools()).error is None
@@ -270,29 +272,6 @@ def test_a_link_that_stays_lost_is_given_up_after_a_while(lab: Lab) -> None:
     outcome = bring(job(), lab.tools())
     assert outcome.error == "edge: sending: the connection was lost"
     assert lab.waited == list(rollout.LOST_TRIES)
-
-
-def test_blobs_as_they_are_go_as_one_archive_where_the_engine_takes_that(lab: Lab) -> None:
-    host = lab.hosts["edge-1"] = MemoryHost(takes_archives=True)
-    outcome = bring(job(), lab.tools())
-    assert outcome == Outcome(
-        "edge-1", updated=True, sent=outcome.total - V1.image.manifest.config.size, total=outcome.total
-    )
-    assert host.calls == ["inventory", "room", "archive", "load", "verify"]
-
-
-def test_an_archive_that_does_not_load_is_followed_by_its_parts(lab: Lab) -> None:
-    host = lab.hosts["edge-1"] = MemoryHost(takes_archives=True, archive_fails=True)
-    assert bring(job(), lab.tools()).error is None
-    assert host.calls.count("archive") == 1
-    assert host.calls.count("receive") == 2
-
-
-def test_a_thin_archive_of_what_is_not_held_is_followed_by_a_whole_one(lab: Lab) -> None:
-    host = lab.hosts["edge-1"] = MemoryHost(takes_archives=True, claims={V1.image.layers[0].diff_id})
-    assert bring(job(), lab.tools()).error is None
-    assert host.calls.count("archive") == 2
-    assert "receive" not in host.calls
 
 
 def test_an_agent_that_never_answered_is_not_waited_for(lab: Lab) -> None:

@@ -18,6 +18,7 @@ from pulumi_iofog.transfer import (
     Part,
     Recoded,
     Transfer,
+    Unpack,
     held,
     transfer,
 )
@@ -27,10 +28,12 @@ GB = 10**9
 FAST, MIDDLE, SLOW = 110e6, 12.5e6, 2.5e6
 
 
-def layer(letter: str, size: int = 50_000_000) -> Layer:
+def layer(
+    letter: str, size: int = 50_000_000, media_type: str = "application/vnd.oci.image.layer.v1.tar+gzip"
+) -> Layer:
     """A layer whose digests are made of a letter."""
     number = f"{ord(letter):02x}"
-    return Layer(Digest("sha256:" + number * 32), Blob(Digest(f"sha256:{'b' + number[1]:0<64}"), size, "gzip"))
+    return Layer(Digest("sha256:" + number * 32), Blob(Digest(f"sha256:{'b' + number[1]:0<64}"), size, media_type))
 
 
 BASE, DEPENDENCIES, APP = layer("a"), layer("b", 28_000_000), layer("c", 2_000_000)
@@ -42,9 +45,11 @@ def image(*layers: Layer) -> Image:
     return dataclasses.replace(make_image({"f": b""}).image, layers=layers)
 
 
-def inventory(*layers: Layer, engine: EngineKind = "docker", zstd: bool = True, memory: int = 4 * GB) -> Inventory:
+def inventory(
+    *layers: Layer, engine: EngineKind = "docker", gzip: bool = True, zstd: bool = True, memory: int = 4 * GB
+) -> Inventory:
     images = (HeldImage("sha256:old", tuple(each.diff_id for each in layers)),) if layers else ()
-    return Inventory(engine, tagged=False, images=images, zstd=zstd, memory=memory)
+    return Inventory(engine, tagged=False, images=images, gzip=gzip, zstd=zstd, memory=memory)
 
 
 def ways(sending: Transfer) -> list[object]:
@@ -76,7 +81,8 @@ def test_what_is_held_is_left_out(engine: EngineKind, wanted: Image, absent: set
         pytest.param(MIDDLE, True, 4 * GB, Recoded(9, 23), id="100 Mbit/s"),
         pytest.param(SLOW, True, 4 * GB, Recoded(12, 27), id="20 Mbit/s"),
         pytest.param(SLOW, True, 300_000_000, Recoded(12, 23), id="a small host: a small window"),
-        pytest.param(SLOW, False, 4 * GB, AsIs(), id="a host without zstd"),
+        pytest.param(SLOW, False, 4 * GB, AsIs("flowing"), id="a host without zstd"),
+        pytest.param(SLOW, False, 300_000_000, AsIs(), id="a small host without zstd"),
         pytest.param(None, True, 4 * GB, AsIs(), id="a link that was not measured"),
     ],
 )
@@ -85,6 +91,25 @@ def test_the_links_rate_and_the_host_decide_the_encoding(
 ) -> None:
     sending = transfer(V1, inventory(zstd=zstd, memory=memory), Means(rate))
     assert ways(sending) == [way] * 3
+
+
+@pytest.mark.parametrize(
+    ("engine", "way"), [("docker", Recoded(9, 23, "flowing")), ("podman", Recoded(9, 23, "never"))]
+)
+def test_an_engine_that_takes_zstd_is_given_it(engine: EngineKind, way: Recoded) -> None:
+    (part,) = transfer(image(BASE), inventory(engine=engine), Means(MIDDLE)).parts
+    assert (part.way, part.plain) == (way, engine == "docker")
+
+
+@pytest.mark.parametrize(
+    ("engine", "unpack"), [("docker", "later"), ("podman", "never"), ("docker-containerd", "never")]
+)
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_zstd_blob_is_unpacked_for_an_engine_that_does_not_take_it(
+    engine: EngineKind, unpack: Unpack, plain: bool
+) -> None:
+    blob = layer("z", media_type="application/vnd.oci.image.layer.v1.tar+zstd")
+    assert ways(transfer(image(blob), inventory(engine=engine), Means(FAST), plain=plain)) == [AsIs(unpack)]
 
 
 def test_a_changed_layer_goes_as_a_delta_and_those_above_it_not_at_all() -> None:
@@ -96,7 +121,7 @@ def test_a_changed_layer_goes_as_a_delta_and_those_above_it_not_at_all() -> None
 
 def test_on_podman_what_is_above_is_found_by_itself() -> None:
     sending = transfer(V3, inventory(BASE, DEPENDENCIES, APP, engine="podman"), Means(MIDDLE, KNOWN, 4 * GB))
-    assert ways(sending) == [Delta(BASE.diff_id, "sha256:old", Recoded(9, 23))]
+    assert ways(sending) == [Delta(BASE.diff_id, "sha256:old", Recoded(9, 23, "never"))]
 
 
 @pytest.mark.parametrize(

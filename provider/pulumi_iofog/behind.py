@@ -1,4 +1,4 @@
-"""A second pair of hands for one agent: what the host does with one layer while the next is on its way."""
+"""More hands for one agent: what the host does with one layer while the next is on its way."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class Behind:
         # After an error nothing is waited for: what still runs ends with the connection.
         self._worker.shutdown(wait=kind is None, cancel_futures=True)
 
-    def do(self, act: Callable[[], None]) -> None:
+    def do(self, act: Callable[[], None]) -> Future[None]:
         self._raise_from(each for each in self._given if each.done())
         self._given.append(self._worker.submit(self._run, act))
+        return self._given[-1]
 
     def finish(self) -> None:
         """Wait until all is done."""
@@ -43,3 +44,13 @@ class Behind:
     def _raise_from(given: Iterable[Future[None]]) -> None:
         for each in given:
             each.result()
+
+
+def after(first: Future[None], act: Callable[[], None]) -> Callable[[], None]:
+    """Wait for what other hands do, then act."""
+
+    def both() -> None:
+        first.result()
+        act()
+
+    return both

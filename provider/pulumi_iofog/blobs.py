@@ -4,8 +4,11 @@ which they travel. Each is pulled, encoded or compared once, however many agents
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,12 +18,14 @@ from pulumi_iofog.adapters import recode
 from pulumi_iofog.adapters.store import growing
 from pulumi_iofog.adapters.store.store import Store
 from pulumi_iofog.errors import IofogError, StoreError
-from pulumi_iofog.image import Blob, Digest, Image, Layer, Reference, parse_digest
+from pulumi_iofog.image import OCI_LAYER, Blob, Digest, Image, Layer, Reference, parse_digest
+from pulumi_iofog.layout import plain_blob
 from pulumi_iofog.transfer import AsIs, Delta, Part, Recoded
 
 WORTH = 0.7
 """Of the blob's size: a larger delta is not worth its work on the host."""
 DELTA_LEVEL, WORKERS = 9, 2
+OCI_ZSTD_LAYER = f"{OCI_LAYER}+zstd"
 FOREVER = float("inf")
 
 
@@ -42,6 +47,7 @@ class Blobs:
 
     def __init__(self, store: Store, memory: Store, source: Callable[[Reference], Source]) -> None:
         self._store, self._memory, self._source = store, memory, source
+        self._forms: dict[str, Blob] = {}
 
     def path(self, reference: Reference, blob: Blob) -> Path:
         """A blob as a file, pulled once."""
@@ -100,6 +106,40 @@ class Blobs:
             case _:
                 return iter(())
 
+    def form(self, reference: Reference, part: Part) -> Blob:
+        """What the part must turn out to be on the host, once all of it has been streamed; the size of a plain
+        tar is 0, as it is not known here."""
+        if part.plain:
+            return plain_blob(part.layer)
+        if not isinstance(part.way, Recoded):
+            return part.layer.blob
+        if part.name not in self._forms:
+            path = self._recode(reference, part, part.way)
+            self._forms[part.name] = Blob(_sha256(path), path.stat().st_size, OCI_ZSTD_LAYER)
+        return self._forms[part.name]
+
+    @contextmanager
+    def ahead(self, reference: Reference, parts: Sequence[Part]) -> Iterator[None]:
+        """While the body runs, pull and encode what is still to be streamed, one part after the other, so that
+        the link need not wait for the next one."""
+        wanted = threading.Event()
+        wanted.set()
+        threading.Thread(target=self._make_all, args=(reference, parts, wanted), name="ahead", daemon=True).start()
+        try:
+            yield
+        finally:
+            wanted.clear()
+
+    def _make_all(self, reference: Reference, parts: Sequence[Part], wanted: threading.Event) -> None:
+        # What cannot be made, and why, is found out by whoever streams it.
+        with suppress(IofogError):
+            for part in parts:
+                match part.way:
+                    case AsIs() if wanted.is_set():
+                        self.path(reference, part.layer.blob)
+                    case Recoded() if wanted.is_set():
+                        self._recode(reference, part, part.way)
+
     def _recode(self, reference: Reference, part: Part, way: Recoded) -> Path:
         blob = self.path(reference, part.layer.blob)
         options = {"level": way.level, "window_log": way.window_log, "workers": WORKERS}
@@ -121,3 +161,11 @@ class Blobs:
 
 def _key(diff_id: Digest) -> str:
     return f"layer {diff_id}"
+
+
+def _sha256(path: Path) -> Digest:
+    hashed = hashlib.sha256()
+    with path.open("rb") as file:
+        for chunk in iter(lambda: file.read(1 << 20), b""):
+            hashed.update(chunk)
+    return Digest(f"sha256:{hashed.hexdigest()}")

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from pulumi_iofog import layout
 from pulumi_iofog.adapters.engine import engine
-from pulumi_iofog.adapters.spool import Spool, saved_folder
+from pulumi_iofog.adapters.spool import Arrived, Spool, saved_folder
 from pulumi_iofog.adapters.ssh.connect import Connection
-from pulumi_iofog.errors import EngineError, VerificationFailed
-from pulumi_iofog.image import Blob, Digest, Image, Layer, Pin, Platform
+from pulumi_iofog.errors import VerificationFailed
+from pulumi_iofog.image import Blob, Digest, Image, Pin, Platform
 from pulumi_iofog.spec import Agent
-from pulumi_iofog.transfer import FAST, SLOW, AsIs, Copied, Delta, EngineKind, Inventory, Part, Transfer
+from pulumi_iofog.transfer import SLOW, Copied, Delta, EngineKind, Inventory, Part, Recoded, Transfer
 
-ARCHIVE = "archive"
-"""The name in the spool of an archive that is loaded as it arrives."""
 PROBE, PROBES = 256_000, 3
 """Bytes by which a link is measured, and how often at most."""
 
@@ -27,6 +26,7 @@ class EdgeHost:
         self._connection, self._agent = connection, agent
         self._engine = engine.find(connection, agent)
         self._spool: Spool | None = None
+        self._arrived = Arrived({}, {})
         self._saved: dict[Digest, str] = {}
         """Where in the spool layers lie that the engine has given back."""
 
@@ -47,15 +47,21 @@ class EdgeHost:
 
     def inventory(self, image: Image) -> Inventory:
         """What the engine holds, and what the host has to work with."""
-        tagged = self._engine.image_id(image.reference.full_name) == self._engine.expected_id(image.pin)
-        images, tools = self._engine.images(), self.spool.tools
-        return Inventory(self.kind, tagged, images, tools.zstd, tools.memory)
+        named, images = self._engine.images(image.reference.full_name)
+        tools, tagged = self.spool.tools, named == self._engine.expected_id(image.pin)
+        return Inventory(self.kind, tagged, images, tools.gzip, tools.zstd, tools.memory)
 
     def make_room(self, image: Image, sending: Transfer) -> None:
-        """Raise NoSpace before a byte is sent, if the disk cannot take it."""
+        """See what an earlier try has brought; raise NoSpace before a byte is sent, if the disk cannot take
+        the rest."""
         in_spool, in_engine = sending.space
-        there = self.spool.arrived(image)
-        self._engine.make_room(self.spool.root, max(in_spool - sum(there.values()), 0), in_engine)
+        self._arrived = self.spool.arrived(image)
+        self._engine.make_room(self.spool.root, max(in_spool - sum(self._arrived.sizes.values()), 0), in_engine)
+
+    def has(self, part: Part) -> bool:
+        """Whether all of a part has come before."""
+        form = part.layer.diff_id if part.plain else part.layer.blob.digest
+        return self._arrived.whole(part, None if isinstance(part.way, Recoded) else form)
 
     def give_back(self, image: Image, parts: Sequence[Part], inventory: Inventory) -> None:
         """Have the engine give back the layers that parts are made from."""
@@ -71,13 +77,14 @@ class EdgeHost:
         self, image: Image, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]
     ) -> None:
         """Bring a part's bytes into the spool; ``stream`` gives them from an offset on."""
-        self.spool.receive(image, part, stream, on_bytes)
+        have = self._arrived.sizes.get(part.name, 0)
+        if not self.has(part):
+            self.spool.receive(image, part, have, stream(have), on_bytes)
 
-    def settle(self, image: Image, part: Part) -> Blob:
-        """Make the part's layer of what has arrived, and prove it; what then lies in the spool for it.
-        Raises CorruptLayer."""
-        size = self.spool.settle(image, part, self._saved)
-        return part.layer.blob if isinstance(part.way, AsIs) else layout.plain_blob(part.layer, size)
+    def settle(self, image: Image, part: Part, form: Blob) -> Blob:
+        """Make the part's layer of what has arrived, and prove that it is ``form``; what then lies in the spool,
+        with its size. Raises CorruptLayer."""
+        return replace(form, size=self.spool.settle(image, part, form.digest, self._saved))
 
     def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None:
         """Load what lies in the spool. Raises MissingLayers if the engine lacks a layer that does not.
@@ -91,48 +98,20 @@ class EdgeHost:
         self.spool.write(whole, layout.files(image, carried, self.kind))
         self._engine.load(image, self.spool.folder(whole), carried)
 
-    @property
-    def takes_archives(self) -> bool:
-        return self._engine.takes_archives
-
-    def load_archive(
-        self,
-        image: Image,
-        parts: Sequence[Part],
-        stream: Callable[[Part, int], Iterable[bytes]],
-        on_bytes: Callable[[int], None],
-    ) -> None:
-        """Send parts, all of them blobs as they are, and load the image, both at the same time."""
-        pieces = layout.archive(image, [part.layer for part in parts], self.kind)
-        have = self.spool.arrived(image).get(ARCHIVE, 0)
-        kept = f"{self.spool.folder(image)}/parts/{ARCHIVE}"
-        carried = {part.layer.diff_id: part.layer.blob for part in parts}
-        by_layer = {part.layer: part for part in parts}
-        rest = _rest(pieces, have, lambda layer, offset: stream(by_layer[layer], offset))
-        try:
-            self._engine.load_archive(image, kept, rest, _beyond(pieces[0].size - have, on_bytes), carried)
-        except EngineError:
-            # It may be what is kept that is wrong: the parts themselves are proven each.
-            self.spool.clean(image)
-            raise
-
     def rate(self) -> float:
-        """Bytes/s of the link, roughly: told from small probes. One that is neither clearly slow nor fast is
-        tried again, as a busy machine makes a fast link look slower."""
-        best = 0.0
+        """Bytes/s of the link, roughly: told from small probes. The quickest of each kind counts, as a busy
+        machine makes any of them late; a link that is slow for sure is not probed again."""
+        empty = full = float("inf")
         for _ in range(PROBES):
-            best = max(best, self._probe())
-            if not SLOW < best <= FAST:
+            empty = min(empty, _seconds(lambda: self._connection.run("true")))
+            full = min(full, _seconds(self._probe))
+            rate = PROBE / max(full - empty, 0.001)
+            if rate <= SLOW:
                 break
-        return best
+        return rate
 
-    def _probe(self) -> float:
-        began = time.monotonic()
-        self._connection.run("true")
-        empty = time.monotonic() - began
-        began = time.monotonic()
+    def _probe(self) -> None:
         self._connection.send("cat >/dev/null", [bytes(PROBE)], lambda count: None)
-        return PROBE / max(time.monotonic() - began - empty, 0.001)
 
     def verify(self, pin: Pin) -> None:
         self._engine.verify(pin)
@@ -156,24 +135,7 @@ class EdgeHost:
         self._engine.clean()
 
 
-def _rest(
-    pieces: Sequence[layout.Piece], have: int, stream: Callable[[Layer, int], Iterable[bytes]]
-) -> Iterator[bytes]:
-    """An archive's bytes from an offset on."""
-    for piece in pieces:
-        if have < piece.size:
-            yield from stream(piece.layer, have) if piece.layer else [piece.data[have:]]
-        have = max(have - piece.size, 0)
-
-
-def _beyond(first: int, on_bytes: Callable[[int], None]) -> Callable[[int], None]:
-    """Tells of all bytes but the first ones: the small files, which nobody counts."""
-    left = first
-
-    def told(count: int) -> None:
-        nonlocal left
-        skipped = min(count, max(left, 0))
-        left -= skipped
-        on_bytes(count - skipped)
-
-    return told
+def _seconds(action: Callable[[], object]) -> float:
+    began = time.monotonic()
+    action()
+    return time.monotonic() - began

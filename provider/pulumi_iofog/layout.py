@@ -8,9 +8,7 @@ pulls the folder as ``oci:DIR``. The registry's own blobs are used as they are.
 from __future__ import annotations
 
 import json
-import tarfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from pulumi_iofog.image import OCI_LAYER, Blob, Digest, Image, Layer, Reference, assemble, parse_manifest, sha256
@@ -71,36 +69,6 @@ def prefix(image: Image, count: int) -> Image:
     manifest = _json({"schemaVersion": 2, "mediaType": media_type, "config": own, "layers": layers})
     reference = Reference.parse(f"{PREFIX_REPOSITORY}:{image.image_id[7:19]}-{count}")
     return assemble(reference, image.platform, parse_manifest(manifest, media_type), config)
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Some bytes of an archive: given, or those of a layer's blob as it is."""
-
-    size: int
-    data: bytes = b""
-    layer: Layer | None = None
-
-
-def archive(image: Image, layers: Sequence[Layer], engine: EngineKind) -> list[Piece]:
-    """The same folder as one tar (POSIX ustar), in pieces: ``files``, then the blobs of these layers."""
-    small = files(image, {layer.diff_id: layer.blob for layer in layers}, engine)
-    head = b"".join(_entry(name, len(data)) + data + _padding(len(data)) for name, data in small.items())
-    pieces = [Piece(len(head), head)]
-    for layer in layers:
-        entry, padding = _entry(blob_path(layer.blob.digest), layer.blob.size), _padding(layer.blob.size)
-        pieces += [Piece(len(entry), entry), Piece(layer.blob.size, layer=layer), Piece(len(padding), padding)]
-    return [*pieces, Piece(2 * tarfile.BLOCKSIZE, bytes(2 * tarfile.BLOCKSIZE))]
-
-
-def _entry(name: str, size: int) -> bytes:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = size, 0o644
-    return entry.tobuf(tarfile.USTAR_FORMAT)
-
-
-def _padding(size: int) -> bytes:
-    return bytes(-size % tarfile.BLOCKSIZE)
 
 
 def _index(image: Image, manifest: bytes) -> dict[str, Any]:

@@ -6,8 +6,8 @@
             ├── connect         SSH, host key verified; engine and architecture found out
             ├── inventory       what the engine holds already
             ├── verify          if it claims to hold the image, that is proven, and the agent is done
-            └── _carry_out      as transfer.py has decided: part by part, from the bottom up; where all
-                │               go as they are over a fast link, as one archive, received and loaded at once
+            └── _carry_out      as transfer.py has decided: part by part, from the bottom up
+                ├── ahead       the next parts pulled and encoded while this one is on its way
                 ├── receive     bytes onto the host, from where the last try stopped
                 ├── settle      meanwhile: each layer proven by its digest there,
                 ├── load        and the lower layers loaded, then all of them;
@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from pulumi_iofog.behind import Behind
+from pulumi_iofog.behind import Behind, after
 from pulumi_iofog.errors import (
     CorruptLayer,
     EngineError,
@@ -56,21 +56,13 @@ class Host(Protocol):
     def platform(self) -> Platform: ...
     def inventory(self, image: Image) -> Inventory: ...
     def make_room(self, image: Image, sending: Transfer) -> None: ...
+    def has(self, part: Part) -> bool: ...
     def give_back(self, image: Image, parts: Sequence[Part], inventory: Inventory) -> None: ...
     def receive(
         self, image: Image, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]
     ) -> None: ...
-    def settle(self, image: Image, part: Part) -> Blob: ...
+    def settle(self, image: Image, part: Part, form: Blob) -> Blob: ...
     def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None: ...
-    @property
-    def takes_archives(self) -> bool: ...
-    def load_archive(
-        self,
-        image: Image,
-        parts: Sequence[Part],
-        stream: Callable[[Part, int], Iterable[bytes]],
-        on_bytes: Callable[[int], None],
-    ) -> None: ...
     def verify(self, pin: Pin) -> None: ...
     def remove(self, pin: Pin) -> bool: ...
     def clean(self, image: Image) -> None: ...
@@ -82,7 +74,9 @@ class Blobs(Protocol):
 
     def older(self, diff_ids: Iterable[Digest]) -> Mapping[Digest, Blob]: ...
     def ready(self, reference: Reference, part: Part) -> Part: ...
+    def ahead(self, reference: Reference, parts: Sequence[Part]) -> AbstractContextManager[None]: ...
     def stream(self, reference: Reference, part: Part, offset: int) -> Iterator[bytes]: ...
+    def form(self, reference: Reference, part: Part) -> Blob: ...
 
 
 class Progress(Protocol):
@@ -192,12 +186,10 @@ def _sound(host: Host, image: Image) -> bool:
 def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, meter: _Meter) -> None:
     means = _means(job, host, inventory, tools)
     # Listed, yet unsound: what the engine seems to hold cannot be trusted.
-    thin, plain, at_once = not inventory.tagged, False, host.takes_archives
+    thin, plain = not inventory.tagged, False
     while True:
         sending = transfer(job.image, inventory, means, thin=thin, plain=plain)
         try:
-            if at_once and sending.simple:
-                return _carry_out_at_once(job, host, sending, tools, meter)
             return _carry_out(job, host, inventory, sending, tools, meter)
         except (MissingLayers, VerificationFailed):
             # The engine did not have a layer that it seemed to have.
@@ -209,11 +201,6 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
             if plain:
                 raise
             plain = True
-        except EngineError:
-            # What was loaded as it arrived may have been damaged on its way: part by part it is told.
-            if not (at_once and sending.simple):
-                raise
-            at_once = False
 
 
 def _means(job: Job, host: Host, inventory: Inventory, tools: Tools) -> Means:
@@ -232,34 +219,26 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
     carried: dict[Digest, Blob] = {}
 
     def settle(part: Part) -> None:
-        carried[part.layer.diff_id] = host.settle(image, part)
+        carried[part.layer.diff_id] = host.settle(image, part, tools.blobs.form(image.reference, part))
 
-    with Behind() as behind:
-        tools.progress.begin(name, "comparing")
-        parts = [tools.blobs.ready(image.reference, part) for part in sending.parts]
-        behind.do(partial(host.give_back, image, parts, inventory))
+    tools.progress.begin(name, "comparing")
+    parts = [tools.blobs.ready(image.reference, part) for part in sending.parts]
+    missing = [part for part in parts if not host.has(part)]
+    with Behind() as proving, Behind() as loading, tools.blobs.ahead(image.reference, missing):
+        proving.do(partial(host.give_back, image, parts, inventory))
         tools.progress.begin(name, "sending", sending.most)
         for index, part in enumerate(parts):
             host.receive(image, part, partial(tools.blobs.stream, image.reference, part), meter)
-            behind.do(partial(settle, part))
+            proven = proving.do(partial(settle, part))
             if index in sending.stops:
                 lower = prefix(image, image.layers.index(part.layer) + 1)
-                behind.do(partial(host.load, lower, carried, image))
+                loading.do(after(proven, partial(host.load, lower, carried, image)))
         tools.progress.begin(name, "loading")
-        behind.do(partial(host.load, image, carried, image))
-        behind.finish()
+        proving.finish()
+        loading.do(partial(host.load, image, carried, image))
+        loading.finish()
         tools.progress.begin(name, "verifying")
         host.verify(image.pin)
-
-
-def _carry_out_at_once(job: Job, host: Host, sending: Transfer, tools: Tools, meter: _Meter) -> None:
-    """Send all parts as one archive, which the engine loads as it arrives."""
-    image, name = job.image, job.agent.name
-    host.make_room(image, sending)
-    tools.progress.begin(name, "sending", sending.most)
-    host.load_archive(image, sending.parts, partial(tools.blobs.stream, image.reference), meter)
-    tools.progress.begin(name, "verifying")
-    host.verify(image.pin)
 
 
 def _prune(job: Job, host: Host) -> str:

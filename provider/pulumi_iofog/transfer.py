@@ -24,6 +24,9 @@ EngineKind = Literal["docker", "docker-containerd", "podman"]
 """``docker``: classic store, image id = config digest; ``docker-containerd``: Docker 29's default
 store, image id = manifest digest; ``podman``: image id = config digest."""
 
+Unpack = Literal["never", "later", "flowing"]
+"""Whether the host itself makes the plain tar of what arrives: once all of it is there, or as it arrives."""
+
 SMALL = 1_000_000
 """Bytes of a blob below which only the registry's own form is thought of: anything else costs more."""
 SMALL_FOR_DELTA = 4_000_000
@@ -47,15 +50,19 @@ STOP_SIZE = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class AsIs:
-    """As the registry's own blob."""
+    """As the registry's own blob; unpacked, it is loaded sooner."""
+
+    unpack: Unpack = "never"
 
 
 @dataclass(frozen=True, slots=True)
 class Recoded:
-    """Encoded anew with zstd; the host decodes it. ``window_log``: log2 of the window in bytes."""
+    """Encoded anew with zstd, and unpacked for an engine that does not take that. ``window_log``: log2 of the
+    window in bytes."""
 
     level: int
     window_log: int
+    unpack: Unpack = "flowing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,7 @@ class Part:
         """Names the bytes that travel: a file's name on either side. Equal names, equal bytes."""
         mine = self.layer.diff_id[7:]
         match self.way:
-            case Recoded(level, window_log):
+            case Recoded(level, window_log, _):
                 return f"{mine}.zstd-{level}-{window_log}"
             case Delta(base):
                 return f"{mine}.from-{base[7:]}"
@@ -99,6 +106,11 @@ class Part:
                 return f"{mine}.tar"
             case _:
                 return self.layer.blob.digest[7:]
+
+    @property
+    def plain(self) -> bool:
+        """Whether the engine is given the layer's plain tar."""
+        return isinstance(self.way, Delta | Copied) or self.way.unpack != "never"
 
     @property
     def most(self) -> int:
@@ -131,15 +143,10 @@ class Transfer:
         return sum(part.most for part in self.parts)
 
     @property
-    def simple(self) -> bool:
-        """Whether all go as they are, with no early load."""
-        return not self.stops and all(isinstance(part.way, AsIs) for part in self.parts)
-
-    @property
     def space(self) -> tuple[int, int]:
         """Bytes on the host that it takes at most: in the spool, and under the engine's root."""
         plain = sum(PLAIN_FACTOR * part.layer.blob.size for part in self.parts)
-        decoded = sum(PLAIN_FACTOR * part.layer.blob.size for part in self.parts if not isinstance(part.way, AsIs))
+        decoded = sum(PLAIN_FACTOR * part.layer.blob.size for part in self.parts if part.plain)
         bases = sum(PLAIN_FACTOR * part.layer.blob.size for part in self.parts if isinstance(part.way, Delta | Copied))
         return self.most + decoded + bases, plain
 
@@ -160,13 +167,14 @@ class Inventory:
         engine: which engine answered.
         tagged: the wanted image's name points, in the engine, at an image with the right id.
         images: all that the engine holds.
-        zstd: whether the host has the zstd command.
+        gzip, zstd: whether the host has these commands.
         memory: bytes that are available on the host.
     """
 
     engine: EngineKind
     tagged: bool
     images: tuple[HeldImage, ...] = ()
+    gzip: bool = False
     zstd: bool = False
     memory: int = 0
 
@@ -196,7 +204,8 @@ def transfer(image: Image, inventory: Inventory, means: Means, *, thin: bool = T
     absent = held(image, inventory) if thin else frozenset()
     layers = {layer.diff_id: (index, layer) for index, layer in enumerate(image.layers) if layer.diff_id not in absent}
     parts = tuple(
-        Part(layer, AsIs() if plain else _way(layer, index, inventory, means)) for index, layer in layers.values()
+        Part(layer, _as_is(layer, inventory, None) if plain else _way(layer, index, inventory, means))
+        for index, layer in layers.values()
     )
     return Transfer(parts, absent, _stops(parts, means.rate))
 
@@ -222,15 +231,30 @@ def _common(one: Sequence[Digest], other: Sequence[Digest]) -> int:
 def _way(layer: Layer, index: int, inventory: Inventory, means: Means) -> Way:
     # Docker's containerd store keeps the registry's blobs, and its image id is the manifest's: a layer in
     # another form would make another image.
-    if inventory.engine == "docker-containerd" or layer.blob.size < SMALL:
+    if inventory.engine == "docker-containerd":
         return AsIs()
+    as_is = _as_is(layer, inventory, means.rate)
+    if layer.blob.size < SMALL:
+        return as_is
     for each in inventory.images:
         if layer.diff_id in each.diff_ids:
             return Copied(each.id)
     if not inventory.zstd:
-        return AsIs()
-    recoded = _recoded(inventory, means.rate) or AsIs()
-    return _delta(layer, index, recoded, inventory, means) or recoded
+        return as_is
+    otherwise = _recoded(inventory, means.rate) or as_is
+    return _delta(layer, index, otherwise, inventory, means) or otherwise
+
+
+def _as_is(layer: Layer, inventory: Inventory, rate: float | None) -> AsIs:
+    """Unpacked where the engine could not do it, or where the host has the time and the memory for it."""
+    if inventory.engine == "docker" and layer.blob.media_type.endswith("zstd"):
+        return AsIs("later")
+    worth = inventory.gzip and layer.blob.media_type.endswith("gzip") and layer.blob.size >= SMALL
+    # A plain tar that does not stay in memory costs more to write than the engine saves.
+    roomy = inventory.memory >= max(ROOMY, 4 * PLAIN_FACTOR * layer.blob.size)
+    # A fast link would be kept waiting for gzip.
+    time = rate is not None and rate <= FAST
+    return AsIs("flowing" if time and worth and roomy else "never")
 
 
 def _delta(layer: Layer, index: int, otherwise: Recoded | AsIs, inventory: Inventory, means: Means) -> Delta | None:
@@ -283,7 +307,8 @@ def delta_memory(old_size: int, new_size: int) -> Memory | None:
 def _recoded(inventory: Inventory, rate: float | None) -> Recoded | None:
     for up_to, level, window_log in LEVELS:
         if rate is not None and rate <= up_to:
-            return Recoded(level, window_log if inventory.memory >= ROOMY else min(window_log, 23))
+            window_log = window_log if inventory.memory >= ROOMY else min(window_log, 23)
+            return Recoded(level, window_log, "flowing" if inventory.engine == "docker" else "never")
     return None
 
 

@@ -39,7 +39,7 @@ class Edge:
             if layer.diff_id not in absent:
                 part, data = Part(layer, AsIs()), made.blobs[layer.blob.digest]
                 self.edge.receive(made.image, part, lambda offset, data=data: [data[offset:]], lambda count: None)  # type: ignore[misc]
-                carried[layer.diff_id] = self.edge.settle(made.image, part)
+                carried[layer.diff_id] = self.edge.settle(made.image, part, layer.blob)
         self.edge.load(made.image, carried, made.image)
 
     def held(self, image: Image) -> frozenset[Digest]:

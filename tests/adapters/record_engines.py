@@ -6,7 +6,7 @@ Each case is one call of Engine with the answers that it got; test_engine_answer
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pulumi_iofog.adapters.ssh.connect import Connection, Result
 from pulumi_iofog.errors import IofogError
 from pulumi_iofog.image import Blob, Digest, Image
 from pulumi_iofog.spec import Agent
+from pulumi_iofog.transfer import HeldImage
 from tests.adapters.edge import APP, BASE, V1, V2, Edge, reach
 from tests.images import make_image
 
@@ -32,13 +33,17 @@ def calls(engine: Engine, folder: str = SPOOL) -> dict[str, Callable[[], Any]]:
     """What is recorded and played back, by name."""
     return {
         "image_id": lambda: engine.image_id(APP),
-        "images": lambda: [[each.id, list(each.diff_ids)] for each in engine.images()],
+        "images": lambda: _listed(*engine.images(APP)),
         "load": lambda: engine.load(ONE.image, folder, _carried(ONE.image)),
         "load thin": lambda: engine.load(TWO.image, folder, _carried(TWO.image, besides=FIRST)),
         "verify": lambda: engine.verify(ONE.image.pin),
         "remove": lambda: engine.remove(ONE.image.pin),
         "make_room": lambda: engine.make_room("/home/edge", 1 << 50, 1 << 50),
     }
+
+
+def _listed(named: str | None, images: Sequence[HeldImage]) -> list[Any]:
+    return [named, [[each.id, list(each.diff_ids)] for each in images]]
 
 
 def _carried(image: Image, besides: frozenset[Digest] = frozenset()) -> dict[Digest, Blob]:

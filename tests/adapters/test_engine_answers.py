@@ -68,9 +68,11 @@ def test_an_answer_that_cannot_be_read(text: str) -> None:
 
 def test_ids_and_images() -> None:
     assert parse_id("0123\n") == parse_id("sha256:0123") == "sha256:0123"
-    text = 'sha256:1 ["sha256:a","sha256:b"]\n2 null\nError: no such\nsha256:3 []\n'
+    text = 'sha256:1 ["sha256:a","sha256:b"]\n2 null\nError: no such\nsha256:3 []\nnamed 2\n'
     expected = [("sha256:1", ("sha256:a", "sha256:b")), ("sha256:2", ()), ("sha256:3", ())]
-    assert parse_images(text) == tuple(HeldImage(id_, tuple(map(Digest, layers))) for id_, layers in expected)
+    held = tuple(HeldImage(id_, tuple(map(Digest, layers))) for id_, layers in expected)
+    assert parse_images(text) == ("sha256:2", held)
+    assert parse_images("") == (None, ())
 
 
 def test_file_systems() -> None:

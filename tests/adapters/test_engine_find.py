@@ -42,7 +42,7 @@ def test_the_engine_that_is_there(agent_of: AgentOf, host: str) -> None:
     with found(agent_of, host) as engine:
         assert (engine.kind, engine.platform) == (KINDS[host], AMD64)
         assert engine.root == ("/var/lib/containers/storage" if host == "edge-podman" else "/var/lib/docker")
-        assert isinstance(engine.images(), tuple)
+        assert engine.images("registry.example/none:1")[0] is None
 
 
 @pytest.mark.parametrize("host", KINDS)
@@ -150,10 +150,10 @@ def test_a_daemon_that_is_stopped(agent_of: AgentOf, lab: Lab, host: str) -> Non
             with pytest.raises(EngineError, match=r"looking for app:1: Cannot connect .* Try: systemctl status docker"):
                 engine.image_id("app:1")
             with pytest.raises(EngineError, match="listing images: Cannot connect"):
-                engine.images()
+                engine.images("app:1")
         finally:
             lab.hosts[host].start_engine()
-        assert isinstance(engine.images(), tuple)
+        assert engine.images("registry.example/none:1")[0] is None
 
 
 # ---- who may not ------------------------------------------------------------------------------------

@@ -2,27 +2,28 @@
 
     ~/.cache/pulumi-iofog/spool/image-<manifest hex>/     private (0700), removed after success
     ├── parts/NAME          what has arrived of one part; gone on with after a cut
+    ├── parts/NAME.sha256    what it was proven to be; it lies below blobs/ then
     ├── saved/<hex>/        an image that the engine has given back, with manifest.json
     ├── blobs/sha256/<hex>  proven: the registry's blob, or a layer's plain tar
     └── oci-layout …        beside them, once it is complete: an OCI image layout
 
-Needs a POSIX shell and coreutils or busybox; for parts that are encoded anew or deltas, zstd.
+Needs a POSIX shell and coreutils or busybox; for parts that are unpacked, gzip or zstd.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import secrets
 import shlex
 import tarfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from pulumi_iofog.adapters.shell import Result, Shell, says
 from pulumi_iofog.errors import AgentError, CorruptLayer, NoSpace, Unreachable
 from pulumi_iofog.image import Digest, Image
-from pulumi_iofog.layout import plain_blob
-from pulumi_iofog.transfer import AsIs, Copied, Delta, HeldImage, Part, Recoded
+from pulumi_iofog.transfer import AsIs, Copied, Delta, HeldImage, Part
 
 KEEP_DAYS = 7
 """Days after which what was left of an interrupted transfer is removed."""
@@ -32,32 +33,27 @@ CORRUPT = 65
 """The exit code by which a script says that a digest was wrong (sysexits.h, EX_DATAERR)."""
 
 
-class Result(Protocol):
-    @property
-    def ok(self) -> bool: ...
-    @property
-    def exit_code(self) -> int: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def error(self) -> str: ...
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the host has to work with: commands, and available memory in bytes."""
 
-
-class Shell(Protocol):
-    """A connection that runs scripts on the host."""
-
-    def run(self, script: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Result: ...
-    def send(
-        self, script: str, chunks: Iterable[bytes], on_bytes: Callable[[int], None], *, timeout: float = 600.0
-    ) -> Result: ...
+    gzip: bool
+    zstd: bool
+    memory: int
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
-    """What the host has to work with: the zstd command, and available memory in bytes."""
+class Arrived:
+    """What lies in an image's folder, by the parts' names: bytes of each, and what those that are proven are."""
 
-    zstd: bool
-    memory: int
+    sizes: Mapping[str, int]
+    proven: Mapping[str, Digest]
+
+    def whole(self, part: Part, form: Digest | None) -> bool:
+        """Whether nothing more of a part need travel. ``form``: what it must be proven to be; None: whatever."""
+        if part.name in self.proven:
+            return form in (None, self.proven[part.name])
+        return isinstance(part.way, AsIs) and self.sizes.get(part.name) == part.layer.blob.size
 
 
 class Spool:
@@ -65,6 +61,8 @@ class Spool:
 
     def __init__(self, shell: Shell, agent: str) -> None:
         self._shell, self._agent = shell, agent
+        # What a script of a lost connection says of its part when it ends at last must not pass for ours.
+        self._mine = secrets.token_hex(4)
         self.root, self.tools = self._prepare()
 
     def folder(self, image: Image) -> str:
@@ -76,35 +74,32 @@ class Spool:
         """Make the image's folder, as the user's: what root puts into it later the user can then remove."""
         self._run("making a spool", self._enter(image))
 
-    def arrived(self, image: Image) -> Mapping[str, int]:
-        """Bytes that are there of each part, by its name."""
-        script = f"{self._enter(image)} && cd parts && wc -c * 2>/dev/null; true"
-        lines = (line.split() for line in self._run("looking into the spool", script).splitlines())
-        return {words[1]: int(words[0]) for words in lines if len(words) == 2 and words[1] != "total"}
+    def arrived(self, image: Image) -> Arrived:
+        """What is there of the image's parts."""
+        look = "ls blobs/sha256; cd parts; wc -c * 2>/dev/null; grep -H . *.sha256 2>/dev/null; true"
+        script = f"{self._enter(image)}; {look}"
+        return parse_arrived(self._run("looking into the spool", script))
 
     def receive(
-        self, image: Image, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]
+        self, image: Image, part: Part, have: int, chunks: Iterable[bytes], on_bytes: Callable[[int], None]
     ) -> None:
-        """Bring a part's bytes onto the host, from where the last try stopped; not proven yet."""
-        have = self._have(image, part)
-        if have is None:
-            return
-        script = f"{self._enter(image)} && cat >> parts/{part.name}"
-        result = self._shell.send(script, stream(have), on_bytes)
-        if not result.ok:
-            raise self._failed(f"sending {part.layer.blob.digest}", result)
+        """Bring the rest of a part's bytes onto the host; not proven yet. ``have``: bytes that are there."""
+        doing = f"sending {part.layer.blob.digest}"
+        result = self._shell.send(f"{self._enter(image)} && {_take_in(part, have, self._mine)}", chunks, on_bytes)
+        if not result.ok or says(result, "no space left"):
+            raise self._failed(doing, result)
 
-    def settle(self, image: Image, part: Part, saved: Mapping[Digest, str]) -> int:
+    def settle(self, image: Image, part: Part, form: Digest, saved: Mapping[Digest, str]) -> int:
         """Make the layer of what has arrived and prove it by its digest; its size in bytes.
 
         Args:
+            form: what it must be: the digest of what travelled, or of the plain tar.
             saved: where in the folder layers lie that the engine has given back, by diff id.
 
         Raises:
             CorruptLayer: it is not what it should be; what has arrived of it is removed.
         """
-        blob = _settled(part)
-        script = f"{self._enter(image)} && {{ {_prove(part, blob, saved)}; }} && wc -c < blobs/sha256/{blob[7:]}"
+        script = f"{self._enter(image)} && {{ {self._prove(part, form, saved)}; }} && wc -c < blobs/sha256/{form[7:]}"
         result = self._shell.run(script, timeout=PROVING_MAY_TAKE)
         if not result.ok:
             raise self._failed(f"proving layer {part.layer.diff_id}", result)
@@ -144,29 +139,11 @@ class Spool:
         script = (
             'umask 077; cache="${XDG_CACHE_HOME:-$HOME/.cache}"; mkdir -p "$cache/pulumi-iofog/spool"'
             ' && cd "$cache/pulumi-iofog/spool" && chmod 700 . && pwd'
-            " && { command -v zstd >/dev/null && echo yes || echo no; }"
             " && { grep MemAvailable /proc/meminfo || echo MemAvailable: 0; }"
+            " && for each in gzip zstd; do command -v $each >/dev/null && echo $each; done; true"
         )
-        root, zstd, memory = self._run("making a spool", script).strip().splitlines()
-        return root, Tools(zstd == "yes", int(memory.split()[1]) * 1024)
-
-    def _have(self, image: Image, part: Part) -> int | None:
-        """Bytes that are there already; None where the layer is settled or all of its blob is."""
-        blob = _settled(part)[7:]
-        script = (
-            f"{self._enter(image)}; if [ -f blobs/sha256/{blob} ]; then echo settled;"
-            f" else wc -c < parts/{part.name} 2>/dev/null || echo 0; fi"
-        )
-        said = self._run("looking into the spool", script).split()[-1]
-        if said == "settled":
-            return None
-        if isinstance(part.way, AsIs):
-            if int(said) == part.layer.blob.size:
-                return None
-            if int(said) > part.layer.blob.size:
-                self._run("cleaning the spool", f"{self._enter(image)}; rm -f parts/{part.name}")
-                return 0
-        return int(said)
+        root, memory, *commands = self._run("making a spool", script).strip().splitlines()
+        return root, Tools("gzip" in commands, "zstd" in commands, int(memory.split()[1]) * 1024)
 
     def _enter(self, image: Image) -> str:
         folder = shlex.quote(self.folder(image))
@@ -178,8 +155,24 @@ class Spool:
             raise self._failed(doing, result)
         return result.text
 
+    def _prove(self, part: Part, form: Digest, saved: Mapping[Digest, str]) -> str:
+        """A script that makes blobs/sha256/HEX of what has arrived, or ends with CORRUPT."""
+        file, proven = f"parts/{part.name}", f"blobs/sha256/{form[7:]}"
+        made = f"{file}.tar" if part.plain else file
+        if isinstance(part.way, Copied):
+            made = shlex.quote(saved.get(part.layer.diff_id, "nothing"))
+        hashed = f"sha256sum < {made}"
+        if part.plain and not isinstance(part.way, Copied):
+            base = saved.get(part.way.base, "nothing") if isinstance(part.way, Delta) else ""
+            hashed = f"{_unpack(part, base)} < {file} | tee {made} | sha256sum"
+        # Where it was unpacked as it came, it was hashed too.
+        hashed = f"cat {file}.{self._mine} 2>/dev/null || {{ {hashed}; }}"
+        keep = f"mv {made} {proven} && echo {form[7:]} > {file}.sha256 && rm -f {file} {file}.{self._mine}"
+        lost = f"rm -f {made} {file} {file}.*; exit {CORRUPT}"
+        return f"[ -f {proven} ] || case $({hashed}) in {form[7:]}*) {keep};; *) {lost};; esac"
+
     def _failed(self, doing: str, result: Result) -> AgentError:
-        if "no space left" in result.error.lower():
+        if says(result, "no space left"):
             return NoSpace(self._agent, doing, "no space left on device", f"Free space under {self.root}")
         if result.exit_code == CORRUPT:
             return CorruptLayer(self._agent, doing, "what arrived has another sha256", "Check the disk")
@@ -203,26 +196,29 @@ def saved_folder(source: HeldImage) -> str:
     return f"saved/{source.id.rpartition(':')[2][:24]}"
 
 
-def _settled(part: Part) -> Digest:
-    """What the layer is called once it is proven: as the registry's blob, or as the plain tar."""
-    return part.layer.blob.digest if isinstance(part.way, AsIs) else plain_blob(part.layer).digest
+def _take_in(part: Part, have: int, mine: str) -> str:
+    """A script that appends what comes to the part, and may unpack and hash it as it comes.
+
+    Not where a part is gone on with: what comes would wait until what is there has been read, and be lost if
+    the link is cut once more.
+    """
+    file = f"parts/{part.name}"
+    if have or isinstance(part.way, Delta | Copied) or part.way.unpack != "flowing":
+        return f"cat >> {file}"
+    return f"tee -a {file} | {_unpack(part)} | tee {file}.tar | sha256sum > {file}.{mine}"
 
 
-def _prove(part: Part, blob: Digest, saved: Mapping[Digest, str]) -> str:
-    """A script that makes blobs/sha256/HEX of what has arrived, or ends with CORRUPT."""
-    arrived, proven = f"parts/{part.name}", f"blobs/sha256/{blob[7:]}"
-    made = arrived
-    match part.way:
-        case AsIs():
-            hash_it = f"sha256sum < {made}"
-        case Copied():
-            made = shlex.quote(saved.get(part.layer.diff_id, "nothing"))
-            hash_it = f"sha256sum < {made}"
-        case Recoded() | Delta():
-            made = f"{arrived}.tar"
-            base = saved.get(part.way.base, "nothing") if isinstance(part.way, Delta) else ""
-            against = f" --patch-from={shlex.quote(base)}" if base else ""
-            hash_it = f"zstd -dcq --long=31{against} {arrived} | tee {made} | sha256sum"
-    keep = f"mv {made} {proven} && rm -f {arrived}"
-    lost = f"rm -f {made} {arrived}; exit {CORRUPT}"
-    return f"[ -f {proven} ] || case $({hash_it}) in {blob[7:]}*) {keep};; *) {lost};; esac"
+def _unpack(part: Part, base: str = "") -> str:
+    """The command that makes the plain tar; ``base``: the file that a delta needs."""
+    if isinstance(part.way, AsIs) and not part.layer.blob.media_type.endswith("zstd"):
+        return "gzip -dcq"
+    return "zstd -dcq --long=31" + (f" --patch-from={shlex.quote(base)}" if base else "")
+
+
+def parse_arrived(text: str) -> Arrived:
+    """Blobs, a line each; then ``wc -c *`` and ``grep -H . *.sha256`` among the parts."""
+    lines = [line.split() for line in text.splitlines()]
+    blobs = {words[0] for words in lines if len(words) == 1 and ":" not in words[0]}
+    sizes = {words[1]: int(words[0]) for words in lines if len(words) == 2 and words[1] != "total"}
+    said = (words[0].split(".sha256:") for words in lines if len(words) == 1 and ":" in words[0])
+    return Arrived(sizes, {name: Digest(f"sha256:{hex_}") for name, hex_ in said if hex_ in blobs})

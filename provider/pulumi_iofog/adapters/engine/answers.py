@@ -5,25 +5,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Protocol
 
 from pulumi_iofog.errors import EngineError
 from pulumi_iofog.image import Platform
 from pulumi_iofog.spec import EngineName
 from pulumi_iofog.transfer import EngineKind, HeldImage
-
-
-class Result(Protocol):
-    @property
-    def ok(self) -> bool: ...
-    @property
-    def exit_code(self) -> int: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def stderr(self) -> bytes: ...
-    @property
-    def error(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +43,16 @@ def parse_id(text: str) -> str:
     return line if ":" in line else f"sha256:{line}"
 
 
-def parse_images(text: str) -> tuple[HeldImage, ...]:
-    """An id and a JSON list of diff ids on each line; an image without layers says null."""
-    found = []
+def parse_images(text: str) -> tuple[str | None, tuple[HeldImage, ...]]:
+    """An id and a JSON list of diff ids on each line, null for an image without layers; then ``named ID``."""
+    named, found = None, []
     for line in text.splitlines():
-        id_, _, layers = line.strip().partition(" ")
-        if layers.startswith(("[", "null")):
-            found.append(HeldImage(parse_id(id_), tuple(json.loads(layers) or ())))
-    return tuple(found)
+        first, _, rest = line.strip().partition(" ")
+        if first == "named":
+            named = parse_id(rest)
+        elif rest.startswith(("[", "null")):
+            found.append(HeldImage(parse_id(first), tuple(json.loads(rest) or ())))
+    return named, tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +71,3 @@ def parse_df(text: str) -> list[Disk]:
     """
     rows = (re.fullmatch(r"(.+?)\s+(\d+)\s+-?\d+\s+(-?\d+)\s+\S+\s+.+", row) for row in text.splitlines())
     return [Disk(row[1], int(row[2]), int(row[3]) * 1024) for row in rows if row]
-
-
-def says(result: Result, *phrases: str) -> bool:
-    """Whether a command has said one of these, in whatever case."""
-    said = (result.text + result.stderr.decode(errors="replace")).lower()
-    return any(phrase in said for phrase in phrases)

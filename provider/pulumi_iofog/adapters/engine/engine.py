@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from pulumi_iofog import words
-from pulumi_iofog.adapters.engine.answers import About, Result, parse_about, parse_df, parse_id, parse_images, says
-from pulumi_iofog.adapters.engine.sudo import Runner, Shell
+from pulumi_iofog.adapters.engine.answers import About, parse_about, parse_df, parse_id, parse_images
+from pulumi_iofog.adapters.engine.sudo import Runner
+from pulumi_iofog.adapters.shell import Result, Shell, says
 from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace, VerificationFailed
 from pulumi_iofog.image import Blob, Digest, Image, Pin
 from pulumi_iofog.layout import PREFIX_REPOSITORY, blob_path
@@ -47,16 +48,17 @@ class Engine:
             return None
         raise self._failed(f"looking for {name}", result)
 
-    def images(self) -> tuple[HeldImage, ...]:
-        """Every image that it holds, with its layers."""
-        # Two steps, as a pipe would hide that the first has failed.
+    def images(self, name: str) -> tuple[str | None, tuple[HeldImage, ...]]:
+        """The id that a full name points at, and every image that the engine holds, with its layers."""
+        # Not as a pipe, which would hide that the first step has failed.
         script = (
             f"ids=$({self._cli} image ls --all --quiet --no-trunc) || exit; ids=$(printf '%s\\n' $ids | sort -u);"
             f' [ -z "$ids" ] ||'
-            f" {self._cli} image inspect --format '{{{{.Id}}}} {{{{json .RootFS.Layers}}}}' $ids"
+            f" {self._cli} image inspect --format '{{{{.Id}}}} {{{{json .RootFS.Layers}}}}' $ids;"
+            f" {self._cli} image inspect --format 'named {{{{.Id}}}}' {shlex.quote(name)} 2>/dev/null; true"
         )
         result = self._shell.run(script)
-        if not result.ok and not result.text:
+        if not result.ok:
             raise self._failed("listing images", result)
         return parse_images(result.text)
 
@@ -92,33 +94,6 @@ class Engine:
         """
         script = self._pull(image, folder) if self.kind == "podman" else self._load(image, folder, carried)
         self._loaded(self._shell.run(script, timeout=LOADING_MAY_TAKE), image, carried)
-
-    @property
-    def takes_archives(self) -> bool:
-        """Whether ``load_archive`` works here; podman would first copy the archive, and takes no thin one."""
-        return self.kind != "podman" and self._shell.takes_input
-
-    def load_archive(
-        self,
-        image: Image,
-        kept: str,
-        chunks: Iterable[bytes],
-        on_bytes: Callable[[int], None],
-        carried: Mapping[Digest, Blob],
-    ) -> None:
-        """Load an archive as it arrives. The engine proves its layers itself, by their digests.
-
-        Args:
-            kept: a file on the host that what arrives is appended to; what it has already goes first.
-            chunks: the rest of the archive.
-            carried: the layers that are in it.
-
-        Raises:
-            MissingLayers: a layer that is left out is not there after all.
-        """
-        file = shlex.quote(kept)
-        script = f"umask 077; {{ cat {file} 2>/dev/null; tee -a {file}; }} | docker load"
-        self._loaded(self._shell.send(script, chunks, on_bytes, timeout=LOADING_MAY_TAKE), image, carried)
 
     def _loaded(self, result: Result, image: Image, carried: Mapping[Digest, Blob]) -> None:
         # Docker's containerd store answers 0 and leaves a broken image when a layer is missing.
@@ -271,7 +246,7 @@ export DOCKER_HOST
 ABOUT: Mapping[EngineName, str] = {
     "docker": "uname -m; docker version --format '{{.Server.Arch}}' && docker info --format"
     " '{{json .DockerRootDir}} {{json .DriverStatus}}'",
-    "podman": "uname -m; podman info --format '{{.Host.Arch}}' && podman info --format '{{json .Store.GraphRoot}} []'",
+    "podman": """uname -m; podman info --format '{{.Host.Arch}}{{"\\n"}}{{json .Store.GraphRoot}} []'""",
 }
 """What an engine is asked to find out whether it answers; parse_about reads it."""
 

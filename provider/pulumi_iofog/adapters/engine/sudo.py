@@ -3,19 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
-from typing import Protocol
 
-from pulumi_iofog.adapters.engine.answers import Result
-
-
-class Shell(Protocol):
-    """A connection that runs scripts on the host."""
-
-    def run(self, script: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Result: ...
-    def send(
-        self, script: str, chunks: Iterable[bytes], on_bytes: Callable[[int], None], *, timeout: float = 600.0
-    ) -> Result: ...
+from pulumi_iofog.adapters.shell import Result, Shell
 
 
 class Runner:
@@ -30,20 +19,11 @@ class Runner:
     def __init__(self, shell: Shell, *, sudo: bool, password: str | None = None, first: str = "") -> None:
         self._shell, self._sudo, self._password, self._first = shell, sudo, password, first
 
-    @property
-    def takes_input(self) -> bool:
-        """Whether ``send`` works; sudo would mistake the first line for the password."""
-        return not self._sudo or self._password is None
-
     def run(self, script: str, *, timeout: float = 60.0) -> Result:
         # What may be left of standard input is not the script's.
         script = self._as_whom(f"exec </dev/null; {script}")
         stdin = self._password.encode() + b"\n" if self._sudo and self._password is not None else b""
         return self._shell.run(script, stdin=stdin, timeout=timeout)
-
-    def send(self, script: str, chunks: Iterable[bytes], on_bytes: Callable[[int], None], *, timeout: float) -> Result:
-        """Stream chunks into a script's standard input (see Connection.send)."""
-        return self._shell.send(self._as_whom(script), chunks, on_bytes, timeout=timeout)
 
     def _as_whom(self, script: str) -> str:
         script = f"export LC_ALL=C; {self._first}{script}"

@@ -21,6 +21,8 @@ from pulumi_iofog.adapters.ssh.settings import shell
 
 GRACE = 1.0
 """Seconds that a ProxyCommand has to end by itself, and then after SIGTERM."""
+UNSENT = 1 << 17
+"""Bytes that may wait in the kernel until the network takes them."""
 Line = socket.socket | paramiko.Channel
 
 
@@ -51,9 +53,7 @@ def _tcp(way: Way, timeout: float) -> socket.socket:
         line.settimeout(timeout)
         try:
             line.connect(address)
-            # Else the kernel keeps small packets back for an answer that the host delays by 40 ms: measured,
-            # an empty command takes 47 ms without, 3 ms with it.
-            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _keep_nothing_back(line)
             return line
         except OSError as problem:
             line.close()
@@ -61,6 +61,17 @@ def _tcp(way: Way, timeout: float) -> socket.socket:
     if len(problems) == 1:
         raise next(iter(problems.values()))
     raise OSError(0, "; ".join(problems))
+
+
+def _keep_nothing_back(line: socket.socket) -> None:
+    """Have the kernel send at once what it is given, and be given little more than it can send (tcp(7)).
+
+    Else it would keep small packets back for an answer that the host delays by 40 ms: measured, an empty command
+    takes 47 ms, not 3. And commands would wait behind megabytes of a layer, 250 ms at 100 Mbit/s.
+    """
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with suppress(OSError, AttributeError):  # not every system knows it
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
 
 
 class ProxyCommand(socket.socket):
