@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "provider" / "pulumi_iofog"
-PURE = {"errors", "fields", "image", "layout", "namespace", "plan", "settings", "spec", "state", "words", "resolve"}
+PURE = {
+    *("errors", "fields", "image", "layout", "namespace", "plan", "registries", "resolve", "settings", "spec", "state"),
+    "words",
+}
 ALLOWED: dict[str, set[str]] = {
     "__init__": {"args", "errors", "offline_image"},
     "__main__": {"convert", "errors", "manifest"},
@@ -52,6 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     "pace": {"errors"},
     "image": {"reference"},
     "reference": set(),
+    "registries": {"errors", "fields", "image"},
     "errors": set(),
     "words": set(),
     "adapters.__init__": set(),
@@ -72,11 +76,16 @@ ALLOWED: dict[str, set[str]] = {
     "adapters.namespace_file": {"errors", "namespace"},
     "adapters.recode": {"errors", "image"},
     "adapters.recode_child": set(),
-    "adapters.registry.registry": {*("errors", "image", "spec", "adapters.registry.auth", "adapters.registry.http")},
+    "adapters.registry.registry": {
+        *("errors", "image", "registries", "spec"),
+        *("adapters.registry.auth", "adapters.registry.hosts", "adapters.registry.http"),
+    },
     "adapters.registry.auth": {
-        *("errors", "image", "spec", "adapters.registry.docker_config", "adapters.registry.http")
+        *("errors", "spec"),
+        *("adapters.registry.docker_config", "adapters.registry.hosts", "adapters.registry.http"),
     },
     "adapters.registry.docker_config": {"errors", "spec"},
+    "adapters.registry.hosts": {"errors", "image", "registries", "adapters.registry.http"},
     "adapters.registry.http": {"errors"},
     "adapters.shell": set(),
     "adapters.spool": {"errors", "image", "transfer", "adapters.shell"},
@@ -119,7 +128,7 @@ ONLY_AT = {
     "pulumi": {"args", "offline_image", "plugin", "provider"},
     "paramiko": {"adapters.ssh"},
     "cryptography": {"adapters.ssh"},
-    "socket": {"adapters.ssh"},
+    "socket": {"adapters.registry", "adapters.ssh"},
     "requests": {"adapters.controller", "adapters.registry", "adapters.sources"},
     "docker": {"adapters.sources"},
     "subprocess": {"adapters.recode", "adapters.registry", "adapters.ssh"},

@@ -47,6 +47,7 @@ from pulumi_iofog.image import (
 from pulumi_iofog.namespace import Namespace
 from pulumi_iofog.pace import Limits
 from pulumi_iofog.plan import MISSING, Desired
+from pulumi_iofog.registries import registries
 from pulumi_iofog.settings import controller_settings
 from pulumi_iofog.spec import Agent, Arch, CatalogItem, ControllerSettings, Spec
 
@@ -108,8 +109,7 @@ class Session:
 
     @cached_property
     def registry(self) -> Registry:
-        insecure = (self._config("iofog:insecureRegistries") or "").replace(",", " ").split()
-        registry = Registry(self.spec.auth, insecure=frozenset(insecure))
+        registry = Registry(self.spec.auth, options=registries(self._config))
         self._stack.callback(registry.close)
         return registry
 

@@ -1,17 +1,22 @@
-"""Real edge hosts for the adapters that talk to them, and an operator's home of its own for each test."""
+"""Real edge hosts for the adapters that talk to them, a registry, and an operator's home of its own for each test."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab import Host, HostSpec, Lab
+from pulumi_iofog.adapters.registry import http as registry_http
+from pulumi_iofog.adapters.registry.registry import Registry
 from pulumi_iofog.adapters.ssh import ssh_config
 from pulumi_iofog.adapters.ssh.connect import Patience
 from pulumi_iofog.spec import Agent
+from tests.adapters.registry_server import SERVED, RegistryServer
 
 HOSTS = (
     HostSpec("edge-docker", "docker"),
@@ -23,6 +28,7 @@ ENGINES = ("edge-docker", "edge-podman", "edge-docker29")
 QUICK = Patience(connect=5.0, tries=(0.0, 0.0), keepalive=0.1, stalled=1.0)
 """Long enough for hosts on this machine, short enough for tests of hosts that are gone."""
 
+MakeRegistry = Callable[..., Registry]
 AgentOf = Callable[..., Agent]
 
 
@@ -54,3 +60,27 @@ def agent_of(lab: Lab, home: Path) -> AgentOf:
         return Agent(**{**host.agent(lab.known_hosts_file), **fields})
 
     return make
+
+
+@pytest.fixture
+def server() -> Iterator[RegistryServer]:
+    """A registry that has ``app:1``, by plain http."""
+    with RegistryServer() as server:
+        server.add(SERVED)
+        yield server
+
+
+@pytest.fixture
+def make_registry(tmp_path: Path) -> Iterator[MakeRegistry]:
+    """Makes adapters that are in no hurry to wait, and strangers to this machine's docker."""
+    with ExitStack() as stack:
+
+        def make(*args: Any, **options: Any) -> Registry:
+            quick = {
+                "docker_config": tmp_path / "absent.json",
+                "patience": registry_http.Patience(back_off=0),
+                "certs": (),
+            }
+            return stack.enter_context(contextlib.closing(Registry(*args, **{**quick, **options})))
+
+        yield make

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import random
 import socket
 import ssl
 import threading
@@ -15,9 +16,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
-from tests.images import MadeImage
+from pulumi_iofog.adapters.registry.http import CHUNK
+from pulumi_iofog.image import Reference
+from tests.images import MadeImage, make_image
 
 JSON = "application/json"
+SERVED = make_image({"app": random.Random(1).randbytes(10 * CHUNK)})
+"""What the fixture ``server`` has as ``app:1``; its only layer takes several reads."""
+LAYER = SERVED.image.layers[0].blob
+DATA = SERVED.blobs[LAYER.digest]
+RAW = SERVED.image.manifest.raw
+BLOB = f"/v2/app/blobs/{LAYER.digest}"
 Act = Callable[["Handler"], None]
 """Answers a request, well or badly."""
 
@@ -39,6 +48,7 @@ class RegistryServer:
 
     Args:
         certificate: PEM file of a certificate and its key, for HTTPS.
+        clients: PEM file of who may have signed the clients' certificates, which then are asked for.
 
     Attributes:
         asked: everything that was asked, in order.
@@ -50,7 +60,7 @@ class RegistryServer:
         tokens: how many times each token of the token service is good.
     """
 
-    def __init__(self, certificate: Path | None = None) -> None:
+    def __init__(self, certificate: Path | None = None, *, clients: Path | None = None) -> None:
         self.connections = 0
         self.asked: list[Asked] = []
         self.content: dict[str, tuple[bytes, str]] = {}
@@ -66,6 +76,9 @@ class RegistryServer:
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
+            if clients:
+                context.load_verify_locations(clients)
+                context.verify_mode = ssl.CERT_REQUIRED
             # Handshakes belong to the handlers' threads: a failed one must not end the server's.
             self._server.socket = context.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
@@ -100,6 +113,10 @@ class RegistryServer:
             self.content[f"/v2/{name}/manifests/{target}"] = (manifest.raw, manifest.media_type)
         for digest, data in made.blobs.items():
             self.content[f"/v2/{name}/blobs/{digest}"] = (data, "application/octet-stream")
+
+    def app(self, host: str = "127.0.0.1") -> Reference:
+        """The reference of ``app:1``, by one of the server's names."""
+        return Reference.parse(f"{host}:{self.port}/app:1")
 
     def want_tokens(self, *users: str, realm: str = "") -> None:
         """Let in only who has a token, which these users get at the token service."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pulumi_iofog.adapters.registry import docker_config
-from pulumi_iofog.adapters.registry.docker_config import DOCKER_HUB, TOKEN_USER, credentials, default_path
+from pulumi_iofog.adapters.registry.docker_config import DOCKER_HUB, TOKEN_USER, credentials, default_paths, first
 from pulumi_iofog.errors import RegistryError
 from pulumi_iofog.spec import RegistryAuth
 
@@ -136,12 +136,40 @@ def test_a_folder_in_its_place(tmp_path: Path) -> None:
         credentials(tmp_path, HOST)
 
 
-def test_where_the_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_files_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
-    assert default_path() == tmp_path / ".docker" / "config.json"
+    for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    assert default_paths() == [tmp_path / ".docker" / "config.json"]
     monkeypatch.setenv("DOCKER_CONFIG", "/etc/ci")
-    assert default_path() == Path("/etc/ci/config.json")
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", "/etc/auth.json")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
+    podmans = [Path("/etc/auth.json"), Path("/run/user/7/containers/auth.json")]
+    assert default_paths() == [Path("/etc/ci/config.json"), *podmans]
+
+
+def test_the_first_file_that_has_credentials(tmp_path: Path) -> None:
+    docker, podman = tmp_path / "config.json", tmp_path / "auth.json"
+    podman.write_text(json.dumps({"auths": {HOST: ENTRY}}))
+    assert first([docker, podman], HOST) == CI
+    docker.write_text(json.dumps({"auths": {HOST: {"auth": _base64("mine:hidden")}, "other.test": ENTRY}}))
+    assert first([docker, podman], HOST) == RegistryAuth("mine", "hidden")
+    assert first([docker, podman], "third.test") is None
+
+
+@pytest.mark.parametrize(
+    ("repository", "who"),
+    [("team/app", "app"), ("team/app/x", "app"), ("team/application", "team"), ("other", "all"), ("", "all")],
+)
+def test_entries_for_a_part_of_a_registry(tmp_path: Path, repository: str, who: str) -> None:
+    """As podman login writes them for a path; the longest counts."""
+    keys = {f"{HOST}/team/app": "app", HOST: "all", f"{HOST}/team": "team", f"{HOST}/team/app/y": "y"}
+    auths = {key: {"auth": _base64(f"{name}:hidden")} for key, name in keys.items()}
+    assert credentials(_config(tmp_path, {"auths": auths}), HOST, repository) == RegistryAuth(who, "hidden")
+
+
+def test_an_entry_of_another_part_is_not_used(tmp_path: Path) -> None:
+    assert credentials(_config(tmp_path, {"auths": {f"{HOST}/team": ENTRY}}), HOST, "other/app") is None
 
 
 # ---- helpers ----------------------------------------------------------------------------------------
@@ -206,7 +234,8 @@ def test_a_helper_that_fails(tmp_path: Path, helper: Helper, output: str, code: 
 
 def test_a_helper_that_is_not_there(tmp_path: Path) -> None:
     wanted = (
-        r"asking docker-credential-absent for credentials: No such file or directory\. .* install it, or give auth="
+        r"asking docker-credential-absent for credentials: No such file or directory\. docker's config.json names it:"
+        r" put docker-credential-absent on PATH, or give auth="
     )
     with pytest.raises(RegistryError, match=wanted):
         credentials(_config(tmp_path, {"credsStore": "absent"}), HOST)

@@ -30,8 +30,10 @@ from pulumi_iofog.image import (
     pick,
     sha256,
 )
+from pulumi_iofog.registries import Mirror, RegistryOptions
 from pulumi_iofog.spec import RegistryAuth
-from tests.adapters.registries import MakeRegistry, registries
+from tests.adapters.conftest import MakeRegistry
+from tests.certificates import self_signed
 from tests.images import MadeImage, index_of, make_image, write_layout
 
 X86 = make_image({"bin/app": random.Random(1).randbytes(300_000)}, {"etc/app": b"x86"}, platform=AMD64)
@@ -43,10 +45,14 @@ USER, PASSWORD = "ci", "hidden"
 @dataclass(frozen=True)
 class Pushed:
     """A registry with ``both:1``, ``single:1``, ``docker-both:1`` and ``docker-single:1``; the locked address
-    has the same behind a user's name and password."""
+    has the same behind a user's name and password, the mirror by TLS of a private CA; it keeps what it was asked
+    for under ``kept``."""
 
     address: str
     locked: str
+    mirror: str
+    ca_file: Path
+    kept: Path
 
     def reference(self, name: str, *, locked: bool = False) -> Reference:
         return Reference.parse(f"{self.locked if locked else self.address}/{name}")
@@ -64,16 +70,12 @@ def pushed() -> Iterator[Pushed]:
             for kind, docker_types in (("", False), ("docker-", True)):
                 registry.push(both, f"{kind}both:1", docker_types=docker_types)
                 registry.push(single, f"{kind}single:1", docker_types=docker_types)
-            yield Pushed(registry.address, _up_with_lock(folder))
+            mirror, ca_file = _up_as_mirror(folder, registry.address)
+            yield Pushed(registry.address, _up_with_lock(folder), mirror, ca_file, folder / "mirror/data")
         finally:
+            stop(folder / "mirror.pid")
             stop(folder / "locked.pid")
             registry.down()
-
-
-@pytest.fixture
-def make_registry(tmp_path: Path) -> Iterator[MakeRegistry]:
-    with registries(tmp_path) as make:
-        yield make
 
 
 def _up_with_lock(folder: Path) -> str:
@@ -86,6 +88,20 @@ def _up_with_lock(folder: Path) -> str:
     start(["docker-registry", "serve", folder / "locked.yml"], folder / "locked.pid", folder / "locked.log")
     assert wait_for(lambda: "UNAUTHORIZED" in run("curl", "-s", f"http://{address}/v2/", check=False), 20)
     return address
+
+
+def _up_as_mirror(folder: Path, origin: str) -> tuple[str, Path]:
+    """A pull-through cache of the registry, by TLS; its address, and who has signed its certificate."""
+    address = f"127.0.0.1:{free_port()}"
+    (folder / "mirror").mkdir()
+    public, both = self_signed(folder, "127.0.0.1")
+    config = CONFIG.format(folder=folder / "mirror", address=address).replace(
+        "http: {", f"http: {{tls: {{certificate: {both}, key: {both}}}, "
+    )
+    (folder / "mirror.yml").write_text(f"{config}proxy: {{remoteurl: 'http://{origin}'}}\n")
+    start(["docker-registry", "serve", folder / "mirror.yml"], folder / "mirror.pid", folder / "mirror.log")
+    assert wait_for(lambda: run("curl", "-sk", f"https://{address}/v2/", check=False) != "", 20)
+    return address, public
 
 
 # ---- manifests --------------------------------------------------------------------------------------
@@ -155,6 +171,19 @@ def test_an_interrupted_pull_goes_on(pushed: Pushed, make_registry: MakeRegistry
         store.fetch(layer, download)
     assert store.fetch(layer, download).read_bytes() == X86.blobs[layer.digest]
     assert 0 == offsets[0] < offsets[1] < layer.size
+
+
+def test_by_way_of_a_mirror_with_a_private_ca(pushed: Pushed, make_registry: MakeRegistry) -> None:
+    options = {
+        pushed.address: RegistryOptions((Mirror(pushed.mirror),)),
+        pushed.mirror: RegistryOptions(ca_file=str(pushed.ca_file)),
+    }
+    registry, reference, layer = make_registry(options=options), pushed.reference("both:1"), X86.image.layers[0].blob
+    assert registry.manifest(reference) == (INDEX, OCI_INDEX)
+    assert b"".join(registry.blob(reference, layer)) == X86.blobs[layer.digest]
+    wanted = {sha256(INDEX)[7:], layer.digest[7:]}
+    # It finishes what it keeps after it has answered.
+    assert wait_for(lambda: wanted <= {file.parent.name for file in pushed.kept.rglob("data")}, 10)
 
 
 # ---- what is not there ------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,35 +10,13 @@ import pytest
 
 from pulumi_iofog.adapters.registry.http import CHUNK
 from pulumi_iofog.errors import RegistryError
-from pulumi_iofog.image import Reference
 from pulumi_iofog.spec import RegistryAuth
-from tests.adapters.registries import MakeRegistry, registries
-from tests.adapters.registry_server import Act, RegistryServer, answer, basic, cut, error, hang_up
+from tests.adapters.conftest import MakeRegistry
+from tests.adapters.registry_server import DATA, LAYER, RAW, Act, RegistryServer, answer, basic, cut, error, hang_up
 from tests.images import make_image
 
-MADE = make_image({"app": bytes(range(256)) * 10})
-LAYER = MADE.image.layers[0].blob
-DATA = MADE.blobs[LAYER.digest]
-RAW = MADE.image.manifest.raw
 AUTH = RegistryAuth("ci", "hidden")
 CI = basic("ci", "hidden")
-
-
-@pytest.fixture
-def server() -> Iterator[RegistryServer]:
-    with RegistryServer() as server:
-        server.add(MADE)
-        yield server
-
-
-@pytest.fixture
-def make_registry(tmp_path: Path) -> Iterator[MakeRegistry]:
-    with registries(tmp_path) as make:
-        yield make
-
-
-def _app(server: RegistryServer) -> Reference:
-    return Reference.parse(f"{server.address}/app:1")
 
 
 def _identity_token(folder: Path, server: RegistryServer) -> Path:
@@ -58,18 +35,18 @@ def test_a_token_is_asked_for_once(
     """Anonymously, or with Basic; only what is needed is asked for, as the challenge has it."""
     server.want_tokens(CI if auth else "")
     registry = make_registry(auth)
-    assert registry.manifest(_app(server))[0] == RAW
-    assert b"".join(registry.blob(_app(server), LAYER)) == DATA
+    assert registry.manifest(server.app())[0] == RAW
+    assert b"".join(registry.blob(server.app(), LAYER)) == DATA
     tokens = [asked for asked in server.asked if asked.path == "/token"]
     assert [(asked.method, asked.authorization) for asked in tokens] == [("GET", CI if auth else "")]
     assert tokens[0].query == {"service": ["registry"], "scope": ["repository:app:pull,push"]}
-    assert server.connections == 1
+    assert server.connections == 2  # the first finds out that there is no TLS
 
 
 def test_an_identity_token_is_exchanged(server: RegistryServer, make_registry: MakeRegistry, tmp_path: Path) -> None:
     server.want_tokens("hidden")
     registry = make_registry(docker_config=_identity_token(tmp_path, server))
-    assert registry.manifest(_app(server))[0] == RAW
+    assert registry.manifest(server.app())[0] == RAW
     (asked,) = [asked for asked in server.asked if asked.path == "/token"]
     assert (asked.method, asked.query, asked.authorization) == ("POST", {}, "")
     assert asked.form == {
@@ -87,7 +64,7 @@ def test_an_identity_token_does_not_follow_a_redirect(
     server.want_tokens("hidden")
     server.next(answer(307, Location="/elsewhere"), at="/token")
     with pytest.raises(RegistryError, match=r"signing in with docker's identity token for .*HTTP status 307"):
-        make_registry(docker_config=_identity_token(tmp_path, server)).manifest(_app(server))
+        make_registry(docker_config=_identity_token(tmp_path, server)).manifest(server.app())
     assert "/elsewhere" not in server.paths()
 
 
@@ -99,10 +76,10 @@ def test_tokens_that_are_refused_before_their_time(server: RegistryServer, make_
     server.want_tokens(CI)
     server.tokens = 1
     registry = make_registry(AUTH)
-    registry.manifest(_app(server))
+    registry.manifest(server.app())
     server.content[f"/v2/app/blobs/{layer.digest}"] = (b"x" * layer.size, "")
-    registry.manifest(_app(server))
-    assert b"".join(registry.blob(_app(server), layer)) == b"x" * layer.size
+    registry.manifest(server.app())
+    assert b"".join(registry.blob(server.app(), layer)) == b"x" * layer.size
     assert server.paths().count("/token") == 3
 
 
@@ -115,10 +92,10 @@ def test_a_token_that_is_refused_in_the_middle_of_a_blob(server: RegistryServer,
     server.want_tokens("")
     server.tokens = 1
     registry = make_registry()
-    registry.manifest(_app(server))
+    registry.manifest(server.app())
     server.admitted = dict.fromkeys(server.admitted, 1)
     server.next(cut(CHUNK), at="/v2/app/blobs/")  # with the first token, for the last time
-    assert b"".join(registry.blob(_app(server), layer)) == data
+    assert b"".join(registry.blob(server.app(), layer)) == data
     assert server.asked[-1].range == f"bytes={CHUNK}-"
     assert server.paths().count("/token") == 2
 
@@ -127,7 +104,7 @@ def test_a_token_that_is_refused_in_the_middle_of_a_blob(server: RegistryServer,
 def test_a_token_service_that_is_busy(server: RegistryServer, make_registry: MakeRegistry, act: Act) -> None:
     server.want_tokens(CI)
     server.next(act, at="/token", times=3)
-    assert make_registry(AUTH).manifest(_app(server))[0] == RAW
+    assert make_registry(AUTH).manifest(server.app())[0] == RAW
 
 
 @pytest.mark.parametrize(
@@ -146,7 +123,7 @@ def test_a_token_service_that_is_none(server: RegistryServer, make_registry: Mak
     server.want_tokens(CI)
     server.next(answer(200, body), at="/token")
     with pytest.raises(RegistryError, match=r"signing in as ci for .*: the token service gave no token"):
-        make_registry(AUTH).manifest(_app(server))
+        make_registry(AUTH).manifest(server.app())
 
 
 def test_a_token_service_that_refuses(server: RegistryServer, make_registry: MakeRegistry) -> None:
@@ -156,14 +133,14 @@ def test_a_token_service_that_refuses(server: RegistryServer, make_registry: Mak
         rf" \(incorrect username or password\)\. Check auth=, or run: docker login {server.address}$"
     )
     with pytest.raises(RegistryError, match=wanted):
-        make_registry(AUTH).manifest(_app(server))
+        make_registry(AUTH).manifest(server.app())
 
 
 def test_a_token_that_the_registry_does_not_take(server: RegistryServer, make_registry: MakeRegistry) -> None:
     server.want_tokens(CI)
     server.tokens = 0
     with pytest.raises(RegistryError, match=r"not allowed as ci \(authentication required\)\. Give auth="):
-        make_registry(AUTH).manifest(_app(server))
+        make_registry(AUTH).manifest(server.app())
     assert len(server.asked) == 3
 
 
@@ -178,13 +155,13 @@ def test_a_token_that_the_registry_does_not_take(server: RegistryServer, make_re
 def test_challenges_in_other_forms(server: RegistryServer, make_registry: MakeRegistry, challenge: str) -> None:
     server.want_tokens("")
     server.challenge = challenge.format(realm=server.realm)
-    assert make_registry().manifest(_app(server))[0] == RAW
+    assert make_registry().manifest(server.app())[0] == RAW
 
 
 def test_a_challenge_of_several_scopes(server: RegistryServer, make_registry: MakeRegistry) -> None:
     server.want_tokens("")
     server.challenge = f'Bearer realm="{server.realm}",scope="repository:app:pull repository:base:pull"'
-    make_registry().manifest(_app(server))
+    make_registry().manifest(server.app())
     (asked,) = [asked for asked in server.asked if asked.path == "/token"]
     assert asked.query == {"scope": ["repository:app:pull", "repository:base:pull"]}
 
@@ -193,7 +170,7 @@ def test_a_challenge_of_several_scopes(server: RegistryServer, make_registry: Ma
 def test_challenges_that_cannot_be_met(server: RegistryServer, make_registry: MakeRegistry, challenge: str) -> None:
     server.always(answer(401, error("who is there"), WWW_Authenticate=challenge), at="/v2/")
     with pytest.raises(RegistryError, match=r"not allowed anonymously \(who is there\)\. Give auth=, or run: docker"):
-        make_registry().manifest(_app(server))
+        make_registry().manifest(server.app())
     assert len(server.asked) == 1
 
 
@@ -204,11 +181,11 @@ def test_basic(server: RegistryServer, make_registry: MakeRegistry) -> None:
     server.challenge = 'Basic realm="registry"'
     server.admitted[CI] = 2
     registry = make_registry(AUTH)
-    registry.manifest(_app(server))
-    registry.manifest(_app(server))
+    registry.manifest(server.app())
+    registry.manifest(server.app())
     assert [asked.authorization for asked in server.asked] == ["", CI, CI]
     with pytest.raises(RegistryError, match="not allowed as ci"):
-        registry.manifest(_app(server))
+        registry.manifest(server.app())
     assert len(server.asked) == 4  # what was refused is not sent again
 
 
@@ -221,7 +198,7 @@ def test_many_threads_sign_in_at_once(server: RegistryServer, make_registry: Mak
         server.want_tokens(CI)
     registry = make_registry(AUTH)
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: registry.manifest(_app(server))[0], range(24)))
+        answers = list(pool.map(lambda _: registry.manifest(server.app())[0], range(24)))
     assert answers == [RAW] * 24
 
 
@@ -237,14 +214,14 @@ def test_no_error_repeats_a_secret(
     server.want_tokens(CI, "hidden")
     for registry in (make_registry(AUTH), make_registry(docker_config=_identity_token(tmp_path, server))):
         server.asked.clear()
-        registry.manifest(_app(server))
+        registry.manifest(server.app())
         token = server.asked[-1].authorization.partition(" ")[2]
         header = next(asked.authorization for asked in server.asked if asked.path == "/token").partition(" ")[2]
         secrets = ["hidden", *filter(None, [token if at == "/v2/" else header])]
         server.admitted.clear()
         server.always(answer(status, error(f"bad: {' '.join(secrets)}")), at=at)
         with pytest.raises(RegistryError) as caught:
-            registry.manifest(_app(server))
+            registry.manifest(server.app())
         server.recover()
         for secret in secrets:
             assert secret not in f"{caught.value!s}{caught.value!r}{caught.value.args}"

@@ -21,8 +21,8 @@ import requests
 
 from pulumi_iofog.adapters.registry import docker_config, http
 from pulumi_iofog.adapters.registry.docker_config import TOKEN_USER
+from pulumi_iofog.adapters.registry.hosts import Place
 from pulumi_iofog.adapters.registry.http import TRANSIENT, Http, Passing, Task, translated
-from pulumi_iofog.image import Reference
 from pulumi_iofog.spec import RegistryAuth
 
 BODY_LIMIT = 1 << 20
@@ -42,23 +42,23 @@ class Authenticator:
 
     def __init__(self, http: Http, auth: RegistryAuth | None, config: Path | None) -> None:
         self._http, self._given = http, auth
-        self._config = config or docker_config.default_path()
+        self._files = [config] if config else docker_config.default_paths()
         self._tokens: dict[tuple[str, str], _Token] = {}
-        self._found: dict[str, RegistryAuth | None] = {}
+        self._found: dict[tuple[str, str], RegistryAuth | None] = {}
         self._lock = threading.Lock()
         self._secrets: set[str] = set()
         self._keep_secret(auth)
 
-    def header(self, reference: Reference) -> dict[str, str]:
+    def header(self, place: Place) -> dict[str, str]:
         """The Authorization header that let us in before, if it still does."""
-        token = self._tokens.get((reference.domain, reference.path))
+        token = self._tokens.get((place.domain, place.path))
         if token is None or token.until < time.monotonic():
             return {}
         return {"Authorization": token.header}
 
-    def whom(self, reference: Reference) -> str:
+    def whom(self, place: Place) -> str:
         """``as ci``, or ``anonymously``: for messages."""
-        who = self._credentials(reference.domain)
+        who = self._credentials(place)
         if who is None:
             return "anonymously"
         return "with docker's identity token" if who.username == TOKEN_USER else f"as {who.username}"
@@ -69,33 +69,31 @@ class Authenticator:
             text = text.replace(secret, "[secret]")
         return text
 
-    def answer(self, reference: Reference, challenge: str, sent: Mapping[str, str], *, plain: bool) -> bool:
+    def answer(self, place: Place, challenge: str, sent: Mapping[str, str], *, plain: bool) -> bool:
         """Take up the challenge of a 401 (``WWW-Authenticate``); whether ``header`` has an answer to it now.
 
         Args:
             sent: the header that was refused: to give the same again would help nobody.
         """
-        who = self._credentials(reference.domain)
+        who = self._credentials(place)
         for scheme, parameters in _challenges(challenge):
             if scheme == "bearer":
-                token = self._bearer(reference, parameters, who, plain=plain)
+                token = self._bearer(place, parameters, who, plain=plain)
             elif who:
                 token = _Token(_basic(who), float("inf"))
             else:
                 continue
-            self._tokens[reference.domain, reference.path] = token
+            self._tokens[place.domain, place.path] = token
             self._secrets.add(token.header.partition(" ")[2])
             return sent.get("Authorization") != token.header
         return False
 
-    def _bearer(
-        self, reference: Reference, challenge: Mapping[str, str], who: RegistryAuth | None, *, plain: bool
-    ) -> _Token:
-        task = Task(reference.domain, f"signing in {self.whom(reference)} for {reference}")
+    def _bearer(self, place: Place, challenge: Mapping[str, str], who: RegistryAuth | None, *, plain: bool) -> _Token:
+        task = Task(place.domain, f"signing in {self.whom(place)} for {place}")
         realm = challenge.get("realm", "")
         if urlsplit(realm).scheme not in (("http", "https") if plain else ("https",)):
             raise task.error(f"its token service {realm[:200] or '(none)'} is not https")
-        scope = challenge.get("scope") or f"repository:{reference.path}:pull"
+        scope = challenge.get("scope") or f"repository:{place.path}:pull"
         service = {"service": challenge["service"]} if challenge.get("service") else {}
         with translated(task), self._ask_token_service(realm, scope, service, who) as response:
             body = http.read(response, BODY_LIMIT)
@@ -129,14 +127,16 @@ class Authenticator:
             return ""
         return f" ({self.clean(' '.join(str(said).split()))[:200]})" if said else ""
 
-    def _credentials(self, domain: str) -> RegistryAuth | None:
-        if self._given:
+    def _credentials(self, place: Place) -> RegistryAuth | None:
+        """What the user has given is for the image's own registry, and for no mirror of it."""
+        if self._given and place.origin:
             return self._given
+        key = (place.domain, place.path)
         with self._lock:
-            if domain not in self._found:
-                self._found[domain] = docker_config.credentials(self._config, domain)
-                self._keep_secret(self._found[domain])
-            return self._found[domain]
+            if key not in self._found:
+                self._found[key] = docker_config.first(self._files, *key)
+                self._keep_secret(self._found[key])
+            return self._found[key]
 
     def _keep_secret(self, who: RegistryAuth | None) -> None:
         if who:

@@ -1,7 +1,7 @@
-"""The credentials that docker keeps: config.json and its credential helpers.
+"""The credentials that docker keeps, and podman and skopeo after it: config.json and credential helpers.
 
-Sources: docker/cli ``cli/config/configfile/file.go`` (which store is asked, how ``auth`` is read) and
-docker/docker-credential-helpers (the protocol).
+Sources: docker/cli ``cli/config/configfile/file.go`` (which store is asked, how ``auth`` is read),
+docker/docker-credential-helpers (the protocol), and containers-auth.json(5) (its places, keys with a path).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,24 @@ NOT_FOUND = ("credentials not found", "credentials server URL", "credentials use
 """How helpers say that they know nothing of a server (docker-credential-helpers, credentials/error.go)."""
 
 
-def default_path() -> Path:
-    """``$DOCKER_CONFIG/config.json``, else ``~/.docker/config.json``."""
-    return Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")) / "config.json"  # noqa: PTH111
+def default_paths() -> list[Path]:
+    """``$DOCKER_CONFIG/config.json``, else ``~/.docker/config.json``; then podman's and skopeo's:
+    ``$REGISTRY_AUTH_FILE`` and ``$XDG_RUNTIME_DIR/containers/auth.json``."""
+    docker = Path(os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")) / "config.json"  # noqa: PTH111
+    named, runtime = os.environ.get("REGISTRY_AUTH_FILE"), os.environ.get("XDG_RUNTIME_DIR")
+    return [docker, *([Path(named)] if named else []), *([Path(runtime, "containers/auth.json")] if runtime else [])]
 
 
-def credentials(path: Path, domain: str) -> RegistryAuth | None:
+def first(paths: Sequence[Path], domain: str, repository: str = "") -> RegistryAuth | None:
+    """The first of the files that has credentials. Raises RegistryError, as ``credentials`` does."""
+    return next((found for path in paths if (found := credentials(path, domain, repository))), None)
+
+
+def credentials(path: Path, domain: str, repository: str = "") -> RegistryAuth | None:
     """What docker would use: the registry's helper, or the general one; its entry in the file; None.
+
+    Args:
+        repository: the image's path in the registry, for entries that are only for a part of it.
 
     Raises RegistryError where the file or what a helper says cannot be read.
     """
@@ -50,19 +62,31 @@ def credentials(path: Path, domain: str) -> RegistryAuth | None:
     server = DOCKER_HUB if domain == "docker.io" else domain
     helper = helpers.get(domain) or helpers.get(server) or config.get("credsStore")
     found = _from_helper(str(helper), server) if helper else None
-    return found or _from_entries(entries, server, path)
+    return found or _from_entries(entries, server, repository, path)
 
 
 def _unreadable(path: Path, why: str) -> RegistryError:
     return RegistryError(str(path), "reading docker's configuration", why, "Mend it, or give auth=")
 
 
-def _from_entries(entries: dict[str, Any], server: str, path: Path) -> RegistryAuth | None:
-    """The server's own key first, then one that means the same host, as docker compares them."""
-    for key in sorted(entries, key=lambda key: key != server):
-        if _host(key) == _host(server) and (found := _from_entry(key, entries[key], path)):
+def _from_entries(entries: dict[str, Any], server: str, repository: str, path: Path) -> RegistryAuth | None:
+    """The most special key first; then the server's own, then one that means the same host, as docker
+    compares them."""
+    mine = [key for key in entries if _host(key) == _host(server) and _covers(_part(key), repository)]
+    for key in sorted(mine, key=lambda key: (-len(_part(key)), key != server)):
+        if found := _from_entry(key, entries[key], path):
             return found
     return None
+
+
+def _part(key: str) -> str:
+    """``host/team/app`` → ``team/app``. With a scheme, and for the API's versions, the whole host is meant."""
+    part = "" if "://" in key else key.partition("/")[2].strip("/")
+    return "" if part in ("v1", "v2") else part
+
+
+def _covers(part: str, repository: str) -> bool:
+    return not part or f"{repository}/".startswith(f"{part}/")
 
 
 def _host(key: str) -> str:
@@ -100,7 +124,7 @@ def _from_helper(name: str, server: str) -> RegistryAuth | None:
     except subprocess.TimeoutExpired:
         raise RegistryError(server, doing, "it did not answer in time", "Give auth=") from None
     except OSError as problem:
-        hint = "docker's config.json names it: install it, or give auth="
+        hint = f"docker's config.json names it: put {program} on PATH, or give auth="
         raise RegistryError(server, doing, str(problem.strerror), hint) from None
     if done.returncode != 0:
         # Helpers say what is wrong on their standard output; to know nothing of a server is no failure.

@@ -5,11 +5,12 @@ Credentials never follow a redirect to another host.
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -77,13 +78,20 @@ class Http:
     def close(self) -> None:
         self._session.close()
 
-    def persist(self, act: Callable[[], T]) -> T:
+    def use(self, prefix: str, context: ssl.SSLContext, *, verify: bool) -> None:
+        """Have this TLS context for URLs that begin so."""
+        if not verify:
+            # It is the user's word, or loopback; a warning a request would fill the update's diagnostics.
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self._session.mount(prefix, _Adapter(context, verify=verify))
+
+    def persist(self, act: Callable[[], T], tries: int = TRIES) -> T:
         """What ``act`` returns; done again after Passing, a few times."""
-        for number in range(TRIES):
+        for number in range(tries):
             try:
                 return act()
             except Passing as passing:
-                if number == TRIES - 1:
+                if number == tries - 1:
                     raise passing.error from None
                 self.patience.wait(number, passing.retry_after)
         raise AssertionError("unreachable")
@@ -110,6 +118,26 @@ def _urls() -> Iterator[None]:
         raise requests.exceptions.InvalidURL(type(problem).__name__) from None
 
 
+class _Adapter(requests.adapters.HTTPAdapter):
+    """With a TLS context of its own; what requests itself would trust is trusted besides."""
+
+    def __init__(self, context: ssl.SSLContext, *, verify: bool) -> None:
+        self._context, self._verifies = context, verify
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **options)
+
+    def proxy_manager_for(self, proxy: Any, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, ssl_context=self._context, **options)
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        return super().build_connection_pool_key_attributes(request, verify and self._verifies, cert)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        super().cert_verify(conn, url, verify and self._verifies, cert)  # type: ignore[no-untyped-call]
+
+
 class _Session(requests.Session):
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Before a redirect is followed. requests would ask ~/.netrc, and let credentials pass from
@@ -134,7 +162,8 @@ def translated(task: Task) -> Iterator[None]:
         why = _cause(problem)
         if "EOF" in why:  # a connection that was lost, in OpenSSL's words
             raise Passing(task.error(f"TLS: {why}{_place(task, problem)}", _NETWORK)) from None
-        hint = "For a private CA set REQUESTS_CA_BUNDLE to its PEM file; for plain http, iofog:insecureRegistries"
+        hint = f"For a private CA give caFile in iofog:registries, or put it into /etc/docker/certs.d/{task.who};"
+        hint += " for plain http, set insecure there"
         raise task.error(f"TLS: {why}{_place(task, problem)}", hint) from None
     except (requests.Timeout, urllib3.exceptions.TimeoutError) as problem:
         raise Passing(task.error(f"no answer in time{_place(task, problem)}", _NETWORK)) from None

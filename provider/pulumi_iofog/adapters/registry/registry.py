@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import requests
 
 from pulumi_iofog.adapters.registry import http
 from pulumi_iofog.adapters.registry.auth import Authenticator
+from pulumi_iofog.adapters.registry.hosts import CERTS_D, Hosts, Place
 from pulumi_iofog.adapters.registry.http import CHUNK, TRANSIENT, TRIES, Http, Passing, Patience, Task, translated
 from pulumi_iofog.errors import ImageNotFound, RegistryError
 from pulumi_iofog.image import (
@@ -27,7 +28,10 @@ from pulumi_iofog.image import (
     media_type_of,
     sha256,
 )
+from pulumi_iofog.registries import RegistryOptions
 from pulumi_iofog.spec import RegistryAuth
+
+T = TypeVar("T")
 
 MANIFEST_LIMIT = 4 << 20
 """Bytes; what the distribution spec asks registries to accept at least."""
@@ -40,9 +44,10 @@ class Registry:
     """Reads manifests and blobs; several threads may use it.
 
     Args:
-        auth: the user's credentials; else docker's configuration is asked, else anonymous.
-        insecure: registries (``host:port``) spoken to by plain http, besides those on loopback.
-        docker_config: instead of ``$DOCKER_CONFIG/config.json`` or ``~/.docker/config.json``.
+        auth: the user's credentials, which no mirror gets; else docker's configuration is asked, else anonymous.
+        options: of registries (``host:port``): mirrors, TLS. What is on loopback needs none.
+        docker_config: instead of those that docker, podman and skopeo keep.
+        certs: folders with certificates for registries.
         timeout: seconds for connecting and for each read.
         patience: how long to wait before trying again.
 
@@ -53,13 +58,14 @@ class Registry:
         self,
         auth: RegistryAuth | None = None,
         *,
-        insecure: frozenset[str] = frozenset(),
+        options: Mapping[str, RegistryOptions] | None = None,
         docker_config: Path | None = None,
         timeout: tuple[float, float] = (10.0, 60.0),
         patience: Patience | None = None,
+        certs: tuple[str, ...] = CERTS_D,
     ) -> None:
-        self._insecure = insecure
         self._http = Http(timeout, patience or Patience())
+        self._hosts = Hosts(self._http, options or {}, certs)
         self._auth = Authenticator(self._http, auth, docker_config)
 
     def close(self) -> None:
@@ -71,17 +77,25 @@ class Registry:
         Args:
             target: a digest or tag instead of the reference's own; a digest is verified.
         """
-        target = target or reference.target
-        task = Task(reference.domain, f"looking up {reference}")
-        raw, media_type = self._http.persist(lambda: self._read_manifest(task, reference, target))
+        failed: list[RegistryError] = []
+        for place in self._hosts.places(reference):
+            try:
+                return self._manifest(place, target or reference.target)
+            except RegistryError as problem:
+                failed.append(self._note(place, problem))
+        raise _together(failed)
+
+    def _manifest(self, place: Place, target: str) -> tuple[bytes, str]:
+        task = Task(place.domain, f"looking up {place}")
+        raw, media_type = self._http.persist(lambda: self._read_manifest(task, place, target), _tries(place))
         if len(raw) > MANIFEST_LIMIT:
             raise task.error("its manifest is larger than 4 MiB")
         if target.startswith("sha256:") and sha256(raw) != target:
             raise task.error(f"got {sha256(raw)}, want {target}", "A proxy before the registry may hand out wrong data")
         return raw, _media_type(task, raw, media_type)
 
-    def _read_manifest(self, task: Task, reference: Reference, target: str) -> tuple[bytes, str]:
-        with self._open(task, reference, f"manifests/{target}", {"Accept": ACCEPT}) as response:
+    def _read_manifest(self, task: Task, place: Place, target: str) -> tuple[bytes, str]:
+        with self._open(task, place, f"manifests/{target}", {"Accept": ACCEPT}) as response:
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             return http.read(response, MANIFEST_LIMIT), media_type
 
@@ -90,12 +104,29 @@ class Registry:
 
         A connection that drops is taken up again where it was: for as long as every few tries bring some bytes.
         """
-        task = Task(reference.domain, f"pulling {blob.digest} of {reference}")
+        failed: list[RegistryError] = []
+        for place in self._hosts.places(reference):
+            try:
+                for chunk in self._blob(place, blob, offset):
+                    offset += len(chunk)
+                    yield chunk
+                return
+            except RegistryError as problem:
+                failed.append(self._note(place, problem))
+        raise _together(failed)
+
+    def _note(self, place: Place, problem: RegistryError) -> RegistryError:
+        if not isinstance(problem, ImageNotFound):
+            self._hosts.leave_out(place)
+        return problem
+
+    def _blob(self, place: Place, blob: Blob, offset: int) -> Iterator[bytes]:
+        task = Task(place.domain, f"pulling {blob.digest} of {place}")
         fruitless = 0
         while offset < blob.size:
             problem = Passing(task.error("it ended too early"))
             try:
-                for chunk in self._read_blob(task, reference, blob, offset):
+                for chunk in self._read_blob(task, place, blob, offset):
                     offset += len(chunk)
                     fruitless = 0
                     yield chunk
@@ -104,15 +135,15 @@ class Registry:
             if offset >= blob.size:
                 return
             fruitless += 1
-            if fruitless == TRIES:
+            if fruitless == _tries(place):
                 why = f"{problem.error.why}; {offset} of {blob.size} bytes had arrived"
                 raise task.error(why, "Run pulumi up again: it goes on from there")
             self._http.patience.wait(fruitless - 1, problem.retry_after)
 
-    def _read_blob(self, task: Task, reference: Reference, blob: Blob, offset: int) -> Iterator[bytes]:
+    def _read_blob(self, task: Task, place: Place, blob: Blob, offset: int) -> Iterator[bytes]:
         # The digest is of the bytes as they lie in the registry: nothing may encode them, or decode them.
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={offset}-"} if offset else {})}
-        with self._open(task, reference, f"blobs/{blob.digest}", headers) as response:
+        with self._open(task, place, f"blobs/{blob.digest}", headers) as response:
             skip = offset if response.status_code == 200 else 0
             for chunk in response.raw.stream(CHUNK, decode_content=False):
                 if skip < len(chunk):
@@ -122,25 +153,23 @@ class Registry:
     # ---- one request --------------------------------------------------------------------------------
 
     @contextmanager
-    def _open(
-        self, task: Task, reference: Reference, path: str, headers: dict[str, str]
-    ) -> Iterator[requests.Response]:
+    def _open(self, task: Task, place: Place, path: str, headers: dict[str, str]) -> Iterator[requests.Response]:
         """A successful answer, its body not read yet. Raises Passing for what may pass by itself."""
         with translated(task):
-            with self._ask(reference, path, headers) as response:
+            with self._ask(place, path, headers) as response:
                 if response.status_code < 400:
                     yield response
                     return
-                problem = self._refused(task, reference, response)
+                problem = self._refused(task, place, response)
             if response.status_code in TRANSIENT:
                 raise Passing(problem, http.retry_after(response))
             raise problem
 
-    def _ask(self, reference: Reference, path: str, headers: dict[str, str]) -> requests.Response:
+    def _ask(self, place: Place, path: str, headers: dict[str, str]) -> requests.Response:
         """The answer; asked for again with credentials where the registry wants some."""
-        plain = self._plain(reference.domain)
-        url = f"{'http' if plain else 'https'}://{_api_host(reference.domain)}/v2/{reference.path}/{path}"
-        sent = self._auth.header(reference)
+        base = self._hosts.base(place.domain)
+        url = f"{base}/v2/{place.path}/{path}"
+        sent = self._auth.header(place)
         response = self._http.get(url, {**headers, **sent})
         # A blob store that a redirect led to is nobody to give credentials to, whatever it asks.
         if response.status_code != 401 or http.from_elsewhere(response):
@@ -148,21 +177,11 @@ class Registry:
         # Read to its end, so that the connection can be used again.
         _ = response.content
         challenge = response.headers.get("WWW-Authenticate", "")
-        if not self._auth.answer(reference, challenge, sent, plain=plain):
+        if not self._auth.answer(place, challenge, sent, plain=base.startswith("http:")):
             return response
-        return self._http.get(url, {**headers, **self._auth.header(reference)})
+        return self._http.get(url, {**headers, **self._auth.header(place)})
 
-    def _plain(self, domain: str) -> bool:
-        """Plain http is for loopback, and where the user has said so."""
-        host = domain.rsplit(":", 1)[0].strip("[]") if not domain.endswith("]") else domain.strip("[]")
-        if domain in self._insecure or host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
-
-    def _refused(self, task: Task, reference: Reference, response: requests.Response) -> RegistryError:
+    def _refused(self, task: Task, place: Place, response: requests.Response) -> RegistryError:
         code, said = response.status_code, self._said(response)
         elsewhere = http.from_elsewhere(response)
         if elsewhere:
@@ -171,7 +190,7 @@ class Registry:
             return ImageNotFound(task.who, task.doing, f"not found{said}", "Check repository and tag")
         if code in (401, 403):
             hint = "Give auth=, or run: docker login" + ("" if task.who == "docker.io" else f" {task.who}")
-            return task.error(f"not allowed {self._auth.whom(reference)}{said}", hint)
+            return task.error(f"not allowed {self._auth.whom(place)}{said}", hint)
         if code == 429:
             return task.error(f"too many requests{said}", "Sign in with auth=, or try again later")
         return task.error(f"HTTP status {code}{said}")
@@ -186,8 +205,18 @@ class Registry:
         return f" ({self._auth.clean(' '.join(str(said).split()))[:200]})" if said else ""
 
 
-def _api_host(domain: str) -> str:
-    return "registry-1.docker.io" if domain == "docker.io" else domain
+def _tries(place: Place) -> int:
+    """A mirror that does not answer is not waited for: there is another place."""
+    return TRIES if place.origin else 1
+
+
+def _together(failed: list[RegistryError]) -> RegistryError:
+    """The last one's error, which is the image's own registry's, with what the mirrors have said."""
+    *mirrors, last = failed
+    if not mirrors:
+        return last
+    said = "; ".join(f"{problem.who}: {problem.why.rstrip('.')}" for problem in mirrors)
+    return type(last)(last.who, last.doing, f"{last.why}; before it its mirrors were asked: {said}", last.hint)
 
 
 def _media_type(task: Task, raw: bytes, said: str) -> str:

@@ -1,0 +1,136 @@
+"""Where an image may be had, mirrors first, and how each registry is spoken to: TLS, whose, or plain http.
+
+Sources: docker's ``daemon.json`` (``registry-mirrors``, ``insecure-registries``) and certs.d; containers-certs.d(5).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pulumi_iofog.adapters.registry.http import Http
+from pulumi_iofog.errors import RegistryError
+from pulumi_iofog.image import Reference
+from pulumi_iofog.registries import RegistryOptions
+
+CERTS_D = (
+    "/etc/docker/certs.d",
+    "~/.config/docker/certs.d",
+    "/etc/containers/certs.d",
+    "~/.config/containers/certs.d",
+)
+"""Folders with one for each registry: ``*.crt`` are CAs, ``NAME.cert`` and ``NAME.key`` the client's."""
+GREETING = 3.0
+"""Seconds to find out whether a registry that need not have TLS has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A registry, and the image's repository there; ``origin``: not a mirror."""
+
+    reference: Reference
+    domain: str
+    path: str
+    origin: bool = True
+
+    def __str__(self) -> str:
+        return str(self.reference)
+
+
+class Hosts:
+    """See the module; several threads may use it."""
+
+    def __init__(self, http: Http, options: Mapping[str, RegistryOptions], certs: Sequence[str] = CERTS_D) -> None:
+        self._http, self._options, self._certs = http, options, certs
+        self._bases: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._failed: set[str] = set()
+
+    def places(self, reference: Reference) -> list[Place]:
+        """Those to ask, in order; the image's own registry is the last."""
+        options = self._options.get(reference.domain, RegistryOptions())
+        mirrors = [
+            Place(reference, mirror.domain, f"{mirror.prefix}/{reference.path}".lstrip("/"), origin=False)
+            for mirror in options.mirrors
+            if mirror.domain not in self._failed
+        ]
+        return [*mirrors, Place(reference, reference.domain, reference.path)]
+
+    def leave_out(self, place: Place) -> None:
+        """Do not ask a mirror again that does not answer as it should."""
+        if not place.origin:
+            self._failed.add(place.domain)
+
+    def base(self, domain: str) -> str:
+        """``https://HOST`` or ``http://HOST``. Raises RegistryError where its certificates cannot be used."""
+        with self._lock:
+            if domain not in self._bases:
+                self._bases[domain] = self._look(domain)
+            return self._bases[domain]
+
+    def _look(self, domain: str) -> str:
+        host = "registry-1.docker.io" if domain == "docker.io" else domain
+        options = self._options.get(domain, RegistryOptions())
+        context = ssl.create_default_context()
+        known = _load(context, domain, options.ca_file, self._certs)
+        lenient = options.insecure or (is_loopback(domain) and not known)
+        if lenient:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            # Docker's order, TLS first. A name of a protocol may be any bytes; one that ends a line has those
+            # answer at once who expect a line of http.
+            context.set_alpn_protocols(["http/1.1", "\n"])
+            if not _speaks_tls(host, context):
+                return f"http://{host}"
+        if lenient or known:
+            self._http.use(f"https://{host}/", context, verify=not lenient)
+        return f"https://{host}"
+
+
+def is_loopback(domain: str) -> bool:
+    """Whether it is this machine by its name: no registry there needs TLS."""
+    host = domain.rsplit(":", 1)[0].strip("[]") if not domain.endswith("]") else domain.strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _speaks_tls(host: str, context: ssl.SSLContext) -> bool:
+    """Whether there is TLS; False also where nobody answers, for plain http to say so."""
+    parts = urlsplit(f"//{host}")
+    try:
+        with (
+            socket.create_connection((parts.hostname, parts.port or 443), GREETING) as plain,
+            context.wrap_socket(plain, server_hostname=parts.hostname),
+        ):
+            return True
+    except OSError:
+        return False
+
+
+def _load(context: ssl.SSLContext, domain: str, ca_file: str | None, certs: Sequence[str]) -> bool:
+    """Let the context trust who is trusted for the registry; whether anybody is."""
+    folders = [Path(folder).expanduser() / domain for folder in certs]
+    files = [Path(ca_file).expanduser()] if ca_file else []
+    files += [file for folder in folders for file in sorted(folder.glob("*.crt"))]
+    pairs = [(file, file.with_suffix(".key")) for folder in folders for file in sorted(folder.glob("*.cert"))]
+    current = None
+    try:
+        for current in files:
+            context.load_verify_locations(current)
+        for current, key in pairs:
+            context.load_cert_chain(current, key)
+    except OSError as problem:
+        why = f"{current}: {problem.strerror or problem}"
+        if current and current.suffix == ".cert" and not current.with_suffix(".key").exists():
+            why = f"{current.with_suffix('.key')}: No such file or directory"
+        raise RegistryError(
+            domain, "reading its certificates", why, "They must be PEM, a .cert with its .key"
+        ) from None
+    return bool(files or pairs)
