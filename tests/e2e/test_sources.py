@@ -96,3 +96,17 @@ def load(site: Site, version: str) -> None:
     operator = site.host(OPERATOR.name)
     write_archive(site, version, operator.folder / "run/app.tar", "docker-archive")
     operator.run("docker load < /run/app.tar && rm /run/app.tar")
+
+
+def test_a_mirror_stands_in_for_a_registry_out_of_reach(site: Site) -> None:
+    site.push("1")
+    reference = f"registry.invalid:5000/{site.repository}:1"
+    site.want(["docker"], x86=reference)
+    site.stack.configure({"iofog:registries": {"registry.invalid:5000": {"mirrors": ["no registry"]}}})
+    preview = site.stack.preview()
+    assert "iofog:registries.registry.invalid:5000.mirrors: 'no registry' is no registry" in preview.output
+    mirrors = [site.lab.registry.address]
+    site.stack.configure({"iofog:registries": {"registry.invalid:5000": {"mirrors": mirrors}}})
+    up = site.stack.up()
+    assert up.ok, up.output
+    assert proof.can_create(site.host("docker"), reference)
