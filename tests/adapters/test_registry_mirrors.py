@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pulumi_iofog.adapters.store.store import Store
 from pulumi_iofog.errors import ImageNotFound, RegistryError
 from pulumi_iofog.image import Reference
 from pulumi_iofog.registries import Mirror, RegistryOptions
@@ -95,6 +97,16 @@ def test_a_blob_goes_on_where_a_mirror_has_stopped(
     registry = make_registry(options=mirrored(server, Mirror(mirror.address)))
     assert b"".join(registry.blob(server.app(), LAYER)) == DATA
     assert int(server.asked[-1].range[6:-1]) > 100_000
+
+
+def test_a_blob_that_a_mirror_has_wrong_is_had_from_the_registry(
+    server: RegistryServer, mirror: RegistryServer, make_registry: MakeRegistry, tmp_path: Path
+) -> None:
+    mirror.content[BLOB] = (bytes(len(DATA)), "")
+    registry = make_registry(options=mirrored(server, Mirror(mirror.address)))
+    with contextlib.closing(Store(tmp_path / "cache")) as store:
+        assert store.fetch(LAYER, lambda offset: registry.blob(server.app(), LAYER, offset)).read_bytes() == DATA
+    assert (mirror.paths(), server.paths()) == ([BLOB], [BLOB])
 
 
 def test_the_error_names_all_that_were_asked(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 
 from lab import Host, Lab, images
 from lab.shell import run
+from pulumi_iofog.adapters.sources.daemon import Daemon
 from pulumi_iofog.adapters.sources.local import Local
 from pulumi_iofog.adapters.store.store import Store
 from pulumi_iofog.errors import SourceError
@@ -72,6 +76,38 @@ def test_an_engines_image(lab: Lab, name: str, store: Store, tmp_path: Path, mon
         local.manifest(Reference.parse("docker-daemon:absent:1"))
 
 
+@pytest.mark.lab
+def test_an_engine_by_ssh(lab: Lab, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the system's ssh, as docker's own command does it: here one that knows the lab's key and hosts."""
+    host = lab.hosts["edge-docker"]
+    load(host, tmp_path, "by-ssh", "plant/app:1")
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    options = f"-F /dev/null -i {host.private_key_file} -o UserKnownHostsFile={lab.known_hosts_file}"
+    ssh.write_text(f'#!/bin/sh\nexec /usr/bin/ssh {options} "$@"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("DOCKER_HOST", f"ssh://{host.user}@{host.address}")
+    local, reference = Local(store, store), Reference.parse("docker-daemon:plant/app:1")
+    manifest = parse_manifest(*local.manifest(reference))
+    for blob in manifest.layers:
+        assert sha256(b"".join(local.blob(reference, blob))) == blob.digest
+
+
+def test_dockers_current_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where DOCKER_HOST is not set; the SDK's own ``from_env`` does not look at it."""
+    name = "plant"
+    meta = tmp_path / "contexts/meta" / hashlib.sha256(name.encode()).hexdigest() / "meta.json"
+    meta.parent.mkdir(parents=True)
+    endpoint = {"Host": "tcp://127.0.0.1:1", "SkipTLSVerify": False}
+    meta.write_text(json.dumps({"Name": name, "Metadata": {}, "Endpoints": {"docker": endpoint}}))
+    (tmp_path / "config.json").write_text(json.dumps({"currentContext": name}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    with pytest.raises(SourceError, match=r"^the docker engine at tcp://127\.0\.0\.1:1: .*Connection refused"):
+        Daemon().image_id("app:1")
+
+
 # The SDK leaves the socket open whose connection has failed.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_engine_that_does_not_answer(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,3 +119,4 @@ def test_an_engine_that_does_not_answer(store: Store, tmp_path: Path, monkeypatc
         monkeypatch.setenv("DOCKER_HOST", host)
         with pytest.raises(SourceError, match=rf"^the docker engine at {host}: .*: .*{why}.*\. Is it running"):
             Local(store, store).manifest(Reference.parse("docker-daemon:app:1"))
+    gc.collect()  # here, where it is known of

@@ -24,6 +24,7 @@ from pulumi_iofog.image import (
     OCI_INDEX,
     OCI_MANIFEST,
     Blob,
+    Digest,
     Reference,
     media_type_of,
     sha256,
@@ -67,6 +68,7 @@ class Registry:
         self._http = Http(timeout, patience or Patience())
         self._hosts = Hosts(self._http, options or {}, certs)
         self._auth = Authenticator(self._http, auth, docker_config)
+        self._handed_out: set[tuple[Place, Digest]] = set()
 
     def close(self) -> None:
         self._http.close()
@@ -106,10 +108,16 @@ class Registry:
         """
         failed: list[RegistryError] = []
         for place in self._hosts.places(reference):
+            whole = (place, blob.digest)
+            if offset == 0 and whole in self._handed_out and not place.origin:
+                # Asked for once more from its beginning: what the mirror handed out was wrong.
+                self._hosts.leave_out(place)
+                continue
             try:
                 for chunk in self._blob(place, blob, offset):
                     offset += len(chunk)
                     yield chunk
+                self._handed_out.add(whole)
                 return
             except RegistryError as problem:
                 failed.append(self._note(place, problem))

@@ -31,51 +31,50 @@ class Daemon:
         """The engine's own id of the image (``GET /images/NAME/json``): the config's digest on the classic
         store, the manifest's or index's on containerd's."""
         doing = f"looking for {name}"
-        with self._connected(doing, ANSWER) as client:
+        with _connected(doing, ANSWER) as (who, client):
             try:
                 return str(client.images.get(name).id)
             except errors.ImageNotFound:
                 hint = "Build or pull it there, or choose another engine with DOCKER_HOST"
-                raise SourceError(_who(client), doing, "it has no such image", hint) from None
+                raise SourceError(who, doing, "it has no such image", hint) from None
 
     def save(self, image_id: str, out: Path) -> None:
         """``docker save`` of an image into a file, which is whole or not there."""
         part = out.with_name(f"{out.name}.part")
         try:
-            with self._connected(f"saving {image_id}", SAVE) as client, part.open("wb") as file:
+            with _connected(f"saving {image_id}", SAVE) as (_, client), part.open("wb") as file:
                 file.writelines(client.api.get_image(image_id, chunk_size=CHUNK))
             part.replace(out)
         finally:
             part.unlink(missing_ok=True)
 
-    @contextmanager
-    def _connected(self, doing: str, timeout: int) -> Iterator[docker.DockerClient]:
-        """A client; the SDK's errors → SourceError."""
-        who = f"the docker engine at {os.environ.get('DOCKER_HOST') or 'its local socket'}"
-        client = None
-        try:
-            client = _client(timeout)
-            who = _who(client)
-            yield client
-        except (errors.DockerException, requests.RequestException) as problem:
-            hint = "Is it running, and may you use it? DOCKER_HOST chooses another"
-            raise SourceError(who, doing, _cause(problem), hint) from None
-        finally:
-            if client:
-                client.close()
+
+@contextmanager
+def _connected(doing: str, timeout: int) -> Iterator[tuple[str, docker.DockerClient]]:
+    """The engine in words, and a client of it; the SDK's errors → SourceError."""
+    who, client = "the docker engine", None
+    try:
+        host, options = _place()
+        who = f"the docker engine at {host}"
+        make = docker.DockerClient if options else docker.from_env
+        client = make(**options, timeout=timeout, use_ssh_client=True)
+        yield who, client
+    except (errors.DockerException, requests.RequestException) as problem:
+        hint = "Is it running, and may you use it? DOCKER_HOST chooses another"
+        raise SourceError(who, doing, _cause(problem), hint) from None
+    finally:
+        if client:
+            client.close()
 
 
-def _client(timeout: int) -> docker.DockerClient:
-    if not os.environ.get("DOCKER_HOST"):
-        context: Any = ContextAPI.get_current_context()
-        if context and context.name != "default" and context.Host:
-            tls = context.TLSConfig or False
-            return docker.DockerClient(base_url=context.Host, tls=tls, timeout=timeout, use_ssh_client=True)
-    return docker.from_env(timeout=timeout, use_ssh_client=True)
-
-
-def _who(client: docker.DockerClient) -> str:
-    return f"the docker engine at {os.environ.get('DOCKER_HOST') or client.api.base_url}"
+def _place() -> tuple[str, dict[str, Any]]:
+    """The engine's address, and what the SDK must be told of it."""
+    if host := os.environ.get("DOCKER_HOST"):
+        return host, {}
+    context: Any = ContextAPI.get_current_context()
+    if context and context.name != "default" and context.Host:
+        return context.Host, {"base_url": context.Host, "tls": context.TLSConfig or False}
+    return "its local socket", {}
 
 
 def _cause(problem: BaseException) -> str:
