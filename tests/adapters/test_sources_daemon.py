@@ -76,6 +76,8 @@ def test_an_engines_image(lab: Lab, name: str, store: Store, tmp_path: Path, mon
         local.manifest(Reference.parse("docker-daemon:absent:1"))
 
 
+# The SDK leaves its ssh's pipes to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.lab
 def test_an_engine_by_ssh(lab: Lab, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the system's ssh, as docker's own command does it: here one that knows the lab's key and hosts."""
@@ -92,6 +94,7 @@ def test_an_engine_by_ssh(lab: Lab, store: Store, tmp_path: Path, monkeypatch: p
     manifest = parse_manifest(*local.manifest(reference))
     for blob in manifest.layers:
         assert sha256(b"".join(local.blob(reference, blob))) == blob.digest
+    gc.collect()
 
 
 def test_dockers_current_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
