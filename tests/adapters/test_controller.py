@@ -287,6 +287,13 @@ def test_credentials_that_do_not_serve(stand_in: ControllerStandIn, settings: di
             assert secret not in str(caught.value)
 
 
+def test_where_users_may_have_a_second_factor_the_error_says_what_helps(stand_in: ControllerStandIn) -> None:
+    for controller in _controller(stand_in, password="wrong-pass"):
+        with pytest.raises(ControllerLogin) as caught:
+            controller.agents()
+        assert ("A user with a second factor needs token=" in str(caught.value)) is stand_in.api.arch_ids
+
+
 def test_four_threads_sign_in_once(controller: Controller, stand_in: ControllerStandIn) -> None:
     items = [replace(ITEM, name=f"g-{number}") for number in range(12)]
     with ThreadPoolExecutor(4) as pool:

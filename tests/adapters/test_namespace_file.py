@@ -122,6 +122,22 @@ def test_a_file_without_an_access_token(tmp_path: Path, stand_in: ControllerStan
     assert [read_namespace("default", tmp_path).refresh_token] == stand_in.api.state["refresh"]
 
 
+def test_a_file_that_cannot_be_written_is_no_hindrance(
+    tmp_path: Path, stand_in: ControllerStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = signed_in(tmp_path, stand_in)
+    before = file.read_text()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    one = controller(tmp_path)
+    assert one.agents() == ()
+    one.close()
+    assert file.read_text() == before
+
+
 def test_the_password_serves_where_the_refresh_token_ran_out(tmp_path: Path, stand_in: ControllerStandIn) -> None:
     signed_in(tmp_path, stand_in, password=stand_in.password)
     stand_in.api.state["refresh"].clear()

@@ -6,7 +6,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pulumi_iofog.errors import Failure, InputError
@@ -52,7 +52,9 @@ class StoredTokens:
                 return None
             new = exchange(now.refresh_token)
             if new:
-                self._write(now, new)
+                # Where the file is not ours to write, the tokens still serve for this run.
+                with suppress(OSError):
+                    self._write(now, new)
             return new
 
     def _write(self, old: Namespace, new: Tokens) -> None:
