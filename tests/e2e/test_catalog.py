@@ -18,6 +18,7 @@ class Hand:
         self._base = f"{controller.endpoint}/api/v3"
         self._headers: dict[str, str] = {}
         token = self.call("POST", "/user/login", {"email": EMAIL, "password": PASSWORD})["accessToken"]
+        self._kind = "arch" if controller.dialect == "3.9.0" else "fogType"
         self._headers = {"Authorization": token if controller.dialect == "3.0.4" else f"Bearer {token}"}
 
     def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
@@ -27,7 +28,7 @@ class Hand:
 
     def use(self, item_id: int, name: str, agent: str) -> None:
         """Run a microservice of the item on an agent of that name."""
-        uuid = self.call("POST", "/iofog", {"name": agent, "fogType": 1})["uuid"]
+        uuid = self.call("POST", "/iofog", {"name": agent, self._kind: 1})["uuid"]
         self.call("POST", "/application", {"name": name, "isActivated": False})
         body = {"name": "reader", "application": name, "catalogItemId": item_id, "iofogUuid": uuid, "config": "{}"}
         self.call("POST", "/microservices", body)
@@ -77,7 +78,7 @@ def test_a_name_that_is_taken_is_refused_before_a_byte_is_sent(site: Site) -> No
     assert site.items()[site.repository]["images"][0]["containerImage"] == image
 
 
-@pytest.mark.parametrize("dialect", ["3.0.4", "3.7.3"])
+@pytest.mark.parametrize("dialect", ["3.0.4", "3.9.0"])
 def test_an_item_in_use_is_not_deleted_and_its_users_are_named(site: Site) -> None:
     site.want(["docker"], x86=site.push("1"))
     assert site.stack.up().ok

@@ -10,7 +10,7 @@ from tests.e2e.site import Site
 ENGINES = ("docker", "podman", "docker29")
 
 
-@pytest.mark.parametrize(("engine", "dialect"), [("docker", "3.7.3"), ("podman", "3.0.4"), ("docker29", "3.7.3")])
+@pytest.mark.parametrize(("engine", "dialect"), [("docker", "3.7.3"), ("podman", "3.0.4"), ("docker29", "3.9.0")])
 def test_an_image_from_create_to_destroy(site: Site, engine: str) -> None:
     # Nothing there yet.
     first = site.push("1")
@@ -26,7 +26,8 @@ def test_an_image_from_create_to_destroy(site: Site, engine: str) -> None:
     assert "1 agent updated; " in up.output
     assert site.holds(engine, "1")
     item = site.items()[site.repository]
-    assert [image["containerImage"] for image in item["images"]] == [first, None]
+    # Before 3.8 an architecture without an image has a row all the same.
+    assert [image["containerImage"] for image in item["images"] if image["containerImage"]] == [first]
     assert item["registryId"] == 2
     assert item["description"] == f"Offline image bundle {site.repository}"
     outputs = site.stack.outputs()
