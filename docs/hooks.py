@@ -1,6 +1,7 @@
 """What the documentation takes from elsewhere in the project when it is built, so that it is written once.
 
 measured.md, changes.md, contributing.md    bench/RESULTS.md, CHANGELOG.md and CONTRIBUTING.md as they are
+examples.md                                 the READMEs and programs of examples/, one after the other
 <!-- measured: CASE -->                     the rows that RESULTS.md has for a case
 <!-- picture: NAME -->                      assets/NAME.svg, drawn in the page, so that it has the page's colours
 """
@@ -21,6 +22,7 @@ ELSEWHERE = {
     "changes.md": TOP / "CHANGELOG.md",
     "contributing.md": TOP / "CONTRIBUTING.md",
 }
+LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml"}
 PICTURE = re.compile(r"<!-- picture: ([\w-]+) -->")
 MEASURED = re.compile(r"<!-- measured: ([\w-]+) -->")
 
@@ -29,6 +31,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that lie elsewhere."""
     for name, path in ELSEWHERE.items():
         files.append(File.generated(config, name, abs_src_path=str(path)))
+    files.append(File.generated(config, "examples.md", content=examples()))
     return files
 
 
@@ -36,6 +39,17 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put pictures, and what was measured, where a page asks for them."""
     markdown = PICTURE.sub(lambda match: (TOP / f"docs/assets/{match[1]}.svg").read_text(), markdown)
     return MEASURED.sub(lambda match: measured(match[1]), markdown)
+
+
+def examples() -> str:
+    """A section for each example: what its README says, and its files."""
+    parts = ["# Examples", "Each is a folder of `examples/`, a Pulumi program of its own; a test runs it."]
+    for readme in sorted((TOP / "examples").glob("*/README.md")):
+        parts.append(f"#{readme.read_text()}")
+        for path in sorted(path for path in readme.parent.iterdir() if path.suffix in LANGUAGES):
+            if path.name != "Pulumi.yaml":
+                parts.append(f'```{LANGUAGES[path.suffix]} title="{path.name}"\n{path.read_text().rstrip()}\n```')
+    return "\n\n".join(parts) + "\n"
 
 
 def measured(case: str) -> str:
