@@ -19,7 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "offline_image": {"args", "errors", "manifest", "provider"},
     "provider": {
         *("errors", "fields", "outcome", "pace", "plan", "plugin", "progress", "resolve", "rollout", "session"),
-        *("spec", "state"),
+        *("spec", "state", "adapters.ssh.pool"),
     },
     "args": set(),
     "plugin": {"errors"},
@@ -27,7 +27,8 @@ ALLOWED: dict[str, set[str]] = {
     "session": {
         *PURE,
         *("blobs", "edge_host", "pace", "rollout", "adapters.controller.controller", "adapters.registry.registry"),
-        *("adapters.namespace_file", "adapters.sources.local", "adapters.ssh.connect", "adapters.store.store"),
+        *("adapters.namespace_file", "adapters.sources.local", "adapters.ssh.connect", "adapters.ssh.pool"),
+        "adapters.store.store",
     },
     "edge_host": {
         *("errors", "image", "layout", "spec", "transfer"),
@@ -116,6 +117,7 @@ ALLOWED: dict[str, set[str]] = {
     "adapters.ssh.keywords": set(),
     "adapters.ssh.known_hosts": {"adapters.ssh.ssh_config"},
     "adapters.ssh.login": {"adapters.ssh.config", "adapters.ssh.errors", "adapters.ssh.identities"},
+    "adapters.ssh.pool": {"errors", "spec", "adapters.ssh.connect"},
     "adapters.ssh.private_keys": {"adapters.ssh.known_hosts"},
     "adapters.ssh.settings": {"adapters.ssh.keywords"},
     "adapters.ssh.ssh_agent": {"adapters.ssh.certificates"},

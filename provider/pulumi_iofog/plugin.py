@@ -1,8 +1,8 @@
 """The plugin process that Pulumi's Python SDK runs a dynamic provider in, and what it leaves out.
 
-Three things are missing there: the verbs are not told their resource's URN, nothing leads to the
-resource's row in the terminal, and errors reach the user as tracebacks. Everything that reaches around
-the SDK for them is in this file; without it the provider works, and only says less.
+Four things are missing there: the verbs are not told their resource's URN, nothing leads to the
+resource's row in the terminal, errors reach the user as tracebacks, and nobody hears of Ctrl-C. Everything
+that reaches around the SDK for them is in this file; without it the provider works, and only says less.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -97,3 +98,26 @@ class _Messages:
     def format_exc(self, *args: Any, **options: Any) -> str:
         problem = sys.exc_info()[1]
         return str(problem) if isinstance(problem, IofogError) else traceback.format_exc(*args, **options)
+
+
+def on_cancel(act: Callable[[], None]) -> None:
+    """Have something done when Pulumi asks its plugins to stop: at the first Ctrl-C, while it waits for what
+    is under way.
+
+    The SDK (3.272) answers ``Cancel`` with ``empty_pb2.Empty()``, looked up in its ``__main__`` at each call.
+    """
+    main = sys.modules["__main__"]
+    if hasattr(main, "DynamicResourceProviderServicer") and hasattr(main, "empty_pb2"):
+        main.empty_pb2 = _Empties(main.empty_pb2, act)  # type: ignore[attr-defined]
+
+
+class _Empties:
+    """Stands in for the module ``empty_pb2`` there."""
+
+    def __init__(self, real: Any, act: Callable[[], None]) -> None:
+        self._real, self._act = real, act
+
+    def Empty(self) -> Any:
+        if sys._getframe(1).f_code.co_name == "Cancel":
+            threading.Thread(target=self._act, name="cancel", daemon=True).start()
+        return self._real.Empty()

@@ -27,6 +27,7 @@ from pulumi.output import Unknown
 from pulumi.runtime import rpc
 
 from pulumi_iofog import plugin, rollout, state
+from pulumi_iofog.adapters.ssh.pool import Pool
 from pulumi_iofog.errors import ControllerError, Failure, InputError, IofogError, ItemNotFound
 from pulumi_iofog.fields import UNKNOWN
 from pulumi_iofog.outcome import Outcome, report
@@ -50,6 +51,7 @@ class OfflineImageProvider(ResourceProvider):
     serialize_as_secret_always = False
     _config: Callable[[str], str | None] = staticmethod(lambda key: None)
     _limits: Limits | None = None
+    _connections = Pool()
     _preview = False
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
@@ -58,6 +60,7 @@ class OfflineImageProvider(ResourceProvider):
     def configure(self, req: ConfigureRequest) -> None:
         """Keep the stack's config, and let errors reach the user as messages."""
         self._config = req.config.get
+        plugin.on_cancel(self._connections.interrupt)
         plugin.show_errors_as_messages()
 
     # ---- preview ------------------------------------------------------------------------------------
@@ -139,7 +142,9 @@ class OfflineImageProvider(ResourceProvider):
         progress = Progress(plugin.console().status, len(changes.agents))
         jobs = session.jobs(changes.agents, new, state.pins_of(news), state.desired(olds), state.pins_of(olds))
         outcomes = rollout.roll_out(jobs, session.rollout_tools(progress), pool=spec.transfer_pool)
-        return outcomes, pending_agents(outcomes, spec.max_unavailable)
+        # Who presses Ctrl-C has not said that those agents may be left out.
+        allowed = 0 if self._connections.interrupted else spec.max_unavailable
+        return outcomes, pending_agents(outcomes, allowed)
 
     # ---- refresh, destroy ---------------------------------------------------------------------------
 
@@ -168,7 +173,7 @@ class OfflineImageProvider(ResourceProvider):
     def _session(self, spec: Spec) -> Session:
         # Made here and not in configure, whose errors Pulumi shows without a resource to point at.
         self._limits = self._limits or Limits(self._config)
-        return Session(spec, self._config, self._limits)
+        return Session(spec, self._config, self._limits, self._connections)
 
 
 provider = OfflineImageProvider()

@@ -20,7 +20,8 @@ from pulumi_iofog.adapters.controller.controller import Controller
 from pulumi_iofog.adapters.namespace_file import StoredTokens, read_namespace
 from pulumi_iofog.adapters.registry.registry import Registry
 from pulumi_iofog.adapters.sources.local import Local
-from pulumi_iofog.adapters.ssh import connect as ssh
+from pulumi_iofog.adapters.ssh.connect import configured_host
+from pulumi_iofog.adapters.ssh.pool import Pool
 from pulumi_iofog.adapters.store.store import Store
 from pulumi_iofog.blobs import Blobs, Source
 from pulumi_iofog.edge_host import EdgeHost
@@ -81,10 +82,11 @@ class Session:
         spec: what the user wants; says which credentials, namespace and cache to use.
         config: the stack's config by full key (``iofog:endpoint``).
         limits: of the rate of sending, which the sessions of one process share.
+        connections: to agents, which they share too.
     """
 
-    def __init__(self, spec: Spec, config: Callable[[str], str | None], limits: Limits) -> None:
-        self.spec, self._config, self.limits = spec, config, limits
+    def __init__(self, spec: Spec, config: Callable[[str], str | None], limits: Limits, connections: Pool) -> None:
+        self.spec, self._config, self.limits, self._connections = spec, config, limits, connections
         self._stack = ExitStack()
 
     def __enter__(self) -> Session:
@@ -147,7 +149,7 @@ class Session:
     @contextmanager
     def connect(self, agent: Agent) -> Iterator[EdgeHost]:
         """One agent, with its engine found."""
-        with ssh.connect(agent) as connection:
+        with self._connections.connection(agent) as connection:
             yield EdgeHost(connection, agent)
 
     # ---- check --------------------------------------------------------------------------------------
@@ -165,7 +167,7 @@ class Session:
             controller_agents=None if unknown else lambda: self.controller.agents(),
             catalog_arches=None if unknown else lambda: self.controller.catalog_arches(),
             namespace=self.namespace,
-            ssh_host=ssh.configured_host,
+            ssh_host=configured_host,
             probe=self._probe,
             pinned=lambda reference: self._previewed(run, reference),
             recall=self._recall,
@@ -243,7 +245,13 @@ class Session:
     def rollout_tools(self, progress: rollout.Progress) -> rollout.Tools:
         limits = self.limits
         return rollout.Tools(
-            self._connect_alone, self.blobs, progress, _available_memory(), limits.pace, limits.per_agent
+            connect=self._connect_alone,
+            blobs=self.blobs,
+            progress=progress,
+            memory=_available_memory(),
+            pace=limits.pace,
+            limit=limits.per_agent,
+            wait=self._connections.pause,
         )
 
     @contextmanager

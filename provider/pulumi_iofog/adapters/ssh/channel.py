@@ -71,6 +71,16 @@ class Connection:
         self.way, self._pulse, self._patience = way, pulse, patience
         self._transport = transport_of(client)
 
+    @property
+    def active(self) -> bool:
+        """Whether it is open, as far as anybody knows."""
+        return bool(self._transport.is_active())
+
+    def abort(self) -> None:
+        """Close it now, from any thread; what runs on it fails as Unreachable."""
+        discard_unsent(self._transport)
+        self._transport.close()
+
     def run(self, script: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
         """Run a POSIX shell script and wait for its end.
 

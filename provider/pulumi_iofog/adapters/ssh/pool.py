@@ -1,0 +1,170 @@
+"""Open connections, kept for the next who wants the same agent.
+
+One process serves all resources of a ``pulumi up``, and what takes time on a slow link is to connect, not to
+ask. So 20 images to 50 agents make 50 connections here, and not 1,000.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+
+from pulumi_iofog.adapters.ssh.connect import Connection, connect
+from pulumi_iofog.errors import AgentError
+from pulumi_iofog.spec import Agent
+
+IDLE = 300.0
+"""Seconds for which a connection is kept that nobody uses: the next image may first go to many other agents."""
+KEPT = 200
+"""Connections kept at most; each is two threads and a file."""
+FRESH = 2.0
+"""Seconds after which a kept connection is asked for a sign of life before it is used again."""
+WAIT = 5.0
+"""Seconds to wait for a connection in use. Questions take milliseconds; a transfer, which may take hours, is
+not waited for."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A connection, and what closes it."""
+
+    connection: Connection
+    stack: ExitStack
+    since: float = 0.0
+
+    def usable(self) -> bool:
+        if time.monotonic() - self.since < FRESH:
+            return self.connection.active
+        with suppress(AgentError):
+            return self.connection.active and self.connection.run("true").ok
+        return False
+
+
+class Pool:
+    """Connections by the way in: host, user, keys and all that; of each one, unless it is in use for long.
+
+    Args:
+        opener: opens a connection, for a ``with``.
+        idle: seconds for which one is kept that nobody uses.
+    """
+
+    def __init__(
+        self, opener: Callable[[Agent], AbstractContextManager[Connection]] = connect, *, idle: float = IDLE
+    ) -> None:
+        self._opener, self._idle_for = opener, idle
+        self._changed = threading.Condition()
+        self._busy: Counter[Agent] = Counter()
+        self._used: list[_Open] = []
+        self._kept: dict[Agent, _Open] = {}
+        """The one that has been idle for longest comes first."""
+        self._tidying = False
+        self.interrupted = False
+
+    @contextmanager
+    def connection(self, agent: Agent) -> Iterator[Connection]:
+        """A connection for one user at a time; after an error of any kind it is closed, as something may
+        still run on it.
+
+        Raises what ``connect`` raises, and AgentError after ``interrupt``.
+        """
+        key = replace(agent, engine=None, arch=None, sudo=None)
+        kept = self._reserve(key)
+        opened: _Open | None = None
+        try:
+            opened = self._use(self._still_good(kept) or self._new(key))
+            yield opened.connection
+        except BaseException as problem:
+            self._release(key, opened, keep=False)
+            if opened:
+                opened.stack.__exit__(type(problem), problem, problem.__traceback__)
+            raise
+        if not self._release(key, opened, keep=True):
+            opened.stack.close()
+
+    def interrupt(self) -> None:
+        """Close all connections now, also those in use, and open no more; from any thread."""
+        with self._changed:
+            self.interrupted = True
+            used, kept = list(self._used), list(self._kept.values())
+            self._kept.clear()
+            self._changed.notify_all()
+        for each in used:
+            each.connection.abort()
+        for each in kept:
+            each.stack.close()
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, until ``interrupt`` at most."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.interrupted, seconds)
+
+    # ---- parts ------------------------------------------------------------------------------------------
+
+    def _reserve(self, key: Agent) -> _Open | None:
+        """Wait for the way in to be free; the connection that is kept for it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.interrupted or not self._busy[key], WAIT)
+            self._busy[key] += 1
+            return self._kept.pop(key, None)
+
+    @staticmethod
+    def _still_good(kept: _Open | None) -> _Open | None:
+        if kept and not kept.usable():
+            kept.stack.close()
+            return None
+        return kept
+
+    def _new(self, agent: Agent) -> _Open:
+        self._refuse_if_interrupted(agent)
+        stack = ExitStack()
+        return _Open(stack.enter_context(self._opener(agent)), stack)
+
+    def _use(self, opened: _Open) -> _Open:
+        with self._changed:
+            self._used.append(opened)
+        if self.interrupted:
+            # It was being opened when all others were closed.
+            opened.connection.abort()
+        return opened
+
+    def _refuse_if_interrupted(self, agent: Agent) -> None:
+        if self.interrupted:
+            raise AgentError(
+                agent.name, "connecting", "pulumi was interrupted", "Run pulumi up again: it goes on where it stopped"
+            )
+
+    def _release(self, key: Agent, opened: _Open | None, *, keep: bool) -> bool:
+        """Let the next have the way in; whether the connection is kept for it."""
+        with self._changed:
+            self._busy[key] -= 1
+            if opened:
+                self._used.remove(opened)
+            keep = keep and not self.interrupted and key not in self._kept and len(self._kept) < KEPT
+            if keep and opened:
+                opened.since = time.monotonic()
+                self._kept[key] = opened
+            if keep and not self._tidying:
+                self._tidying = True
+                threading.Thread(target=self._tidy, name="ssh pool", daemon=True).start()
+            self._changed.notify_all()
+            return keep
+
+    def _tidy(self) -> None:
+        """Close what has been idle for too long, as long as there is something."""
+        while gone := self._wait_for_idle():
+            gone.stack.close()
+
+    def _wait_for_idle(self) -> _Open | None:
+        with self._changed:
+            while self._kept:
+                key, oldest = next(iter(self._kept.items()))
+                left = oldest.since + self._idle_for - time.monotonic()
+                if left <= 0:
+                    return self._kept.pop(key)
+                self._changed.wait(left)
+            self._tidying = False
+            return None
