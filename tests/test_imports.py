@@ -13,15 +13,16 @@ PURE = {
     "words",
 }
 ALLOWED: dict[str, set[str]] = {
-    "__init__": {"args", "errors", "offline_image"},
+    "__init__": {"args", "errors", "offline_image", "offline_image_set"},
     "__main__": {"convert", "errors", "manifest"},
     "convert": {"errors", "manifest", "spec"},
     "offline_image": {"args", "errors", "manifest", "provider"},
+    "offline_image_set": {"args", "errors", "offline_image"},
     "provider": {
         *("errors", "fields", "outcome", "pace", "plan", "plugin", "progress", "resolve", "rollout", "session"),
         *("spec", "state", "adapters.ssh.pool"),
     },
-    "args": set(),
+    "args": {"spec"},
     "plugin": {"errors"},
     "progress": {"words"},
     "session": {
@@ -127,7 +128,7 @@ ALLOWED: dict[str, set[str]] = {
     "adapters.store.store": {"errors", "image", "words", "adapters.store.file_lock"},
 }
 ONLY_AT = {
-    "pulumi": {"args", "offline_image", "plugin", "provider"},
+    "pulumi": {"args", "offline_image", "offline_image_set", "plugin", "provider"},
     "paramiko": {"adapters.ssh"},
     "cryptography": {"adapters.ssh"},
     "socket": {"adapters.registry", "adapters.ssh"},

@@ -5,19 +5,25 @@ from pulumi_iofog.args import (
     AgentArgsDict,
     ControllerArgs,
     ControllerArgsDict,
+    ImageArgs,
+    ImageArgsDict,
     RegistryAuthArgs,
     RegistryAuthArgsDict,
 )
 from pulumi_iofog.errors import IofogError
 from pulumi_iofog.offline_image import OfflineImage
+from pulumi_iofog.offline_image_set import OfflineImageSet
 
 __all__ = [
     "AgentArgs",
     "AgentArgsDict",
     "ControllerArgs",
     "ControllerArgsDict",
+    "ImageArgs",
+    "ImageArgsDict",
     "IofogError",
     "OfflineImage",
+    "OfflineImageSet",
     "RegistryAuthArgs",
     "RegistryAuthArgsDict",
 ]

@@ -11,7 +11,9 @@ import pulumi
 from pulumi import Input
 from typing_extensions import NotRequired
 
-SECRETS = frozenset({"password", "passphrase", "private_key", "token"})
+from pulumi_iofog.spec import AGENT_SECRETS
+
+SECRETS = AGENT_SECRETS | {"token"}
 
 
 class RegistryAuthArgsDict(TypedDict):
@@ -52,6 +54,16 @@ class AgentArgsDict(TypedDict):
     accept_new_host_key: NotRequired[Input[bool]]
 
 
+class ImageArgsDict(TypedDict):
+    """See ImageArgs."""
+
+    x86: NotRequired[Input[str]]
+    arm: NotRequired[Input[str]]
+    name: NotRequired[Input[str]]
+    description: NotRequired[Input[str]]
+    auth: NotRequired[Input[RegistryAuthArgs | RegistryAuthArgsDict]]
+
+
 @pulumi.input_type
 class RegistryAuthArgs:
     """User name and password for the image's registry."""
@@ -66,6 +78,36 @@ class RegistryAuthArgs:
             password: the password or access token; kept as a secret.
         """
         _set(self, username=username, password=password)
+
+
+@pulumi.input_type
+class ImageArgs:
+    """One image of an OfflineImageSet: what is its own and not the set's. At least one of x86 and arm."""
+
+    x86: Input[str] | None = pulumi.property("x86", default=None)
+    arm: Input[str] | None = pulumi.property("arm", default=None)
+    name: Input[str] | None = pulumi.property("name", default=None)
+    description: Input[str] | None = pulumi.property("description", default=None)
+    auth: Input[RegistryAuthArgs | RegistryAuthArgsDict] | None = pulumi.property("auth", default=None)
+
+    def __init__(
+        self,
+        *,
+        x86: Input[str] | None = None,
+        arm: Input[str] | None = None,
+        name: Input[str] | None = None,
+        description: Input[str] | None = None,
+        auth: Input[RegistryAuthArgs | RegistryAuthArgsDict] | None = None,
+    ) -> None:
+        """
+        Args:
+            x86: image reference for linux/amd64.
+            arm: image reference for linux/arm64, and linux/arm/v7 for 32-bit agents where the index has it.
+            name: of the catalog item; default its key in ``images``.
+            description: of the catalog item (``Offline image bundle NAME``).
+            auth: for this image's registry; default the set's.
+        """
+        _set(self, x86=x86, arm=arm, name=name, description=description, auth=auth)
 
 
 @pulumi.input_type
@@ -197,6 +239,12 @@ def _set(args: object, **values: Any) -> None:
             pulumi.set(args, key, pulumi.Output.secret(value) if key in SECRETS else value)
 
 
+def fields_of(args: object, kind: type) -> dict[str, Any]:
+    """What is set in an instance of an Args class; ``kind`` is the TypedDict of the same shape."""
+    values = {key: pulumi.get(args, key) for key in kind.__annotations__}
+    return {key: value for key, value in values.items() if value is not None}
+
+
 def seal(value: Any) -> Any:
     """The same argument with its secrets marked, also where it was written as a dict."""
     if isinstance(value, dict):
@@ -204,6 +252,39 @@ def seal(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [seal(item) for item in value]
     return value.apply(seal) if isinstance(value, pulumi.Output) else value
+
+
+def apart(agents: Any) -> tuple[Any, Any]:
+    """Agents without their secrets; and the secrets, an object by the agent's name, or by its place (``#2``)
+    where the name is another resource's output.
+
+    The engine hides a whole list where a part of it is secret, but of an object only the parts: so the
+    agents stay readable in a preview.
+    """
+    if isinstance(agents, pulumi.Output):
+        return agents.apply(lambda known: apart(known)[0]), agents.apply(lambda known: apart(known)[1])
+    if not isinstance(agents, list | tuple):
+        return agents, None
+    plain, secrets = [], {}
+    for index, agent in enumerate(agents):
+        without, own = _apart(agent)
+        plain.append(without)
+        if own:
+            name = without.get("name") if isinstance(without, dict) else None
+            secrets[name if isinstance(name, str) else f"#{index}"] = own
+    return plain, secrets or None
+
+
+def _apart(agent: Any) -> tuple[Any, Any]:
+    if isinstance(agent, pulumi.Output):
+        return agent.apply(lambda known: _apart(known)[0]), agent.apply(lambda known: _apart(known)[1])
+    if isinstance(agent, AgentArgs):
+        agent = fields_of(agent, AgentArgsDict)
+    if not isinstance(agent, dict):
+        return agent, None
+    given = {key: value for key, value in agent.items() if value is not None}
+    secrets = {key: pulumi.Output.secret(given.pop(key)) for key in list(given) if key in AGENT_SECRETS}
+    return given, secrets or None
 
 
 def _sealed(key: str, value: Any) -> Any:

@@ -17,6 +17,7 @@ from pulumi_iofog.args import (
     ControllerArgsDict,
     RegistryAuthArgs,
     RegistryAuthArgsDict,
+    apart,
     seal,
 )
 from pulumi_iofog.errors import Failure, InputError
@@ -86,12 +87,14 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             adopt: take over a catalog item of that name which this stack did not make (False).
             opts: Pulumi's resource options.
         """
+        plain_agents, agent_secrets = apart(agents)
         arguments = {
             "x86": x86,
             "arm": arm,
             "riscv64": riscv64,
             "armv7": armv7,
-            "agents": seal(agents),
+            "agents": plain_agents,
+            "agent_secrets": agent_secrets,
             "name": resource_name if name is None else name,
             "description": description,
             "auth": seal(auth),

@@ -37,7 +37,7 @@ from pulumi_iofog.plan import Changes, Desired, Estimate, compare, summary, uppe
 from pulumi_iofog.progress import Progress
 from pulumi_iofog.resolve import Earlier, Resolution, resolve
 from pulumi_iofog.session import Run, Session
-from pulumi_iofog.spec import ARCHES, CatalogItem, Spec, agent_inputs, parse
+from pulumi_iofog.spec import AGENT_SECRETS, ARCHES, CatalogItem, Spec, agent_inputs
 
 RUN = "__run"
 """A property that the program passes to check only: whether this is a preview, and of what."""
@@ -72,7 +72,7 @@ class OfflineImageProvider(ResourceProvider):
         self._preview = run.preview
         inputs = {k: v for k, v in state.inputs_of(news).items() if k not in state.COMPUTED}
         try:
-            spec = parse(inputs)
+            spec = state.parse_inputs(inputs)
             with self._session(spec) as session:
                 settings = session.settings_or_unknown()
                 found = resolve(spec, _earlier(olds), session.resolve_tools(run))
@@ -90,12 +90,15 @@ class OfflineImageProvider(ResourceProvider):
         olds, news = _from_pulumi(olds), _from_pulumi(news)
         new = _desired(news)
         changes = compare(state.desired(olds), new)
-        if not changes and state.inputs_of(olds) == state.inputs_of(news):
-            return DiffResult(changes=False)
-        if self._preview:
+        changed = bool(changes) or state.inputs_of(olds) != state.inputs_of(news)
+        if changed and self._preview:
             self._summarise(changes, new, olds, news)
         return DiffResult(
-            changes=True, replaces=["controller"] if changes.endpoint else [], delete_before_replace=False
+            changes=changed,
+            replaces=["controller"] if changes.endpoint else [],
+            # Whoever wants the replacement: a Controller takes a name only once. Between two Controllers the
+            # new item can come first, but for the images that deleting the old one would prune.
+            delete_before_replace=not changes.endpoint or news.get("prune") is True,
         )
 
     def _announce(self, found: Resolution, run: Run, session: Session, *, first: bool, inputs: Props) -> None:
@@ -235,7 +238,7 @@ def _checked(inputs: Props, spec: Spec, found: Resolution, endpoint: str | None)
 
 
 def _filled_agents(given: Any, spec: Spec, found: Resolution) -> Any:
-    """Agents as dicts with what was found out; unknowns and secrets stay where they were."""
+    """Agents as dicts with what was found out; unknowns and secrets stay where they are."""
     if not isinstance(given, list):
         return given
     by_path = {spec.paths[agent.name]: agent for agent in found.agents}
@@ -243,7 +246,8 @@ def _filled_agents(given: Any, spec: Spec, found: Resolution) -> Any:
     for index, item in enumerate(given):
         agent = by_path.get(f"agents[{index}]")
         own = item if isinstance(item, dict) else {}
-        filled.append({**agent_inputs(agent), **own} if agent else item)
+        found_out = {k: v for k, v in agent_inputs(agent).items() if k not in AGENT_SECRETS} if agent else {}
+        filled.append({**found_out, **own} if agent else item)
     return filled
 
 

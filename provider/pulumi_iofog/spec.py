@@ -21,6 +21,8 @@ Arch = Literal["x86", "arm", "riscv64", "armv7"]
 PullPolicy = Literal["always", "missing", "never"]
 ARCHES: tuple[Arch, ...] = ("x86", "arm", "riscv64", "armv7")
 """``arm`` is linux/arm64; an image for it may have one for linux/arm/v7, which is ``armv7``, in its index."""
+AGENT_SECRETS = frozenset({"private_key", "passphrase", "password"})
+"""The fields of an agent that nobody may see."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """What was decided, as plain values in a resource's inputs and outputs, and back. Pure.
 
 ``check`` adds ``images``, ``agent_digests`` and ``catalog_item`` to the inputs, so that a preview shows
-what changes in them, and fills ``agents`` and ``controller.endpoint``. The outputs are all inputs and
+what changes in them, and fills ``agents`` and ``controller.endpoint``. Secrets of agents are apart, in
+``agent_secrets``, as the engine would hide all agents otherwise (args.py). The outputs are all inputs and
 ``catalog_item_id`` and ``pending_agents``: refresh and destroy are given nothing else.
 """
 
@@ -27,7 +28,23 @@ def inputs_of(props: Mapping[str, Any]) -> dict[str, Any]:
 
 def spec_of(props: Mapping[str, Any]) -> Spec:
     """The user's part of inputs that ``check`` has passed."""
-    return parse({k: v for k, v in inputs_of(props).items() if k not in COMPUTED})
+    return parse_inputs({k: v for k, v in inputs_of(props).items() if k not in COMPUTED})
+
+
+def parse_inputs(inputs: Mapping[str, Any]) -> Spec:
+    """The user's inputs, each agent with its secrets again. Raises InputError with every failure."""
+    inputs = dict(inputs)
+    secrets, agents = inputs.pop("agent_secrets", None), inputs.get("agents")
+    if isinstance(secrets, Mapping) and isinstance(agents, list):
+        inputs["agents"] = [_with_secrets(agent, index, secrets) for index, agent in enumerate(agents)]
+    return parse(inputs)
+
+
+def _with_secrets(agent: Any, index: int, secrets: Mapping[str, Any]) -> Any:
+    if not isinstance(agent, Mapping):
+        return agent
+    own = secrets.get(f"#{index}") or secrets.get(str(agent.get("name")))
+    return {**agent, **own} if isinstance(own, Mapping) else agent
 
 
 def pins_to_props(pins: Mapping[Arch, Pin]) -> dict[str, Any]:
