@@ -85,11 +85,15 @@ class Stack:
         """The stack's state as it lies on disk."""
         return "".join(path.read_text() for path in (self.folder / "state").rglob(f"{self.name}.json"))
 
+    def resources(self) -> list[dict[str, Any]]:
+        """Every OfflineImage in the state."""
+        found = json.loads(self.state())["checkpoint"]["latest"].get("resources", [])
+        return [dict(each) for each in found if each["type"].endswith("iofog:OfflineImage")]
+
     def resource(self) -> dict[str, Any]:
         """The only OfflineImage in the state."""
-        found = json.loads(self.state())["checkpoint"]["latest"].get("resources", [])
-        (mine,) = [each for each in found if each["type"].endswith("iofog:OfflineImage")]
-        return dict(mine)
+        (mine,) = self.resources()
+        return mine
 
     def configure(self, values: Mapping[str, Any], secrets: Mapping[str, str] | None = None) -> None:
         """Set config by full key (``iofog:endpoint``); what was there stays."""
@@ -115,6 +119,18 @@ class Stack:
         if check and done.returncode:
             raise RuntimeError(f"pulumi {' '.join(arguments)}: {output}")
         return Done(done.returncode, output)
+
+    def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a command as a terminal would, in a process group of its own; its output is to be read."""
+        return subprocess.Popen(
+            [*self._argv(*arguments), "--non-interactive", "--color=never"],
+            cwd=self.program,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
     def show(self, *arguments: str) -> int:
         """Run a command in this terminal; its exit code."""

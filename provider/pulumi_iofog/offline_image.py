@@ -22,7 +22,7 @@ from pulumi_iofog.args import (
 )
 from pulumi_iofog.errors import Failure, InputError
 from pulumi_iofog.manifest import read_documents
-from pulumi_iofog.provider import RUN, provider
+from pulumi_iofog.provider import REPLACE, RUN, provider
 
 
 class OfflineImage(Resource, module="iofog", name="OfflineImage"):
@@ -85,7 +85,12 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             prune: also remove images from agents: the replaced one after an update, the image on
                 destroy (False).
             adopt: take over a catalog item of that name which this stack did not make (False).
-            opts: Pulumi's resource options.
+            opts: Pulumi's resource options. A replacement deletes the old catalog item first, as its name is
+                unique; ``import_`` is refused (``adopt`` does it).
+
+        Raises:
+            InputError: ``opts.import_``. Everything else is refused by Pulumi's check, all failures at once,
+                each with its property's path.
         """
         plain_agents, agent_secrets = apart(agents)
         arguments = {
@@ -112,7 +117,9 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         props |= {"catalog_item_id": None, "agent_digests": None, "images": None, "pending_agents": None}
         # Consumed by check, and in no state: preview and update are separate processes.
         props[RUN] = {"preview": pulumi.runtime.is_dry_run(), "resource": _identity(resource_name)}
-        super().__init__(provider, resource_name, props, opts)
+        if opts and opts.replace_on_changes:
+            props[REPLACE] = opts.replace_on_changes
+        super().__init__(provider, resource_name, props, _options(opts))
 
     @classmethod
     def from_yaml(
@@ -142,6 +149,17 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             raise InputError([Failure(str(path), f"which one? Give resource_name=, one of {names}")])
         arguments = {**chosen[0].inputs, **overrides}
         return cls(resource_name or chosen[0].name, opts=opts, **arguments)
+
+
+def _options(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
+    if opts and opts.import_:
+        # Pulumi's own plugin for dynamic providers fails here, with a KeyError.
+        reason = "dynamic resources cannot be imported; set adopt=True, and pulumi up takes the catalog item over"
+        raise InputError([Failure("opts.import_", reason)])
+    # A Controller takes a name only once, so of a replacement the old item goes first. That diff says so too is
+    # not enough: for `--replace` nobody asks it.
+    first: pulumi.ResourceOptions = pulumi.ResourceOptions(delete_before_replace=True)
+    return pulumi.ResourceOptions.merge(first, opts)
 
 
 def _identity(resource_name: str) -> str:

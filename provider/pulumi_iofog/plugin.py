@@ -25,7 +25,7 @@ class Console:
     """The resource's own row in the terminal (Pulumi's ``Engine.Log``)."""
 
     def __init__(self, urn: str | None, stub: engine_pb2_grpc.EngineStub | None) -> None:
-        self._urn, self._stub = urn, stub
+        self.urn, self._stub = urn, stub
 
     def status(self, text: str) -> None:
         """Show it on the row for now; nothing of it stays."""
@@ -43,7 +43,7 @@ class Console:
         if self._stub is None:
             return
         request = engine_pb2.LogRequest(
-            severity=severity, message=text, urn=self._urn or "", streamId=1, ephemeral=ephemeral
+            severity=severity, message=text, urn=self.urn or "", streamId=1, ephemeral=ephemeral
         )
         # Words on the terminal are worth no failed update.
         with contextlib.suppress(grpc.RpcError):

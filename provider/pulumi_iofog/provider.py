@@ -10,6 +10,7 @@ and must lead here for ever.
 from __future__ import annotations
 
 import pkgutil
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -42,6 +43,10 @@ from pulumi_iofog.spec import AGENT_SECRETS, ARCHES, CatalogItem, Spec, agent_in
 RUN = "__run"
 """A property that the program passes to check only: whether this is a preview, and of what."""
 
+REPLACE = "__replace_on_changes"
+"""The resource option of that name. The engine cannot follow it by itself, as the SDK (3.272) does not tell it
+which properties of a dynamic resource have changed."""
+
 Props = dict[str, Any]
 
 
@@ -53,6 +58,7 @@ class OfflineImageProvider(ResourceProvider):
     _limits: Limits | None = None
     _connections = Pool()
     _preview = False
+    _summarised: frozenset[str | None] = frozenset()
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return (pkgutil.resolve_name, ("pulumi_iofog.provider:provider",))
@@ -83,6 +89,8 @@ class OfflineImageProvider(ResourceProvider):
             return CheckResult(_to_pulumi(inputs), [CheckFailure(f.path, f.reason) for f in problem.failures])
         except IofogError as problem:
             return CheckResult(_to_pulumi(inputs), [CheckFailure("", str(problem))])
+        if REPLACE in news:
+            checked[REPLACE] = news[REPLACE]
         return CheckResult(_to_pulumi(checked), [])
 
     def diff(self, id_: str, olds: Props, news: Props) -> DiffResult:
@@ -90,28 +98,28 @@ class OfflineImageProvider(ResourceProvider):
         olds, news = _from_pulumi(olds), _from_pulumi(news)
         new = _desired(news)
         changes = compare(state.desired(olds), new)
-        changed = bool(changes) or state.inputs_of(olds) != state.inputs_of(news)
-        if changed and self._preview:
+        before, after = state.inputs_of(olds), state.inputs_of(news)
+        if (changes or before != after) and self._preview:
             self._summarise(changes, new, olds, news)
-        return DiffResult(
-            changes=changed,
-            replaces=["controller"] if changes.endpoint else [],
-            # Whoever wants the replacement: a Controller takes a name only once. Between two Controllers the
-            # new item can come first, but for the images that deleting the old one would prune.
-            delete_before_replace=not changes.endpoint or news.get("prune") is True,
-        )
+        changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+        replaces = _chosen(changed, news.get(REPLACE)) | ({"controller"} if changes.endpoint else set())
+        # A Controller takes a name only once, so the old item goes first.
+        return DiffResult(changes=bool(changes or changed), replaces=sorted(replaces), delete_before_replace=True)
 
     def _announce(self, found: Resolution, run: Run, session: Session, *, first: bool, inputs: Props) -> None:
         console = plugin.console()
         for line in found.moved:
             console.warn(line)
-        if first and run.preview:
+        # A replacement is checked a second time, as if there were nothing yet.
+        if first and run.preview and console.urn not in self._summarised:
             new = _desired(inputs)
             console.note(_summary(compare(None, new), new, {}, inputs, session))
 
     def _summarise(self, changes: Changes, new: Desired, olds: Props, news: Props) -> None:
+        console = plugin.console()
+        self._summarised |= {console.urn}
         with self._session(state.spec_of(news)) as session:
-            plugin.console().note(_summary(changes, new, olds, news, session))
+            console.note(_summary(changes, new, olds, news, session))
 
     # ---- update -------------------------------------------------------------------------------------
 
@@ -249,6 +257,12 @@ def _filled_agents(given: Any, spec: Spec, found: Resolution) -> Any:
         found_out = {k: v for k, v in agent_inputs(agent).items() if k not in AGENT_SECRETS} if agent else {}
         filled.append({**found_out, **own} if agent else item)
     return filled
+
+
+def _chosen(changed: set[str], paths: Any) -> set[str]:
+    """The changed properties that ``replace_on_changes`` names, by their first part; ``*`` is all."""
+    named = {re.split(r"[.\[]", str(path))[0] for path in paths or ()}
+    return changed if "*" in named else changed & named
 
 
 def _desired(props: Props) -> Desired:

@@ -60,6 +60,10 @@ class Site:
         """Bytes that hosts have received, by their interfaces."""
         return {name: self.host(name).counters().received for name in names}
 
+    def logins(self, name: str) -> int:
+        """How often the host's sshd has let somebody in."""
+        return (self.host(name).folder / "sshd.log").read_text().count("Accepted ")
+
     def host(self, name: str) -> Host:
         return self.lab.hosts[name]
 
