@@ -59,6 +59,8 @@ class ImageArgsDict(TypedDict):
 
     x86: NotRequired[Input[str]]
     arm: NotRequired[Input[str]]
+    riscv64: NotRequired[Input[str]]
+    armv7: NotRequired[Input[str]]
     name: NotRequired[Input[str]]
     description: NotRequired[Input[str]]
     auth: NotRequired[Input[RegistryAuthArgs | RegistryAuthArgsDict]]
@@ -82,10 +84,12 @@ class RegistryAuthArgs:
 
 @pulumi.input_type
 class ImageArgs:
-    """One image of an OfflineImageSet: what is its own and not the set's. At least one of x86 and arm."""
+    """One image of an OfflineImageSet: what is its own and not the set's. At least one architecture's image."""
 
     x86: Input[str] | None = pulumi.property("x86", default=None)
     arm: Input[str] | None = pulumi.property("arm", default=None)
+    riscv64: Input[str] | None = pulumi.property("riscv64", default=None)
+    armv7: Input[str] | None = pulumi.property("armv7", default=None)
     name: Input[str] | None = pulumi.property("name", default=None)
     description: Input[str] | None = pulumi.property("description", default=None)
     auth: Input[RegistryAuthArgs | RegistryAuthArgsDict] | None = pulumi.property("auth", default=None)
@@ -95,6 +99,8 @@ class ImageArgs:
         *,
         x86: Input[str] | None = None,
         arm: Input[str] | None = None,
+        riscv64: Input[str] | None = None,
+        armv7: Input[str] | None = None,
         name: Input[str] | None = None,
         description: Input[str] | None = None,
         auth: Input[RegistryAuthArgs | RegistryAuthArgsDict] | None = None,
@@ -103,11 +109,13 @@ class ImageArgs:
         Args:
             x86: image reference for linux/amd64.
             arm: image reference for linux/arm64, and linux/arm/v7 for 32-bit agents where the index has it.
+            riscv64: image reference for linux/riscv64.
+            armv7: image reference for linux/arm/v7, where it is another than arm's.
             name: of the catalog item; default its key in ``images``.
             description: of the catalog item (``Offline image bundle NAME``).
             auth: for this image's registry; default the set's.
         """
-        _set(self, x86=x86, arm=arm, name=name, description=description, auth=auth)
+        _set(self, x86=x86, arm=arm, riscv64=riscv64, armv7=armv7, name=name, description=description, auth=auth)
 
 
 @pulumi.input_type

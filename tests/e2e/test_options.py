@@ -82,7 +82,9 @@ def test_options_that_keep_what_is_there(fleet: Fleet) -> None:
 
     # Ignored changes; a change of one resource only.
     held = fleet.image("a", "2", ignore_changes=["x86"], protect=True)
-    fleet.want([fleet.site.agent("docker", password="is not used")], single={**held, **fleet.image("b", "2", protect=True)})
+    fleet.want(
+        [fleet.site.agent("docker", password="is not used")], single={**held, **fleet.image("b", "2", protect=True)}
+    )
     preview = ok(fleet.stack.preview("--diff", "--refresh"))
     assert "~ 1 to update" in preview
     # One agent's secret hides no more than itself.

@@ -1,0 +1,13 @@
+"""The document that iofogctl deploys, deployed by Pulumi: same fields, same namespace files."""
+
+import pulumi
+
+import pulumi_iofog as iofog
+
+config = pulumi.Config()
+
+# What the document says can be replaced by arguments, for example by other agents for this stack.
+overrides = {"agents": agents} if (agents := config.get_object("agents")) else {}
+gateway = iofog.OfflineImage.from_yaml("gateway.yaml", **overrides)
+
+pulumi.export("catalog_item_id", gateway.catalog_item_id)

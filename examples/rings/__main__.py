@@ -1,0 +1,22 @@
+"""The version that all agents run, and beside it the next one on the first rings.
+
+Microservices are made from the catalog item `gateway`. The next version has an item of its own, `gateway-next`, so
+that it can be tried on the first rings; when `gateway` gets it, the hosts hold it already and nothing is sent.
+"""
+
+import pulumi
+
+import pulumi_iofog as iofog
+
+config = pulumi.Config()
+rings = config.require_object("rings")  # a list of lists of agents, the canaries first
+everybody = [agent for ring in rings for agent in ring]
+
+gateway = iofog.OfflineImage("gateway", x86=config.require("current"), agents=everybody)
+pulumi.export("catalog_item_id", gateway.catalog_item_id)
+
+if config.get("next"):
+    reached = [agent for ring in rings[: config.require_int("reached")] for agent in ring]
+    next_one = iofog.OfflineImage("gateway-next", x86=config.require("next"), agents=reached)
+    pulumi.export("next_catalog_item_id", next_one.catalog_item_id)
+    pulumi.export("next_agents", next_one.agent_digests.apply(sorted))

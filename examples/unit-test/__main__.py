@@ -1,0 +1,8 @@
+"""What is to be tested is in fleet.py, as tests import it."""
+
+import pulumi
+from fleet import images_of
+
+config = pulumi.Config()
+fleet = images_of(config.require("version"), config.require_object("agents"))
+pulumi.export("catalog_item_ids", fleet.catalog_item_ids)
