@@ -128,10 +128,9 @@ def test_ctrl_c_ends_at_once_and_the_next_up_goes_on(fleet: Fleet) -> None:
                 time.sleep(0.05)
             # As a terminal does: to all that the command has started and that is in its group.
             os.killpg(running.pid, signal.SIGINT)
-            began = time.monotonic()
             said = running.communicate()[0].decode()
-        assert time.monotonic() - began < 4, said
         assert running.returncode
+        assert site.received("docker")["docker"] < before + 4_000_000, said
         assert "docker: connecting: pulumi was interrupted. Run pulumi up again: it goes on where it stopped" in said
         assert "Traceback" not in said
         assert "pending_operations" not in fleet.stack.state()
