@@ -1,6 +1,7 @@
 """Several images for the edge hosts of many sites, which are listed in a CSV file."""
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pulumi
@@ -34,7 +35,7 @@ fleet = iofog.OfflineImageSet(
 )
 
 
-def by_site(pending: dict[str, list[str]]) -> dict[str, list[str]]:
+def by_site(pending: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     agents = sorted({agent for left in pending.values() for agent in left})
     return {site: [a for a in agents if site_of[a] == site] for site in sorted({site_of[a] for a in agents})}
 

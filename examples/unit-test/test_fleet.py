@@ -3,6 +3,9 @@
 What a mock returns are the outputs that the provider would give.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import pulumi
 import pytest
 from pulumi.runtime import MockCallArgs, MockResourceArgs
@@ -12,15 +15,15 @@ class Mocks(pulumi.runtime.Mocks):
     def __init__(self) -> None:
         self.made: dict[str, MockResourceArgs] = {}
 
-    def new_resource(self, args: MockResourceArgs) -> tuple[str, dict]:
+    def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
         self.made[args.name] = args
         if args.typ.endswith("iofog:OfflineImage"):
             outputs = {"catalog_item_id": 6, "pending_agents": [], "agent_digests": {}, "images": {}}
             return "6", {**args.inputs, **outputs}
         return args.name, args.inputs
 
-    def call(self, args: MockCallArgs) -> dict:
-        return {}
+    def call(self, args: MockCallArgs) -> tuple[dict[str, Any], None]:
+        return {}, None
 
 
 mocks = Mocks()
@@ -33,7 +36,7 @@ from fleet import images_of  # noqa: E402 - after the mocks
 def test_every_image_of_a_version_goes_to_all_agents() -> pulumi.Output[None]:
     fleet = images_of("1.4", ["canary-1", "edge-1"])
 
-    def check(ids: dict[str, int]) -> None:
+    def check(ids: Mapping[str, int]) -> None:
         assert ids == {"gateway": 6, "reader": 6}
         reader = mocks.made["plant-reader"].inputs
         assert reader["x86"] == "registry.example/plant/reader:1.4"
