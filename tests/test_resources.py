@@ -11,6 +11,7 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs, rpc
 import pulumi_iofog as iofog
 from pulumi_iofog.errors import InputError
 from pulumi_iofog.fields import UNKNOWN
+from pulumi_iofog.provider import chosen
 from pulumi_iofog.state import parse_inputs
 
 
@@ -149,3 +150,20 @@ def test_what_a_set_cannot_use_is_refused_all_at_once(mocks: Recorder) -> None:
     assert [failure.path for failure in caught.value.failures] == ["images['a'].amd", "images['b'].name"]
     with pytest.raises(InputError, match="no image"):
         iofog.OfflineImageSet("plant", images={}, agents=["edge-1"])
+
+
+# ---- replace_on_changes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("paths", "replaced"),
+    [
+        (None, set()),
+        (["prune"], set()),
+        (["x86"], {"x86"}),
+        (["controller.endpoint", "agents[0].host"], {"agents"}),
+        (["*"], {"x86", "agents"}),
+    ],
+)
+def test_replace_on_changes_names_properties_by_their_first_part(paths: list[str] | None, replaced: set[str]) -> None:
+    assert chosen({"x86", "agents"}, paths) == replaced

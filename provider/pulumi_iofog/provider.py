@@ -102,7 +102,7 @@ class OfflineImageProvider(ResourceProvider):
         if (changes or before != after) and self._preview:
             self._summarise(changes, new, olds, news)
         changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
-        replaces = _chosen(changed, news.get(REPLACE)) | ({"controller"} if changes.endpoint else set())
+        replaces = chosen(changed, news.get(REPLACE)) | ({"controller"} if changes.endpoint else set())
         # A Controller takes a name only once, so the old item goes first.
         return DiffResult(changes=bool(changes or changed), replaces=sorted(replaces), delete_before_replace=True)
 
@@ -259,7 +259,7 @@ def _filled_agents(given: Any, spec: Spec, found: Resolution) -> Any:
     return filled
 
 
-def _chosen(changed: set[str], paths: Any) -> set[str]:
+def chosen(changed: set[str], paths: Any) -> set[str]:
     """The changed properties that ``replace_on_changes`` names, by their first part; ``*`` is all."""
     named = {re.split(r"[.\[]", str(path))[0] for path in paths or ()}
     return changed if "*" in named else changed & named
