@@ -37,7 +37,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put pictures, and what was measured, where a page asks for them."""
-    markdown = PICTURE.sub(lambda match: (TOP / f"docs/assets/{match[1]}.svg").read_text(), markdown)
+    # A block of its own: what is in it is then left as it is.
+    markdown = PICTURE.sub(lambda match: f"<div>{(TOP / f'docs/assets/{match[1]}.svg').read_text()}</div>", markdown)
     return MEASURED.sub(lambda match: measured(match[1]), markdown)
 
 

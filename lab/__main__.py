@@ -35,7 +35,11 @@ def main(argv: Sequence[str]) -> int:
     if command not in COMMANDS:
         print(__doc__, file=sys.stderr)
         return 2
-    return COMMANDS[command](Lab.found(), words)
+    lab = Lab.found()
+    if command in NEED_A_LAB and not lab.hosts:
+        print("no lab is running; start one: python -m lab up", file=sys.stderr)
+        return 1
+    return COMMANDS[command](lab, words)
 
 
 def _up(lab: Lab, words: Sequence[str]) -> int:
@@ -108,6 +112,7 @@ COMMANDS: dict[str, Callable[[Lab, Sequence[str]], int]] = {
     "ssh": _log_in,
     "down": _down,
 }
+NEED_A_LAB = ("env", "push", "ssh")
 
 
 if __name__ == "__main__":
