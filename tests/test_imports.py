@@ -52,7 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "spec": {"errors", "fields", "image"},
     "layout": {"image", "transfer"},
     "transfer": {"image"},
-    "plan": {"image", "spec", "words"},
+    "plan": {"image", "spec", "transfer", "words"},
     "fields": {"errors"},
     "pace": {"errors"},
     "image": {"reference"},

@@ -30,12 +30,13 @@ def test_failures_are_one_error_with_a_line_each() -> None:
     [
         (
             [Outcome(f"e{n}", updated=True, sent=13_733_333, total=79_333_333) for n in range(3)] + [Outcome("e4")],
-            "3 agents updated, 1 already had it; 41.2 MB sent of 238 MB",
+            "3 agents updated, 1 already had it; 41.2 MB sent instead of 238 MB",
         ),
+        ([Outcome("e1", updated=True, sent=10, total=10)], "1 agent updated; 10 B sent"),
         ([Outcome("e1"), Outcome("e2")], "2 agents already had it"),
         (
             [Outcome("e1", updated=True, sent=5, total=10), failed("e2")],
-            "1 agent updated, 1 agent pending: e2; 5 B sent of 10 B",
+            "1 agent updated, 1 agent pending: e2; 5 B sent instead of 10 B",
         ),
     ],
 )

@@ -13,8 +13,8 @@ from pulumi_iofog.plan import (
     Estimate,
     Placement,
     compare,
+    estimate,
     summary,
-    upper_bound,
 )
 from pulumi_iofog.spec import Agent, CatalogItem
 from tests.images import make_image
@@ -88,12 +88,25 @@ def test_pending_and_missing_agents_are_visited_again() -> None:
 
 V1 = make_image({"base": b"b" * 5000}, {"app": b"1"})
 V2 = make_image({"base": b"b" * 5000}, {"app": b"2"})
+V3 = make_image({"base": b"c" * 5000}, {"app": b"1"})
 
 
 def test_the_estimate_leaves_out_what_the_old_image_has() -> None:
     old, new = V1.image.manifest, V2.image.manifest
-    assert upper_bound(new, None) == new.size
-    assert upper_bound(new, old) == new.config.size + new.layers[1].size
+    assert estimate("a", new, None) == Estimate("a", new.size, new.size)
+    assert estimate("a", new, old) == Estimate("a", new.config.size + new.layers[1].size, new.size)
+    assert estimate("a", None, old) == Estimate("a")
+
+
+def test_small_layers_above_another_one_may_be_wanted_again() -> None:
+    old, new = V1.image.manifest, V3.image.manifest
+    assert estimate("a", new, old).send == new.size
+
+
+def test_the_estimate_for_large_layers_is_a_bound() -> None:
+    old, new = V1.image.manifest, V2.image.manifest
+    large = dataclasses.replace(new.layers[1], size=1_000_000)
+    assert estimate("a", dataclasses.replace(new, layers=(new.layers[0], large)), old).bound
 
 
 @pytest.mark.parametrize(
@@ -101,8 +114,8 @@ def test_the_estimate_leaves_out_what_the_old_image_has() -> None:
     [
         (
             Changes(("edge-1", "edge-7"), (), False, False),
-            [Estimate("edge-1", 14_200_000, 238_000_000), Estimate("edge-7", 14_200_000, 238_000_000)],
-            "2 of 12 agents to update: edge-1, edge-7 (14.2 MB of 238 MB each)",
+            [Estimate(name, 14_200_000, 238_000_000, bound=True) for name in ("edge-1", "edge-7")],
+            "2 of 12 agents to update: edge-1, edge-7 (14.2 MB of 238 MB each, at most)",
         ),
         (
             Changes(("edge-1",), (), True, False),

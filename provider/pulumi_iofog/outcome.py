@@ -35,7 +35,7 @@ def pending(outcomes: Sequence[Outcome], max_unavailable: int) -> list[str]:
 
 
 def report(outcomes: Sequence[Outcome]) -> str:
-    """The lasting line: ``3 agents updated, 1 already had it; 41.2 MB sent of 238 MB``."""
+    """The lasting line: ``3 agents updated, 1 already had it; 41.2 MB sent instead of 238 MB``."""
     updated = [outcome for outcome in outcomes if outcome.updated]
     had = sum(1 for outcome in outcomes if not outcome.updated and not outcome.error)
     failed = [outcome.agent for outcome in outcomes if outcome.error]
@@ -46,4 +46,7 @@ def report(outcomes: Sequence[Outcome]) -> str:
         parts.append(f"{words.plural(len(failed), 'agent')} pending: {words.listing(failed)}")
     line = ", ".join(parts)
     sent, total = sum(o.sent for o in outcomes), sum(o.total for o in updated)
-    return f"{line}; {words.size(sent)} sent of {words.size(total)}" if updated else line
+    if not updated:
+        return line
+    saved = f" instead of {words.size(total)}" if sent < total else ""
+    return f"{line}; {words.size(sent)} sent{saved}"

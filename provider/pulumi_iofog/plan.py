@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pulumi_iofog import words
 from pulumi_iofog.image import Blob, Manifest
 from pulumi_iofog.spec import Agent, CatalogItem
+from pulumi_iofog.transfer import SMALL
 
 MISSING = "missing"
 """In ``agent_digests`` after a refresh: the agent does not hold the image."""
@@ -73,24 +74,39 @@ def _differs(old: Placement | None, new: Placement) -> bool:
     return (old.image_id, old.name) != (new.image_id, new.name)
 
 
-def upper_bound(new: Manifest, old: Manifest | None) -> int:
-    """Bytes to send to an agent that holds at least the old image: an upper bound, because it may
-    hold more of the layers."""
-    held = {blob.digest for blob in old.layers} if old else set()
-    return new.config.size + sum(blob.size for blob in _unique(new.layers) if blob.digest not in held)
-
-
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """One agent's part of a preview, in bytes; None while the image is not known."""
+    """One agent's part of a preview, in bytes; None while the image is not known.
+
+    Attributes:
+        bound: ``send`` is an upper bound: the agent may hold more of the layers, and large ones may travel as
+            a delta or encoded anew, which only the rollout finds out.
+    """
 
     agent: str
-    send: int | None
-    total: int | None
+    send: int | None = None
+    total: int | None = None
+    bound: bool = False
+
+
+def estimate(agent: str, new: Manifest | None, old: Manifest | None) -> Estimate:
+    """What an agent that holds at least the old image is sent for the new one."""
+    if new is None:
+        return Estimate(agent)
+    held = {blob.digest for blob in old.layers} if old else set()
+    first = next((index for index, blob in enumerate(new.layers) if blob.digest not in held), len(new.layers))
+    # Above the first other layer, Docker's classic store wants small ones again too.
+    sent = [
+        blob
+        for index, blob in enumerate(new.layers)
+        if blob.digest not in held or (index > first and blob.size < SMALL)
+    ]
+    send = new.config.size + sum(blob.size for blob in _unique(sent))
+    return Estimate(agent, min(send, new.size), new.size, any(blob.size >= SMALL for blob in sent))
 
 
 def summary(changes: Changes, agents: int, estimates: Sequence[Estimate]) -> str:
-    """The preview's line: ``2 of 12 agents to update: edge-1, edge-7 (14.2 MB of 238 MB each)``."""
+    """The preview's line: ``2 of 12 agents to update: edge-1, edge-7 (14.2 MB of 238 MB each, at most)``."""
     parts = []
     if changes.agents:
         head = f"{len(changes.agents)} of {words.plural(agents, 'agent')} to update: "
@@ -103,16 +119,17 @@ def summary(changes: Changes, agents: int, estimates: Sequence[Estimate]) -> str
 
 
 def _group(estimates: Sequence[Estimate]) -> list[str]:
-    groups: dict[tuple[int | None, int | None], list[str]] = {}
+    groups: dict[tuple[int | None, int | None, bool], list[str]] = {}
     for each in estimates:
-        groups.setdefault((each.send, each.total), []).append(each.agent)
+        groups.setdefault((each.send, each.total, each.bound), []).append(each.agent)
     lines = []
-    for (send, total), names in groups.items():
+    for (send, total, bound), names in groups.items():
         if send is None or total is None:
             much = "not known yet"
         else:
             much = words.size(send) if send >= total else f"{words.size(send)} of {words.size(total)}"
             much += " each" if len(names) > 1 else ""
+            much += ", at most" if bound else ""
         lines.append(f"{words.listing(names)} ({much})")
     return lines
 

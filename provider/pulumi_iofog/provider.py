@@ -34,7 +34,7 @@ from pulumi_iofog.fields import UNKNOWN
 from pulumi_iofog.outcome import Outcome, report
 from pulumi_iofog.outcome import pending as pending_agents
 from pulumi_iofog.pace import Limits
-from pulumi_iofog.plan import Changes, Desired, Estimate, compare, summary, upper_bound
+from pulumi_iofog.plan import Changes, Desired, compare, estimate, summary
 from pulumi_iofog.progress import Progress
 from pulumi_iofog.resolve import Earlier, Resolution, resolve
 from pulumi_iofog.session import Run, Session
@@ -301,8 +301,7 @@ def _summary(changes: Changes, new: Desired, olds: Props, news: Props, session: 
         if last and last.same_place(placement):
             old_pin = next((p for p in old_pins.values() if p.image_id == last.image_id), None)
             held = session.manifest(old_pin) if old_pin and name not in before.pending else None  # type: ignore[union-attr]
-        send = upper_bound(manifest, held) if manifest else None
-        estimates.append(Estimate(name, send, manifest.size if manifest else None))
+        estimates.append(estimate(name, manifest, held))
     return summary(changes, len(new.placements), estimates)
 
 

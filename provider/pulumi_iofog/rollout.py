@@ -184,7 +184,7 @@ def _sound(host: Host, image: Image) -> bool:
 
 
 def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, meter: _Meter) -> None:
-    means = _means(job, host, inventory, tools)
+    means = _means(job, host, inventory, tools, meter)
     # Listed, yet unsound: what the engine seems to hold cannot be trusted.
     thin, plain = not inventory.tagged, False
     while True:
@@ -203,13 +203,14 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
             plain = True
 
 
-def _means(job: Job, host: Host, inventory: Inventory, tools: Tools) -> Means:
-    """What there is to send with; the link is measured only where there is much to send."""
+def _means(job: Job, host: Host, inventory: Inventory, tools: Tools, meter: _Meter) -> Means:
+    """What there is to send with; the link is measured once, and only where there is much to send."""
     layers = tools.blobs.older(diff_id for each in inventory.images for diff_id in each.diff_ids)
     means = Means(layers=layers, memory=tools.memory)
     much = sum(part.likely for part in transfer(job.image, inventory, means).parts) >= WORTH_A_MEASURE
-    rate = min(host.rate(), tools.limit or float("inf")) if much else None
-    return Means(rate, layers, tools.memory)
+    if much and meter.rate is None:
+        meter.rate = min(host.rate(), tools.limit or float("inf"))
+    return Means(meter.rate, layers, tools.memory)
 
 
 def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, tools: Tools, meter: _Meter) -> None:
@@ -249,11 +250,12 @@ def _prune(job: Job, host: Host) -> str:
 
 
 class _Meter:
-    """Counts the bytes sent to one agent and passes them on."""
+    """Counts the bytes sent to one agent, over all visits, and passes them on; knows how fast its link is."""
 
     def __init__(self, tools: Tools, agent: str) -> None:
         self._progress, self._agent, self._pace = tools.progress, agent, tools.pace(agent)
         self.sent, self.connected = 0, False
+        self.rate: float | None = None
 
     def __call__(self, count: int) -> None:
         self.sent += count

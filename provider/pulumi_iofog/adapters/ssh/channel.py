@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import paramiko
 
@@ -21,6 +22,8 @@ from pulumi_iofog.adapters.ssh.errors import translated
 
 PACKET = 32768
 """Bytes that are offered to a channel at once (RFC 4254, 5.2: what every side must take)."""
+TCP_INFO_SIZE = 168
+"""Bytes of Linux' struct tcp_info up to and with tcpi_delivery_rate."""
 _BEGIN, _END = "pulumi-iofog: begin", "pulumi-iofog: end"
 
 
@@ -111,6 +114,19 @@ class Connection:
             Unreachable: the connection was lost, or the script took no byte for a while.
         """
         return self._exchange("sending", script, chunks, on_bytes, timeout)
+
+    def delivery_rate(self) -> float | None:
+        """Bytes/s at which the network has just taken what was sent, by the kernel's own clock, so that a busy
+        machine does not falsify it. None where that is not known: not enough was sent, the connection goes
+        through another program, or the system is not Linux (tcp(7), TCP_INFO; linux/tcp.h, struct tcp_info).
+        """
+        line: Any = self._transport.sock
+        try:
+            facts = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_SIZE)
+            (limited,), (rate,) = struct.unpack_from("B", facts, 7), struct.unpack_from("Q", facts, 160)
+        except (OSError, AttributeError, struct.error):
+            return None
+        return float(rate) if rate and not limited & 1 else None
 
     def _exchange(
         self,
