@@ -44,11 +44,14 @@ def layer_tar(files: dict[str, bytes]) -> bytes:
 
 
 def make_image(
-    *layers: dict[str, bytes], reference: str = "registry.example/app:1", platform: Platform = AMD64
+    *layers: dict[str, bytes],
+    reference: str = "registry.example/app:1",
+    platform: Platform = AMD64,
+    plain: bool = False,
 ) -> MadeImage:
-    """An image of gzip layers for a platform."""
+    """An image of gzip layers, or plain ones, for a platform."""
     tars = [layer_tar(files) for files in layers]
-    zipped = [gzip.compress(tar, mtime=0) for tar in tars]
+    zipped = tars if plain else [gzip.compress(tar, mtime=0) for tar in tars]
     config = json.dumps(
         {
             "architecture": platform.architecture,
@@ -65,7 +68,8 @@ def make_image(
             "mediaType": OCI_MANIFEST,
             "config": {"mediaType": OCI_CONFIG, "digest": sha256(config), "size": len(config)},
             "layers": [
-                {"mediaType": f"{OCI_LAYER}+gzip", "digest": sha256(blob), "size": len(blob)} for blob in zipped
+                {"mediaType": OCI_LAYER + ("" if plain else "+gzip"), "digest": sha256(blob), "size": len(blob)}
+                for blob in zipped
             ],
         }
     ).encode()

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from pulumi_iofog.image import Blob, Digest, Image, Layer
+from pulumi_iofog.image import OCI_LAYER, Blob, Digest, Image, Layer
 from pulumi_iofog.transfer import (
     AsIs,
     Copied,
@@ -139,6 +139,16 @@ def test_on_podman_what_is_above_is_found_by_itself() -> None:
 )
 def test_no_delta_where_it_cannot_work(holds: Inventory, means: Means) -> None:
     assert ways(transfer(image(NEW_BASE), holds, means)) == [AsIs()]
+
+
+def test_a_plain_layer_may_be_recoded_for_containerd_too() -> None:
+    """From an archive of docker save: the host decodes it into the very blob that the manifest names."""
+    diff_id = NEW_BASE.diff_id
+    plain = image(Layer(diff_id, Blob(diff_id, NEW_BASE.blob.size, OCI_LAYER)))
+    holds = inventory(engine="docker-containerd")
+    assert ways(transfer(plain, holds, Means(MIDDLE))) == [Recoded(9, 23, "flowing")]
+    assert ways(transfer(plain, holds, Means(None))) == [AsIs()]
+    assert ways(transfer(plain, inventory(engine="docker-containerd", zstd=False), Means(MIDDLE))) == [AsIs()]
 
 
 def test_small_layers_are_not_worth_any_trouble() -> None:

@@ -230,9 +230,10 @@ def _common(one: Sequence[Digest], other: Sequence[Digest]) -> int:
 
 def _way(layer: Layer, index: int, inventory: Inventory, means: Means) -> Way:
     # Docker's containerd store keeps the registry's blobs, and its image id is the manifest's: a layer in
-    # another form would make another image.
+    # another form would make another image. Only a plain one comes out of zstd as the blob that it was.
     if inventory.engine == "docker-containerd":
-        return AsIs()
+        plain = layer.blob.digest == layer.diff_id and layer.blob.size >= SMALL and inventory.zstd
+        return (_recoded(inventory, means.rate) if plain else None) or AsIs()
     as_is = _as_is(layer, inventory, means.rate)
     if layer.blob.size < SMALL:
         return as_is
@@ -308,7 +309,7 @@ def _recoded(inventory: Inventory, rate: float | None) -> Recoded | None:
     for up_to, level, window_log in LEVELS:
         if rate is not None and rate <= up_to:
             window_log = window_log if inventory.memory >= ROOMY else min(window_log, 23)
-            return Recoded(level, window_log, "flowing" if inventory.engine == "docker" else "never")
+            return Recoded(level, window_log, "never" if inventory.engine == "podman" else "flowing")
     return None
 
 

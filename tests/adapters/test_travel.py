@@ -103,6 +103,14 @@ def test_recoded_layers_make_the_same_image(recoding: Edge, options: tuple[str, 
     assert recoding.content(APP, "lib/note") == "old"
 
 
+def test_plain_layers_may_be_recoded_for_containerds_store(lab: Lab) -> None:
+    made = make_image(OLD_BASE, ABOVE, plain=True)
+    with emptied(lab, "edge-docker29") as edge:
+        way = Recoded(9, 23, "flowing")
+        bring(edge, made, [(way, zstd(layer_tar(files))) for files in (OLD_BASE, ABOVE)])
+        edge.engine.verify(made.image.pin)
+
+
 @pytest.mark.parametrize("unpack", ["flowing", "later"])
 def test_blobs_that_the_host_unpacks_make_the_same_image(recoding: Edge, unpack: Unpack) -> None:
     bring(recoding, OLD, [(AsIs(unpack), data) for _, data in blobs(OLD)])

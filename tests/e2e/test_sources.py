@@ -68,13 +68,14 @@ def test_the_operators_own_engine(site: Site) -> None:
     operator = site.host(OPERATOR.name)
     site.stack.environment["DOCKER_HOST"] = f"unix://{operator.folder}/run/docker.sock"
     load(site, "1")
-    site.want(["docker", "docker29"], x86=f"docker-daemon:{NAME}")
+    site.want(["docker", "podman", "docker29"], x86=f"docker-daemon:{NAME}")
     preview = site.stack.preview()
     assert preview.ok, preview.output
     up = site.stack.up()
     assert up.ok, up.output
     assert site.host("docker").run(f"docker run --rm --network none {NAME}") == "application 1\n"
-    assert proof.can_create(site.host("docker29"), NAME)
+    for name in ("podman", "docker29"):
+        assert proof.can_create(site.host(name), NAME)
     engines_id = operator.run(f"docker image inspect --format '{{{{.Id}}}}' {NAME}").strip()
     assert site.stack.outputs()["images"]["x86"]["image_id"] == engines_id
     assert site.host("docker").run(f"docker image inspect --format '{{{{.Id}}}}' {NAME}").strip() == engines_id
@@ -83,10 +84,10 @@ def test_the_operators_own_engine(site: Site) -> None:
     assert again.ok, again.output
 
     load(site, "2")
-    before = site.received("docker", "docker29")
+    before = site.received("docker", "podman", "docker29")
     up = site.stack.up()
     assert up.ok, up.output
-    for name, received in site.received("docker", "docker29").items():
+    for name, received in site.received("docker", "podman", "docker29").items():
         assert 300_000 < received - before[name] < 420_000
     assert site.host("docker").run(f"docker run --rm --network none {NAME}") == "application 2\n"
 
