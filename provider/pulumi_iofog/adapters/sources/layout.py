@@ -48,7 +48,7 @@ def find(files: Files, reference: Reference) -> Found:
 def manifest(files: Files, digest: Digest) -> bytes:
     """A manifest or index by its digest, verified."""
     if blob_name(digest) not in files:
-        hint = "A layout may be made of one platform of an image only: copy all of them"
+        hint = "It may have been replaced since, or be of some platforms only: copy all of them, run pulumi up again"
         raise SourceError(files.who, f"looking for {digest}", "it is not in it", hint)
     raw = read(files, blob_name(digest))
     if sha256(raw) != digest:
