@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import pulumi_iofog
 from bench import readme
 from pulumi_iofog import errors
 
@@ -79,3 +80,27 @@ def test_the_code_map_leads_to_every_file() -> None:
     names = [path.name for path in files] + [f"{path.name}/" if path.is_dir() else path.name for path in rooms]
     text = (DOCS / "code-map.md").read_text()
     assert [name for name in names if name not in text] == []
+
+
+PAGES = [TOP / "README.md", *sorted(DOCS.rglob("*.md"))]
+PROGRAMS = [
+    pytest.param(code, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, code in enumerate(re.findall(r"^```python.*\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL))
+]
+
+
+@pytest.mark.parametrize("code", PROGRAMS)
+def test_programs_in_pages_use_what_there_is(code: str) -> None:
+    """Classes of the package by their names, with arguments that they take."""
+    for node in ast.walk(ast.parse(code)):
+        match node:
+            case ast.Call(ast.Attribute(ast.Name("iofog"), name), arguments, keywords):
+                given = {keyword.arg: None for keyword in keywords if keyword.arg}
+                inspect.signature(getattr(pulumi_iofog, name)).bind(*arguments, **given)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pages_name_settings_that_there_are(page: Path) -> None:
+    named = set(re.findall(r"iofog:[a-z]\w*(?!:)\b", page.read_text()))
+    assert named <= set(re.findall(r"`(iofog:\w+)`", SETTINGS))
