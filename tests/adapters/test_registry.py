@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
 import tempfile
 from collections.abc import Iterator
@@ -217,6 +219,21 @@ def test_what_skopeo_login_has_left(pushed: Pushed, make_registry: MakeRegistry,
     file = tmp_path / "config.json"
     options = ["--tls-verify=false", f"--authfile={file}", f"--username={USER}", "--password-stdin"]
     run("skopeo", "login", *options, pushed.locked, stdin=PASSWORD.encode())
+    registry = make_registry(docker_config=file)
+    assert registry.manifest(pushed.reference("both:1", locked=True)) == (INDEX, OCI_INDEX)
+
+
+def test_what_a_credential_helper_answers(
+    pushed: Pushed, make_registry: MakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Called as docker calls it: ``get``, and the registry on its standard input."""
+    answer = json.dumps({"ServerURL": pushed.locked, "Username": USER, "Secret": PASSWORD})
+    helper = tmp_path / "docker-credential-plant"
+    helper.write_text(f"#!/bin/sh\n[ $1 = get ] && [ $(cat) = {pushed.locked} ] && echo '{answer}'\n")
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"credHelpers": {pushed.locked: "plant"}}))
     registry = make_registry(docker_config=file)
     assert registry.manifest(pushed.reference("both:1", locked=True)) == (INDEX, OCI_INDEX)
 

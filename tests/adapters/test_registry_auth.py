@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -56,6 +57,21 @@ def test_an_identity_token_is_exchanged(server: RegistryServer, make_registry: M
         "service": ["registry"],
         "scope": ["repository:app:pull,push"],
     }
+
+
+def test_a_helpers_identity_token_is_exchanged(
+    server: RegistryServer, make_registry: MakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Azure's helper answers: the user is ``<token>``."""
+    helper = tmp_path / "docker-credential-plant"
+    helper.write_text('#!/bin/sh\necho \'{"Username": "<token>", "Secret": "hidden"}\'\n')
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    (tmp_path / "config.json").write_text(json.dumps({"credsStore": "plant"}))
+    server.want_tokens("hidden")
+    assert make_registry(docker_config=tmp_path / "config.json").manifest(server.app())[0] == RAW
+    (asked,) = [asked for asked in server.asked if asked.path == "/token"]
+    assert (asked.method, asked.form["refresh_token"]) == ("POST", ["hidden"])
 
 
 def test_an_identity_token_does_not_follow_a_redirect(

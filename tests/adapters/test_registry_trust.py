@@ -252,10 +252,10 @@ def test_loopback_may_have_tls(tmp_path: Path, make_registry: MakeRegistry) -> N
 
 def test_loopback_without_tls_is_found_out_at_once(server: RegistryServer, make_registry: MakeRegistry) -> None:
     """The greeting of TLS has the end of a line in it, so that nobody waits for one."""
-    began = time.monotonic()
-    for _ in range(10):
+    for _ in range(20):
+        began = time.monotonic()
         make_registry().manifest(server.app())
-    assert time.monotonic() - began < 0.3 * GREETING
+        assert time.monotonic() - began < GREETING
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.8.8"])
