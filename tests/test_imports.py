@@ -113,7 +113,7 @@ ALLOWED: dict[str, set[str]] = {
     "adapters.ssh.host_keys": {"errors", "adapters.ssh.certificates", "adapters.ssh.known_hosts"},
     "adapters.ssh.identities": {
         *("errors", "adapters.ssh.certificates", "adapters.ssh.config", "adapters.ssh.private_keys"),
-        "adapters.ssh.ssh_agent",
+        *("adapters.ssh.settings", "adapters.ssh.ssh_agent"),
     },
     "adapters.ssh.keywords": set(),
     "adapters.ssh.known_hosts": {"adapters.ssh.ssh_config"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pulumi_iofog.errors import InputError, RegistryError, Unreachable
+from pulumi_iofog.errors import AgentError, InputError, RegistryError, Unreachable
 from pulumi_iofog.image import (
     AMD64,
     ARM64,
@@ -189,6 +190,20 @@ def test_an_agent_that_nobody_knows_is_refused() -> None:
     assert failures(World(BOTH), x86="a:1", agents=["nobody"])[0].startswith(
         "agents[0].host: no host known for agent nobody"
     )
+
+
+def test_an_ssh_config_that_cannot_be_read_is_a_failure_of_its_agent() -> None:
+    def unreadable(alias: str) -> str:
+        raise AgentError(alias, "reading ~/.ssh/config", "line 3")
+
+    world = World()
+    tools = dataclasses.replace(world.tools(), ssh_host=unreadable)
+    inputs = {"name": "g", "x86": "r.example/app:1", "agents": ["edge-1", "edge-2"]}
+    with pytest.raises(InputError) as caught:
+        resolve(parse(inputs), Earlier(), tools)
+    assert [(failure.path, failure.reason) for failure in caught.value.failures if "host" in failure.path] == [
+        (f"agents[{index}].host", f"edge-{index + 1}: reading ~/.ssh/config: line 3") for index in (0, 1)
+    ]
 
 
 def test_a_controller_that_cannot_be_asked_is_one_failure_not_one_an_agent() -> None:

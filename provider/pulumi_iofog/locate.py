@@ -46,7 +46,10 @@ def locate(
         if known:
             agent = _fill(agent, {"host": known.host, "engine": known.engine}, unknown)
     if agent.host is None and "host" not in unknown:
-        agent = _fill(agent, {"host": ssh_host(agent.name)}, unknown)
+        before = len(failures)
+        agent = _fill(agent, {"host": attempt(failures, f"{path}.host", lambda: ssh_host(agent.name))}, unknown)
+        if len(failures) > before:
+            return agent
     if agent.host is None and "host" not in unknown and not controller.failed and not controller.unknown:
         failures.append(
             Failure(

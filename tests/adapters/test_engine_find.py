@@ -181,6 +181,16 @@ def test_a_user_who_may_not(agent_of: AgentOf, lab: Lab, fields: dict[str, Any],
     assert not any(secret in error for secret in ("hidden", password))
 
 
+def test_sudo_that_wants_a_terminal(agent_of: AgentOf, lab: Lab) -> None:
+    host = lab.hosts["edge-docker"]
+    host.run("cp /etc/sudoers /run/sudoers; echo 'Defaults:plain requiretty' >> /etc/sudoers")
+    try:
+        said = refused(agent_of, "edge-docker", user="plain", engine="docker")
+        assert said.endswith(". Let sudo do without a terminal: 'Defaults:plain !requiretty' in sudoers")
+    finally:
+        host.run("cat /run/sudoers > /etc/sudoers; rm /run/sudoers")
+
+
 # ---- sudo's password --------------------------------------------------------------------------------
 
 

@@ -167,6 +167,14 @@ def test_tokens_and_variables(home: Path, write: Write) -> None:
     assert given.proxy_command == "nc edge.example 99 ann gate %h"
 
 
+def test_the_home_of_a_user_who_is_not_there(home: Path, write: Write) -> None:
+    write("Include ~nobody-here/x\nIdentityFile ~nobody-here/id\nUserKnownHostsFile ~nobody-here/known\n")
+    way = route(Agent("gate"))[0]
+    assert way.key_files == ("~nobody-here/id",)
+    assert way.known_hosts == (Path("~nobody-here/known"),)
+    assert route(Agent("gate", known_hosts_file="~nobody-here/mine"))[0].known_hosts == (Path("~nobody-here/mine"),)
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

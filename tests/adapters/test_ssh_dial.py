@@ -229,6 +229,16 @@ def test_a_hashed_name_is_in_lower_case(server: Sshd, key: Path, home: Path) -> 
     assert echo(agent) in ("127.0.0.1", "::1")
 
 
+def test_a_jump_host_whose_key_is_unknown_is_named(server: Sshd, key: Path) -> None:
+    """The agent's own host_key= says nothing of it."""
+    agent = server.agent(private_key_file=str(key), proxy_jump=f"root@{server.name.replace('127.0.0.1', 'localhost')}")
+    with pytest.raises(HostKeyRefused) as caught:
+        echo(agent)
+    said = str(caught.value)
+    assert f"verifying the host key of [localhost]:{server.port} (jump host 1 of 1): it is not known" in said
+    assert said.endswith("\nor give accept_new_host_key=True")
+
+
 def test_a_jump_host_with_a_proxy_command(server: Sshd, key: Path, home: Path, pipe: str) -> None:
     with running(home / "target") as target:
         target.allow(key)

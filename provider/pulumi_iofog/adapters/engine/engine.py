@@ -256,6 +256,8 @@ def _hint(reasons: Sequence[str], agent: Agent) -> str:
     own = ", or sudo=False for the user's own podman, which ioFog does not see" if "sudo podman" in said else ""
     if "incorrect password" in said:
         return "sudo does not accept password="
+    if "must have a tty" in said:
+        return f"Let sudo do without a terminal: 'Defaults:{agent.user or 'USER'} !requiretty' in sudoers"
     if "a password is required" in said:
         return f"sudo asks for a password: give password=, or let the user use sudo without one{own}"
     if "permission denied" in said or "sudoers" in said:

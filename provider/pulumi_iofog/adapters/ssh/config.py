@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pulumi_iofog.adapters.ssh import ssh_config
-from pulumi_iofog.adapters.ssh.settings import Settings
+from pulumi_iofog.adapters.ssh.settings import Settings, at_home
 from pulumi_iofog.errors import AgentError
 from pulumi_iofog.spec import Agent
 
@@ -237,7 +237,7 @@ def _unreadable(agent: str, problem: Exception) -> AgentError:
 
 
 def _file(text: str) -> str:
-    return str(Path(text).expanduser())
+    return str(Path(at_home(text)))
 
 
 def _number(text: str, keyword: str, highest: int) -> int:

@@ -139,6 +139,7 @@ def _host_keys(way: Way, scan_from: str) -> HostKeys:
         hashed=way.hash_known_hosts,
         scan_from=scan_from,
         scan=f"ssh {way.alias} true" if way.proxy_command else "",
+        hop=way.hop,
     )
 
 

@@ -34,6 +34,7 @@ class HostKeys(paramiko.MissingHostKeyPolicy):
         hashed: hide the name of what is added (HashKnownHosts).
         scan_from: a shell command's beginning that reaches a host behind jump hosts.
         scan: a shell command to learn the key by, where ssh-keyscan cannot reach the host.
+        hop: which jump host it is, for messages; empty for the agent itself.
 
     Raises HostKeyRefused if the pinned key or a file cannot be read.
     """
@@ -53,8 +54,9 @@ class HostKeys(paramiko.MissingHostKeyPolicy):
         hashed: bool = False,
         scan_from: str = "",
         scan: str = "",
+        hop: str = "",
     ) -> None:
-        self._agent, self._files = agent, files
+        self._agent, self._files, self._hop = agent, files, f" ({hop})" if hop else ""
         self._accept_new, self._pinned, self._hashed = accept_new, bool(pinned), hashed
         # OpenSSH's names are in lower case before they are hashed.
         self._host = (alias or host).lower()
@@ -113,9 +115,10 @@ class HostKeys(paramiko.MissingHostKeyPolicy):
                 f"{hint} the key itself, run: {self._scan}",
             )
         lines = "no @cert-authority has signed it, and " if self._known.authorities else ""
+        own = "" if self._hop else "host_key=, or "
         return self._refused(
             f"{lines}it is not known; the host shows {shown}",
-            f"If that is right, run: {self._scan}\nor give host_key=, or accept_new_host_key=True",
+            f"If that is right, run: {self._scan}\nor give {own}accept_new_host_key=True",
         )
 
     def _changed(self, shown: HostKey, doubt: str) -> HostKeyRefused:
@@ -132,7 +135,7 @@ class HostKeys(paramiko.MissingHostKeyPolicy):
         return self._refused(why, f"If the host was set up anew, run: {forget} ; {self._scan}")
 
     def _refused(self, why: str, hint: str = "") -> HostKeyRefused:
-        return HostKeyRefused(self._agent, f"verifying the host key of {self._name}", why, hint)
+        return HostKeyRefused(self._agent, f"verifying the host key of {self._name}{self._hop}", why, hint)
 
     # ---- files --------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ import paramiko
 
 from pulumi_iofog.adapters.ssh import certificates, private_keys
 from pulumi_iofog.adapters.ssh.config import Way
+from pulumi_iofog.adapters.ssh.settings import at_home
 from pulumi_iofog.adapters.ssh.ssh_agent import SshAgent
 from pulumi_iofog.errors import LoginRefused
 
@@ -67,14 +68,14 @@ class _Identities:
                 yield Identity(key.label, key)
         if self._way.default_keys:
             for file in DEFAULT_FILES:
-                path = str(Path(file).expanduser())
+                path = at_home(file)
                 if Path(path).is_file():
                     self._certificates.append(f"{path}-cert.pub")
                     yield from self._of_file(path)
 
     def _named_files(self) -> list[str]:
         own = self._way.login.private_key_file
-        return [*([str(Path(own).expanduser())] if own else []), *self._way.key_files]
+        return [*([at_home(own)] if own else []), *self._way.key_files]
 
     # ---- the agent's own ----------------------------------------------------------------------------
 
@@ -86,11 +87,11 @@ class _Identities:
         elif login.private_key_file:
             what = f"the private key {login.private_key_file}"
             try:
-                text = Path(login.private_key_file).expanduser().read_text()
+                text = Path(at_home(login.private_key_file)).read_text()
             except (OSError, UnicodeDecodeError) as problem:
                 why = getattr(problem, "strerror", None) or "it is no text"
                 raise self._unusable(f"{what}: {why}", "Check private_key_file=") from None
-            beside = Path(f"{login.private_key_file}.pub").expanduser()
+            beside = Path(at_home(f"{login.private_key_file}.pub"))
             yield from self._of_text(what, text, must=must, public_beside=beside)
 
     def _unusable(self, why: str, hint: str = "") -> LoginRefused:

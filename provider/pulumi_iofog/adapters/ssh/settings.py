@@ -126,7 +126,12 @@ def _path(text: str) -> str:
             raise ValueError(f"the environment has no {found[1]}")
         return os.environ[found[1]]
 
-    return os.path.expanduser(re.sub(r"\$\{(\w+)\}", value, text))  # noqa: PTH111 - text, with tokens in it
+    return at_home(re.sub(r"\$\{(\w+)\}", value, text))
+
+
+def at_home(text: str) -> str:
+    """A path without ``~``; as it is where that user has no home."""
+    return os.path.expanduser(text)  # noqa: PTH111 - pathlib raises RuntimeError for such a user
 
 
 def shell() -> str:

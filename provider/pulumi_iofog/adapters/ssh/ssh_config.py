@@ -22,7 +22,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pulumi_iofog.adapters.ssh.keywords import HONOURED
-from pulumi_iofog.adapters.ssh.settings import PROXIES, Settings, canonical_name, expand, expand_all, shell, tokens_of
+from pulumi_iofog.adapters.ssh.settings import (
+    PROXIES,
+    Settings,
+    at_home,
+    canonical_name,
+    expand,
+    expand_all,
+    shell,
+    tokens_of,
+)
 
 USER_FILE, SYSTEM_FILE = Path("~/.ssh/config"), Path("/etc/ssh/ssh_config")
 DEPTH = 16
@@ -194,7 +203,7 @@ def _words(text: str) -> list[str]:
 def _files(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
     """What an Include names, in order; what is not there is no error."""
     for pattern in patterns:
-        path = Path(pattern).expanduser()
+        path = Path(at_home(pattern))
         anchor = Path(path.anchor) if path.is_absolute() else folder
         yield from sorted(file for file in anchor.glob(str(path).removeprefix(path.anchor)) if file.is_file())
 
