@@ -80,6 +80,8 @@ SAME_AS_SSH: dict[str, str] = {
     "certificates add up": "Host gate\n  CertificateFile /a\n  CertificateFile /b\n",
     "jump before command": "Host gate\n  ProxyJump a,b@c:3\nHost *\n  ProxyCommand nc %h %p\n",
     "command before jump": "Host gate\n  ProxyCommand nc -x '#1' %h %p\nHost *\n  ProxyJump a\n",
+    "no command": "Host gate\n  ProxyCommand none\nHost *\n  ProxyJump j\n",
+    "no jump, but later": "Host gate\n  ProxyJump none\nHost *\n  ProxyJump j\n",
     "no jump": "Host gate\n  ProxyJump none\nHost *\n  ProxyCommand nc %h %p\n",
     "match host after HostName": "Host gate\n  HostName edge.example\nMatch host edge.*\n  User one\n",
     "match originalhost": "Host gate\n  HostName edge.example\nMatch originalhost gate user root,one\n  Port 5\n",
@@ -90,6 +92,7 @@ SAME_AS_SSH: dict[str, str] = {
     "match exec only where it may": 'Match host other exec "touch {home}/ran"\n  Port 7\n',
     "match all": "Match all\n  Port 7\nHost other\n  User x\nMatch all\n  User y\n",
     "match final": "Host gate\n  HostName a.example\nMatch final host a.example\n  User one\nHost *\n  Port 2\n",
+    "hosts in the final pass": "Host gate\n  HostName a.example\nMatch final host b\nHost a.example\n  Port 2\n",
     "include": "Include conf.d/*.conf\nHost gate\n  Port 1\n",
     "include in a section": "Host gate\n  Include conf.d/b.conf\n  User last\n",
     "include in another section": "Host other\n  Include conf.d/b.conf\nHost gate\n  User last\n",
@@ -125,6 +128,8 @@ def test_the_same_as_ssh(home: Path, write: Write, case: str, options: dict[str,
     found = ssh_config.lookup("gate", **options)  # type: ignore[arg-type]
     for keyword in VALUES:
         if found.first(keyword, "none") == "none":
+            # What is not, ssh -G leaves out.
+            assert keyword not in settings.PROXIES or keyword not in said
             continue
         ours = " ".join(found.all(keyword)) if keyword != "certificatefile" else list(found.all(keyword))
         theirs = said.get(keyword, [""])

@@ -215,7 +215,7 @@ def _section(agent: Agent, alias: str) -> Settings:
     if agent.host in (None, alias, found.host):
         return found
     # How to reach whatever has that name, but not where it is: `ssh -o HostName=HOST ALIAS`.
-    if found.named and not found.first("hostname"):
+    if found.named and found.host == alias:
         return _lookup(agent, alias, agent.host)
     return _lookup(agent, str(agent.host))
 

@@ -62,7 +62,9 @@ def lookup(name: str, *, host: str | None = None, user: str | None = None, port:
     reader.read_all()
     canonical = canonical_name(settings)
     if canonical or reader.wants_final:
-        _Reader(settings, canonical or name, canonical=bool(canonical), final=True).read_all()
+        # Where the name leads to is settled by then, and what Host means.
+        settings.values["hostname"] = [settings.host.replace("%", "%%")]
+        _Reader(settings, canonical or settings.host, final=True).read_all()
     expand_all(settings)
     return settings
 
@@ -70,9 +72,10 @@ def lookup(name: str, *, host: str | None = None, user: str | None = None, port:
 class _Reader:
     """One pass over the files; ``host`` is what sections are matched against."""
 
-    def __init__(self, settings: Settings, host: str, *, canonical: bool = False, final: bool = False) -> None:
+    def __init__(self, settings: Settings, host: str, *, final: bool = False) -> None:
         self._settings, self._host = settings, host
-        self._passed = {"canonical": canonical, "final": final, "all": True}
+        # OpenSSH tells the two no more apart than this.
+        self._passed = {"canonical": final, "final": final, "all": True}
         self.wants_final = False
 
     def read_all(self) -> None:
@@ -88,11 +91,13 @@ class _Reader:
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
             try:
                 keyword, rest = _split(line)
-                if keyword in ("host", "match"):
-                    tell = self._host_applies if keyword == "host" else self._match_applies
-                    here = applies and tell(_words(rest))
+                if keyword == "host":
+                    here = applies and self._host_applies(_words(rest))
+                elif keyword == "match":
+                    here = self._match_applies(_words(rest), applies=applies)
                 elif keyword == "include":
-                    included = _files(folder, _words(rest)) if here else ()
+                    # Also where it does not apply: a Match final in it asks for a second pass, as in OpenSSH.
+                    included = _files(folder, _words(rest))
                 elif here and keyword in HONOURED:
                     self._set(keyword, rest)
             except ValueError as problem:
@@ -103,8 +108,7 @@ class _Reader:
 
     def _set(self, keyword: str, rest: str) -> None:
         values = self._settings.values
-        # Whichever comes first prevents the other.
-        taken = keyword in values or (keyword in PROXIES and any(proxy in values for proxy in PROXIES))
+        taken = keyword in values or (keyword in PROXIES and self._proxied(keyword))
         new = [rest] if keyword in PROXIES else _words(rest)
         if not new:
             raise ValueError(f"{keyword} has no value")
@@ -116,6 +120,11 @@ class _Reader:
         elif not taken:
             values[keyword] = new
 
+    def _proxied(self, keyword: str) -> bool:
+        """Whether a value of the other proxy keyword, which came first, prevents this one's. So does OpenSSH."""
+        jump = self._settings.first("proxyjump", "none").lower() != "none"
+        return jump if keyword == "proxycommand" else "proxycommand" in self._settings.values
+
     # ---- sections -----------------------------------------------------------------------------------
 
     def _host_applies(self, patterns: Sequence[str]) -> bool:
@@ -123,8 +132,8 @@ class _Reader:
         self._settings.named |= applies and matches([pattern for pattern in patterns if pattern != "*"], self._host)
         return applies
 
-    def _match_applies(self, words: list[str]) -> bool:
-        applies, about = True, False
+    def _match_applies(self, words: list[str], *, applies: bool) -> bool:
+        about = False
         names = []
         while words:
             word = words.pop(0).lower()
