@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,26 @@ def test_a_password_that_is_asked_for_in_words_of_the_host(agent_of: AgentOf, la
     said = refused(agent_of("edge-docker", **given, password="hidden"))
     assert "the host took none of: keyboard-interactive; it accepts publickey, keyboard-interactive" in said
     assert "hidden" not in said
+
+
+@pytest.mark.parametrize(
+    "methods", ["password,publickey", "publickey,password", "publickey,keyboard-interactive", "keyboard-interactive"]
+)
+def test_a_host_that_wants_several_steps(agent_of: AgentOf, lab: Lab, methods: str) -> None:
+    host = lab.hosts["edge-docker"]
+    pam = "yes" if "keyboard" in methods else "no"
+    host.run(
+        "mkdir -p /run/sshd && /usr/sbin/sshd -p 2226 -o 'PidFile /run/sshd-2226.pid'"
+        f" -o AuthenticationMethods={methods} -o UsePAM={pam} -o KbdInteractiveAuthentication={pam}"
+    )
+    try:
+        agent = agent_of("edge-docker", port=2226, host_key=host.host_key, password=host.password)
+        assert who(agent) == "edge"
+        said = refused(replace(agent, password="hidden"))
+        assert "hidden" not in said
+        assert f"it accepts {methods.split(',')[-1 if methods.startswith('publickey') else 0]}" in said
+    finally:
+        host.run("kill $(cat /run/sshd-2226.pid)")
 
 
 # ---- ssh-agent --------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from pulumi_iofog.adapters.ssh import ssh_config
 
 pytestmark = pytest.mark.lab
-FILES = 150
+FILES = 80
 PATTERNS = ("gate", "g*", "*", "!gate", "other", "g?te", "*.example", "a.example", "!x")
 MATCHES = (
     *("all", "final", "canonical", "!final", "user bob", "!user bob", "localuser nobody", "final host a.example"),

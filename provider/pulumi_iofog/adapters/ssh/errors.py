@@ -70,13 +70,19 @@ class Tried:
         names: what was tried in vain, or could not be tried and why.
         enough: what the host took, but wanted more.
         accepted: what the host accepts next.
+        unanswered: questions of the host that a password does not answer.
         closed: the host has closed the connection.
     """
 
     names: list[str] = field(default_factory=list)
     enough: list[str] = field(default_factory=list)
     accepted: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
     closed: bool = False
+
+    def has(self, name: str) -> bool:
+        """Whether that has had its turn."""
+        return name in self.names or name in self.enough
 
 
 def refused(way: Way, tried: Tried) -> LoginRefused:
@@ -86,6 +92,8 @@ def refused(way: Way, tried: Tried) -> LoginRefused:
     why = f"the host took none of: {names}" if names else "there is no key, no ssh-agent and no password to try"
     if tried.enough:
         why = f"the host took {' and '.join(tried.enough)}, but wants more" + (f", and not: {names}" if names else "")
+    if tried.unanswered:
+        why += f"; it asks {' and '.join(map(repr, tried.unanswered))}"
     if tried.accepted:
         why += f"; it accepts {', '.join(tried.accepted)}"
     attempt = f"try: ssh -p {way.port} {way.user}@{way.host}"

@@ -36,8 +36,13 @@ class Login:
             TimeoutError, EOFError, paramiko.SSHException: the host does not answer any more.
         """
         self._transport, user = transport, self._way.user
-        if self._step("", lambda: transport.auth_none(user)) or self._by_keys() or self._by_password():
+        if self._step("", lambda: transport.auth_none(user)):
             return None
+        steps = -1
+        while steps < len(self._tried.enough):
+            steps = len(self._tried.enough)
+            if self._by_keys() or self._by_password():
+                return None
         raise refused(self._way, self._tried)
 
     def _by_keys(self) -> bool:
@@ -46,6 +51,8 @@ class Login:
         with identities(self._way) as found:
             for identity in found:
                 key = identity.key
+                if self._tried.has(identity.name):
+                    continue
                 if key is None:
                     self._tried.names.append(identity.name)
                 elif self._step(identity.name, lambda key=key: self._transport.auth_publickey(self._way.user, key)):  # type: ignore[misc]
@@ -58,13 +65,13 @@ class Login:
         password, user = self._way.login.password, self._way.user
         if password is None:
             return False
-        if self._may("password"):
+        if self._may("password") and not self._tried.has("password"):
             return self._step("password", lambda: self._transport.auth_password(user, password, fallback=False))
-        if self._may("keyboard-interactive"):
+        if self._may("keyboard-interactive") and not self._tried.has("keyboard-interactive"):
             answers = _Answers(password)
             done = self._step("keyboard-interactive", lambda: self._transport.auth_interactive(user, answers))
-            if answers.unanswered:
-                self._tried.names[-1] += f" (the host asks {' and '.join(map(repr, answers.unanswered))})"
+            if answers.unanswered and not done:
+                self._tried.unanswered = tuple(answers.unanswered)
             return done
         return False
 
