@@ -13,6 +13,7 @@ Sources: RFC 4252; RFC 4256.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import paramiko
@@ -27,6 +28,7 @@ class Login:
 
     def __init__(self, way: Way) -> None:
         self._way, self._tried = way, Tried()
+        self._shown: set[bytes] = set()
 
     def authenticate(self, transport: paramiko.Transport) -> Any:
         """Log in.
@@ -50,16 +52,25 @@ class Login:
             return False
         with identities(self._way) as found:
             for identity in found:
-                key = identity.key
-                if self._tried.has(identity.name):
-                    continue
-                if key is None:
-                    self._tried.names.append(identity.name)
-                elif self._step(identity.name, lambda key=key: self._transport.auth_publickey(self._way.user, key)):  # type: ignore[misc]
+                if identity.key is None:
+                    self._cannot(identity.name)
+                elif self._show(identity.name, identity.key):
                     return True
-                elif not self._may("publickey"):
+                if not self._may("publickey"):
                     return False
         return False
+
+    def _cannot(self, name: str) -> None:
+        if name not in self._tried.names:
+            self._tried.names.append(name)
+
+    def _show(self, name: str, key: paramiko.PKey) -> bool:
+        """Offer a key or certificate, unless it was before; by what it is, as a name may be that of several."""
+        blob = key.public_blob.key_blob if key.public_blob else key.asbytes()
+        if blob in self._shown:
+            return False
+        self._shown.add(blob)
+        return self._step(name, partial(self._transport.auth_publickey, self._way.user, key))
 
     def _by_password(self) -> bool:
         password, user = self._way.login.password, self._way.user
