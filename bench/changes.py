@@ -17,7 +17,7 @@ DOCKER_29 = HostSpec("edge-docker29", "docker29")
 RATE = "100mbit"
 
 
-def application(*, spec: HostSpec = DOCKER, loaded: bool = False) -> Callable[[Site], Findings]:
+def application(*, spec: HostSpec = DOCKER, loaded: bool = False, rate: str = RATE) -> Callable[[Site], Findings]:
     """v2, in which the application layer is another.
 
     Args:
@@ -26,7 +26,7 @@ def application(*, spec: HostSpec = DOCKER, loaded: bool = False) -> Callable[[S
 
     def run(site: Site) -> Findings:
         host = site.host(spec)
-        ours, old, new = _change(site, host, "v2", loaded=loaded)
+        ours, old, new = _change(site, host, "v2", rate, loaded=loaded)
         blobs = new.blobs(besides=old)
         link = baselines.link(site, [host], blobs, "what changed")
         others = [_again(site, host, "v2", lambda: baselines.engine(site, host, "v2", held="v1"))]
@@ -53,7 +53,7 @@ def inside_a_layer(name: str, limit: float, spec: HostSpec) -> Callable[[Site], 
 
     def run(site: Site) -> Findings:
         host = site.host(spec)
-        ours, old, new = _change(site, host, name)
+        ours, old, new = _change(site, host, name, RATE)
         (changed,) = (layer for layer in new.layers if layer not in old.layers)
         link = baselines.link(site, [host], new.blobs(besides=old), "what changed")
         way = (lambda: baselines.save_pipe(site, host, name, packed=True)) if spec is DOCKER else None
@@ -64,15 +64,15 @@ def inside_a_layer(name: str, limit: float, spec: HostSpec) -> Callable[[Site], 
     return run
 
 
-def _change(site: Site, host: Host, name: str, *, loaded: bool = False) -> tuple[Measure, Image, Image]:
-    """The provider's measure from v1, which came unshaped, to another version at RATE; both images."""
+def _change(site: Site, host: Host, name: str, rate: str, *, loaded: bool = False) -> tuple[Measure, Image, Image]:
+    """The provider's measure from v1, which came unshaped, to another version at a rate; both images."""
     (old, before), (new, after) = site.push("v1"), site.push(name)
     deployment: Deployment = site.deployment()
     if loaded:
         host.run(f"{host.cli} load < {site.archive_on(host, 'v1')}")
     else:
         site.up(deployment, [host], before)
-    host.set_rate(RATE)
+    host.set_rate(rate)
     ours, _ = site.up(deployment, [host], after)
     return ours, old, new
 

@@ -33,7 +33,7 @@ IMAGES = {
     "v4": ("base-rebuilt", "dependencies", "application-1"),
     "v5": ("base", "dependencies-patched", "application-1"),
     "blob-100mb": ("random-100",),
-    "small-24mb": ("random-16", "random-6", "random-2"),
+    "fleet-60mb": ("random-45", "random-12", "random-3"),
     "large-300mb": ("mixed-200", "mixed-100"),
     "large-3gb": ("mixed-2000", "mixed-1000"),
 }

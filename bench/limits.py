@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from bench import baselines
 from bench.first import DOCKER
 from bench.many import MEMORY
-from bench.measure import MB, Findings, Measure, Target, megabytes
+from bench.measure import MB, Findings, Measure, Target, megabytes, ratio, times
 from bench.provider import Answer, ProviderFailed
 from bench.site import PROVIDER, Site, received, timed
 from lab import Host
@@ -49,6 +49,20 @@ def no_change_many(site: Site, agents: int = 100) -> Findings:
 
 def _connections(answer: Answer) -> Target:
     return Target("agents contacted", len([a for a in answer.contacted if a != LOOPBACK]), 0, "")
+
+
+# ---- rate limits ----------------------------------------------------------------------------------------
+
+
+def rate_limit(site: Site, limit: int = 8 * MB) -> Findings:
+    """``iofog:rateLimit``, on an unshaped link."""
+    host = site.host(DOCKER)
+    image, reference = site.push("blob-100mb")
+    ours, _ = site.up(site.deployment(rateLimit=f"{limit // MB}MB"), [host], reference)
+    link = baselines.link(site, [host], image.blobs())
+    # Signing in and loading are in the seconds: the true rate is somewhat higher.
+    target = times("bytes ÷ seconds ÷ limit", ratio(ours.sent or 0, ours.seconds), limit, 1.05)
+    return Findings([ours, link], [target])
 
 
 # ---- memory ----------------------------------------------------------------------------------------------

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 from bench import baselines
 from bench.measure import MB, Findings, Target, megabytes, ratio, sending, times
-from bench.site import Site, sampled
+from bench.site import PROVIDER, Site, sampled, timed
 from lab import HostSpec
 
 FOUR = [HostSpec(f"four-{number}", "docker") for number in range(1, 5)]
-FLEET = [HostSpec(f"fleet-{number}", "podman") for number in range(1, 33)]
+FLEET = [HostSpec(f"fleet-{number}", "docker") for number in range(1, 33)]
+RATE = "100mbit"
 FLEET_RATE, UPLINK_RATE, UPLINK = "20mbit", "200mbit", 200 * MB // 8
 """Of each host's link, and of the uplink that they share, there in bytes a second too."""
 MEMORY = 150
@@ -36,10 +40,50 @@ def four(site: Site) -> Findings:
     return Findings([ours, cats, loads], targets, notes, len(hosts))
 
 
+def four_shaped(site: Site) -> Findings:
+    """Four hosts on links of their own: the first transfer, then another application."""
+    hosts = site.hosts(FOUR)
+    (image, first), (_, second) = site.push("v1"), site.push("v2")
+    for host in hosts:
+        host.set_rate(RATE)
+    cats = baselines.link(site, hosts, image.blobs())
+    deployment = site.deployment()
+    ours, _ = site.up(deployment, hosts, first, pool=4)
+    changed, _ = site.up(deployment, hosts, second, pool=4)
+    site.clean(hosts)
+    loads = baselines.send_and_load(site, hosts, "v1")
+    measures = [ours, replace(changed, way=f"{changed.way}: v1→v2"), cats, loads]
+    target = times("seconds ÷ the quickest other way", ours.seconds, loads.seconds, 1)
+    return Findings(measures, [target], hosts=len(hosts))
+
+
+def shared(site: Site) -> Findings:
+    """Two ``up`` at the same time, of two processes with one cache: v1 and v2, which differ in the application,
+    onto the same hosts."""
+    hosts = site.hosts(FOUR[:2])
+    names = ("v1", "v2")
+    pushed = [site.push(name) for name in names]
+    together = {layer.digest: layer.size for image, _ in pushed for layer in image.layers}
+    deployments = site.deployments(len(names))
+    pulls = site.pulls()
+
+    def both() -> None:
+        with ThreadPoolExecutor(len(names)) as pool:
+            list(pool.map(lambda each: site.up(each[0], hosts, each[1][1]), zip(deployments, pushed, strict=True)))
+
+    ours = timed(PROVIDER, hosts, both)
+    allowed = len(hosts) * (1.05 * sum(together.values()) + 64_000)
+    targets = [
+        times("bytes ÷ (1.05 × the blobs of both, once each, + 64 KB)", ours.sent or 0, allowed, 1),
+        Target("requests to the registry for one blob", pulls.most(), 1, ""),
+    ]
+    return Findings([ours], targets, hosts=len(hosts))
+
+
 def fleet(site: Site) -> Findings:
     """32 hosts, each on a slow link, behind one uplink."""
     hosts = site.hosts(FLEET)
-    image, reference = site.push("small-24mb")
+    image, reference = site.push("fleet-60mb")
     site.lab.network.set_rate(UPLINK_RATE)
     for host in hosts:
         host.set_rate(FLEET_RATE)
@@ -54,5 +98,5 @@ def fleet(site: Site) -> Findings:
         megabytes("memory over idle", answer.grown, MEMORY),
         Target("requests to the registry for one blob", pulls.most(), 1, ""),
     ]
-    notes = [f"{len(hosts)} podman engines, {image.size / MB:.0f} MB each"]
+    notes = [f"{len(hosts)} times sshd and dockerd, {image.size / MB:.0f} MB each"]
     return Findings([ours, cats], targets, notes, len(hosts))

@@ -42,7 +42,7 @@ class Deployment:
     """One resource and its state, from the first ``up`` on.
 
     Args:
-        folder: a new one; the provider's cache and home are in there.
+        folder: the provider's cache and home are in there.
         name: the catalog item's; no other deployment of this Controller may have it.
         config: the stack's config.
     """
@@ -50,7 +50,7 @@ class Deployment:
     def __init__(self, folder: Path, name: str, config: Mapping[str, str]) -> None:
         self._folder, self._name, self._config = folder, name, dict(config)
         self._state: dict[str, Any] = {}
-        (folder / "home").mkdir(parents=True)
+        (folder / "home").mkdir(parents=True, exist_ok=True)
 
     def up(self, reference: str, agents: Sequence[Mapping[str, Any]], *, pool: int = 2, bring: bool = True) -> Answer:
         """Create, or update what is there, as ``pulumi up`` would.

@@ -81,11 +81,23 @@ class Site:
 
     # ---- the provider -----------------------------------------------------------------------------------
 
-    def deployment(self) -> Deployment:
-        """A new resource, with an empty cache."""
+    def deployment(self, **config: str) -> Deployment:
+        """A new resource, with an empty cache; ``config``: more of the stack's, without ``iofog:``."""
+        (made,) = self.deployments(1, **config)
+        return made
+
+    def deployments(self, count: int, **config: str) -> list[Deployment]:
+        """New resources that share an empty cache."""
+        own = {"endpoint": self._endpoint, "email": EMAIL, "password": PASSWORD, **config}
         number = next(self._numbers)
-        config = {"iofog:endpoint": self._endpoint, "iofog:email": EMAIL, "iofog:password": PASSWORD}
-        return Deployment(self.folder / f"deployment-{number}", f"bench-{number}", config)
+        return [
+            Deployment(
+                self.folder / f"deployment-{number}",
+                f"bench-{number}-{each}",
+                {f"iofog:{key}": value for key, value in own.items()},
+            )
+            for each in range(count)
+        ]
 
     def up(
         self, deployment: Deployment, hosts: Sequence[Host], reference: str, *, pool: int = 2
