@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "rollout": {"behind", "errors", "image", "layout", "outcome", "spec", "transfer"},
     "outcome": {"errors", "words"},
-    "behind": set(),
+    "behind": {"errors"},
     "resolve": {"errors", "image", "locate", "namespace", "offers", "spec"},
     "offers": {"errors", "image", "spec"},
     "locate": {"errors", "namespace", "spec"},

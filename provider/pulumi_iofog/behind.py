@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from pulumi_iofog.errors import IofogError, Unreachable
+
 
 class Behind:
     """Does one thing after the other on a thread of its own. After the first error nothing more is done, and
@@ -19,8 +21,10 @@ class Behind:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
-        # After an error nothing is waited for: what still runs ends with the connection.
-        self._worker.shutdown(wait=kind is None, cancel_futures=True)
+        # What still runs ends with a lost connection, or with an interrupted process; after another error, whoever
+        # tries again must find the host at rest.
+        waits = kind is None or (issubclass(kind, IofogError) and not issubclass(kind, Unreachable))
+        self._worker.shutdown(wait=waits, cancel_futures=True)
 
     def do(self, act: Callable[[], None]) -> Future[None]:
         self._raise_from(each for each in self._given if each.done())
