@@ -32,6 +32,14 @@ def test_what_iofogctl_accepts_works_unchanged(case: dict[str, Any], tmp_path: P
     assert all(parse(document.inputs).name == document.name for document in documents)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_the_encodings_of_yaml(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_bytes(ACCEPTED[0]["text"].replace("foo", "Jürgen").encode(encoding))
+    (document,) = read_documents(path)
+    assert document.inputs["auth"]["username"] == "Jürgen"
+
+
 @pytest.mark.parametrize("case", REFUSED, ids=[case["name"] for case in REFUSED])
 def test_the_rest_is_refused_with_its_line(case: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
@@ -51,7 +59,9 @@ def test_a_document_knows_its_line_and_keeps_its_secret(tmp_path: Path) -> None:
 def test_failures_of_several_files_come_together(tmp_path: Path) -> None:
     broken, absent = tmp_path / "broken.yaml", tmp_path / "absent.yaml"
     broken.write_text("a: [")
+    (tmp_path / "latin.yaml").write_bytes("name: Jürgen".encode("latin-1"))
     found = refusal(CASES / "misspelt.yaml", broken, absent)
     assert len(found) == 6
     assert found[4].startswith(f"{broken}: while parsing")
     assert found[5].startswith(f"{absent}: [Errno 2] No such file")
+    assert "latin.yaml: unacceptable character" in refusal(tmp_path / "latin.yaml")[0]

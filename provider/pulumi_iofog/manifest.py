@@ -65,8 +65,9 @@ def read_documents(*paths: str | Path) -> list[Document]:
 
 def _file(path: Path, failures: list[Failure]) -> Iterator[Document]:
     try:
-        nodes = list(yaml.compose_all(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
+        # As bytes: YAML tells UTF-8 from UTF-16, which PowerShell writes, by itself.
+        nodes = list(yaml.compose_all(path.read_bytes(), Loader=yaml.SafeLoader))
+    except (OSError, yaml.YAMLError) as problem:
         failures.append(Failure(str(path), " ".join(str(problem).split())))
         return
     reader = _Reader(path, failures)
