@@ -116,5 +116,6 @@ def write_shims(folder: Path, arch: Architecture) -> None:
 
 
 def _shim(program: str, question: str, answer: str) -> str:
-    asked = f'{program} "$@" >/dev/null && echo {answer}'
-    return f'case "$*" in *{question}*) {asked};; *) exec {program} "$@";; esac'
+    """Puts the answer in the place of its question, wherever in a template it is asked."""
+    replaced = f"""$(printf %s "$argument" | sed 's/{{{{\\.{question}}}}}/{answer}/g')"""
+    return f'for argument; do shift; set -- "$@" "{replaced}"; done\nexec {program} "$@"'
