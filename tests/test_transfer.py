@@ -112,6 +112,11 @@ def test_a_zstd_blob_is_unpacked_for_an_engine_that_does_not_take_it(
     assert ways(transfer(image(blob), inventory(engine=engine), Means(FAST), plain=plain)) == [AsIs(unpack)]
 
 
+def test_a_host_without_zstd_leaves_a_zstd_blob_to_its_docker() -> None:
+    blob = layer("z", media_type="application/vnd.oci.image.layer.v1.tar+zstd")
+    assert ways(transfer(image(blob), inventory(zstd=False), Means(SLOW))) == [AsIs("never")]
+
+
 def test_a_changed_layer_goes_as_a_delta_and_those_above_it_not_at_all() -> None:
     sending = transfer(V3, inventory(BASE, DEPENDENCIES, APP), Means(FAST, KNOWN, 4 * GB))
     source = "sha256:old"

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pulumi_iofog.delta import delta_memory
 from pulumi_iofog.image import Blob, Digest, Image, Layer
 
 EngineKind = Literal["docker", "docker-containerd", "podman"]
@@ -33,8 +34,6 @@ SMALL_FOR_DELTA = 4_000_000
 """Bytes of a blob below which no delta is tried: the host would take its old image apart for it."""
 PLAIN_FACTOR = 3
 """Plain size of a layer by its compressed size, where it is not known."""
-MOST_OF_DELTA = 1 << 31
-"""Bytes of both plain tars together: how far back a match of zstd can reach."""
 SLOW, FAST = 4e6, 25e6
 """Bytes/s: up to SLOW a link is worth every effort to send less, beyond FAST none."""
 LEVELS = ((SLOW, 12, 27), (FAST, 9, 23))
@@ -249,7 +248,8 @@ def _way(layer: Layer, index: int, inventory: Inventory, means: Means) -> Way:
 def _as_is(layer: Layer, inventory: Inventory, rate: float | None) -> AsIs:
     """Unpacked where the engine could not do it, or where the host has the time and the memory for it."""
     if inventory.engine == "docker" and layer.blob.media_type.endswith("zstd"):
-        return AsIs("later")
+        # Docker takes zstd itself since version 23.
+        return AsIs("later" if inventory.zstd else "never")
     worth = inventory.gzip and layer.blob.media_type.endswith("gzip") and layer.blob.size >= SMALL
     # A plain tar that does not stay in memory costs more to write than the engine saves.
     roomy = inventory.memory >= max(ROOMY, 4 * PLAIN_FACTOR * layer.blob.size)
@@ -280,29 +280,6 @@ def _fits(old: Blob, new: Blob, inventory: Inventory, means: Means) -> bool:
         return False
     needed = delta_memory(PLAIN_FACTOR * old.size, PLAIN_FACTOR * new.size)
     return needed is not None and 2 * needed.applying <= inventory.memory and needed.making <= means.memory
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Peak bytes that a delta takes: ``making`` on the operator's machine, ``applying`` on the host."""
-
-    making: int
-    applying: int
-
-
-def delta_memory(old_size: int, new_size: int) -> Memory | None:
-    """What a delta between two plain tars needs; None if they are too large for one.
-
-    Measured from 61 + 61 to 501 + 501 MB, levels 3 to 12: making takes both, a sixteenth of the window for
-    the table of long matches, and 6 to 48 MB; while the old tar is copied, it counts twice. Applying takes
-    both, or the old tar twice where the zstd command copies it at first (1.4.5 and 1.5.4 do); and 4 MB.
-    """
-    both = old_size + new_size
-    if old_size < 8 or both > MOST_OF_DELTA:
-        return None
-    table = 1 << max(both - 1, 1).bit_length() >> 4
-    making = max(both + table + 64_000_000, 2 * old_size + 32_000_000)
-    return Memory(making, max(both, 2 * old_size) + 8_000_000)
 
 
 def _recoded(inventory: Inventory, rate: float | None) -> Recoded | None:

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from pulumi_iofog.adapters import recode, recode_child
+from pulumi_iofog.delta import delta_memory
 from pulumi_iofog.errors import StoreError
 from pulumi_iofog.image import OCI_LAYER, Blob, Layer, sha256
-from pulumi_iofog.transfer import delta_memory
 from tests.images import layer_tar
 
 if sys.version_info >= (3, 14):

@@ -75,7 +75,7 @@ def delta(
 ) -> Made:
     """Make ``out``, of which ``zstd -d --long=31 --patch-from=OLD`` (1.4.5 or newer) makes the new tar.
 
-    Both are plain tars; the host must have the old one byte for byte. Ask ``transfer.delta_memory`` first.
+    Both are plain tars; the host must have the old one byte for byte. Ask ``delta.delta_memory`` first.
     Raises StoreError, as ``plain`` does; also where the new tar has another digest.
     """
     options = ["delta", f"--want={new_diff_id}", f"--level={level}"]
