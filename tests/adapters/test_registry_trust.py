@@ -251,7 +251,7 @@ def test_loopback_may_have_tls(tmp_path: Path, make_registry: MakeRegistry) -> N
 
 
 def test_loopback_without_tls_is_found_out_at_once(server: RegistryServer, make_registry: MakeRegistry) -> None:
-    """The greeting of TLS has the end of a line in it, so that nobody waits for one."""
+    """The greeting of TLS has the end of a line in it, so that the server waits for no more."""
     for _ in range(20):
         began = time.monotonic()
         make_registry().manifest(server.app())

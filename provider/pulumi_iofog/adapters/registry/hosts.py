@@ -82,9 +82,8 @@ class Hosts:
         lenient = options.insecure or (is_loopback(domain) and not known)
         if lenient:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            # Docker's order, TLS first. A name of a protocol may be any bytes; one that ends a line has those
-            # answer at once who expect a line of http.
-            context.set_alpn_protocols(["http/1.1", "\n"])
+            # Docker's order, TLS first. Who expects a line of http answers at once: TLS' greeting has the end of
+            # one in it (extension 10, supported_groups).
             if not _speaks_tls(host, context):
                 return f"http://{host}"
         if lenient or known:
