@@ -204,7 +204,7 @@ def _take_in(part: Part, have: int, mine: str) -> str:
     """
     file = f"parts/{part.name}"
     if have or isinstance(part.way, Delta | Copied) or part.way.unpack != "flowing":
-        return f"cat >> {file}"
+        return f"rm -f {file}.{mine}; cat >> {file}"
     return f"tee -a {file} | {_unpack(part)} | tee {file}.tar | sha256sum > {file}.{mine}"
 
 
