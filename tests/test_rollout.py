@@ -53,6 +53,7 @@ class MemoryHost:
     away: int = 0
     """How often it does not answer after a cut."""
     speed: float = 110e6
+    tidied: int = 0
 
     def inventory(self, image: Image) -> Inventory:
         self.calls.append("inventory")
@@ -112,6 +113,9 @@ class MemoryHost:
     def remove(self, pin: Pin) -> bool:
         self.calls.append("remove")
         return pin.image_id not in self.in_use
+
+    def tidy(self) -> None:
+        self.tidied += 1
 
     def clean(self, image: Image) -> None:
         self.spool.clear()
@@ -217,6 +221,7 @@ def test_what_is_there_already_is_proven_and_not_sent(lab: Lab) -> None:
     lab.pulled.clear()
     assert bring(job(), lab.tools()) == Outcome("edge-1", total=V1.image.manifest.size)
     assert lab.hosts["edge-1"].calls[-2:] == ["inventory", "verify"]
+    assert lab.hosts["edge-1"].tidied == 2, "also after a transfer that was interrupted"
     assert lab.pulled == []
 
 

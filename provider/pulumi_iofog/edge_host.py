@@ -132,7 +132,10 @@ class EdgeHost:
     def remove(self, pin: Pin) -> bool:
         return self._engine.remove(pin)
 
-    def clean(self, image: Image) -> None:
-        """Leave nothing behind of this image's transfer, nor of an interrupted one."""
-        self.spool.clean(image)
+    def tidy(self) -> None:
+        """Leave nothing behind in the engine, of this transfer and of interrupted ones."""
         self._engine.clean()
+
+    def clean(self, image: Image) -> None:
+        """Leave nothing behind in the spool of this image's transfer, nor what is old."""
+        self.spool.clean(image)

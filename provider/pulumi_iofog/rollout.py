@@ -65,6 +65,7 @@ class Host(Protocol):
     def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None: ...
     def verify(self, pin: Pin) -> None: ...
     def remove(self, pin: Pin) -> bool: ...
+    def tidy(self) -> None: ...
     def clean(self, image: Image) -> None: ...
     def rate(self) -> float: ...
 
@@ -158,6 +159,8 @@ def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
         updated = not (inventory.tagged and _sound(host, job.image))
         if updated:
             _send_and_load(job, host, inventory, tools, meter)
+        else:
+            host.tidy()
         host.clean(job.image)
         note = _prune(job, host)
     return Outcome(name, updated, meter.sent, job.image.manifest.size, note)
@@ -239,7 +242,9 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
         loading.do(partial(host.load, image, carried, image))
         loading.finish()
         tools.progress.begin(name, "verifying")
+        proving.do(host.tidy)
         host.verify(image.pin)
+        proving.finish()
 
 
 def _prune(job: Job, host: Host) -> str:

@@ -202,6 +202,7 @@ def test_lower_layers_are_loaded_first_and_gone_at_the_end(edge: Edge) -> None:
             assert image.diff_ids[0] in edge.held(image)
     edge.edge.load(image, carried, image)
     edge.engine.verify(image.pin)
+    edge.edge.tidy()
     edge.edge.clean(image)
     assert proof.images(edge.host) == [APP]
     edge.engine.verify(image.pin)
