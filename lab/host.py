@@ -224,7 +224,7 @@ class Host:
         # nsenter has stayed in between; it ends when what it has started does.
         pid = pid_file.read_text()
         inner = self.folder / f"{service}-inner.pid"
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             inner.write_text(Path(f"/proc/{pid}/task/{pid}/children").read_text().strip())
             stop(inner)
         stop(pid_file)

@@ -62,10 +62,9 @@ def _gone(pid: int, within: float) -> bool:
         with contextlib.suppress(ChildProcessError):  # not ours to reap
             os.waitpid(pid, os.WNOHANG)
         try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+            status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):  # the latter where it ends while it is read
             return True
-        status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
         return status.rpartition(")")[2].split()[0] == "Z"
 
     return wait_for(reaped, within)
