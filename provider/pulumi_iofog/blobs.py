@@ -4,7 +4,6 @@ which they travel. Each is pulled, encoded or compared once, however many agents
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any, Protocol
 
 from pulumi_iofog.adapters import recode
 from pulumi_iofog.adapters.store import growing
-from pulumi_iofog.adapters.store.store import Store
+from pulumi_iofog.adapters.store.store import Store, hash_file
 from pulumi_iofog.errors import IofogError, StoreError
 from pulumi_iofog.image import OCI_LAYER, Blob, Digest, Image, Layer, Reference, parse_digest
 from pulumi_iofog.layout import plain_blob
@@ -114,8 +113,9 @@ class Blobs:
         if not isinstance(part.way, Recoded):
             return part.layer.blob
         if part.name not in self._forms:
-            path = self._recode(reference, part, part.way)
-            self._forms[part.name] = Blob(_sha256(path), path.stat().st_size, OCI_ZSTD_LAYER)
+            with self._recode(reference, part, part.way).open("rb") as file:
+                hashed, size = hash_file(file)
+            self._forms[part.name] = Blob(Digest(f"sha256:{hashed.hexdigest()}"), size, OCI_ZSTD_LAYER)
         return self._forms[part.name]
 
     @contextmanager
@@ -134,10 +134,12 @@ class Blobs:
         # What cannot be made, and why, is found out by whoever streams it.
         with suppress(IofogError):
             for part in parts:
+                if not wanted.is_set():
+                    return
                 match part.way:
-                    case AsIs() if wanted.is_set():
+                    case AsIs():
                         self.path(reference, part.layer.blob)
-                    case Recoded() if wanted.is_set():
+                    case Recoded():
                         self._recode(reference, part, part.way)
 
     def _recode(self, reference: Reference, part: Part, way: Recoded) -> Path:
@@ -161,11 +163,3 @@ class Blobs:
 
 def _key(diff_id: Digest) -> str:
     return f"layer {diff_id}"
-
-
-def _sha256(path: Path) -> Digest:
-    hashed = hashlib.sha256()
-    with path.open("rb") as file:
-        for chunk in iter(lambda: file.read(1 << 20), b""):
-            hashed.update(chunk)
-    return Digest(f"sha256:{hashed.hexdigest()}")

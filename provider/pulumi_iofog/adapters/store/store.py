@@ -153,7 +153,7 @@ class Store:
         if path is None or (size := path.stat().st_size) == blob.size:
             return path
         with path.open("rb") as file:
-            right = _hash(file)[0].hexdigest() == path.name
+            right = hash_file(file)[0].hexdigest() == path.name
         if right:
             why = f"it has {size} bytes, its manifest says {blob.size}"
             raise StoreError(f"blob {blob.digest}", "looking into the cache", why, "The image's manifest is wrong")
@@ -305,7 +305,7 @@ def _default_root() -> Path:
 
 def _append(file: IO[bytes], blob: Blob, download: Download) -> str:
     """Go on with a part, hashing while it streams; the digest of the whole, or its wrong size."""
-    hashed, size = _hash(file)
+    hashed, size = hash_file(file)
     if size < blob.size:
         with contextlib.closing(download(size)) as stream:
             for chunk in stream:
@@ -319,7 +319,7 @@ def _append(file: IO[bytes], blob: Blob, download: Download) -> str:
     return f"sha256:{hashed.hexdigest()}" if size == blob.size else f"{size} bytes"
 
 
-def _hash(file: IO[bytes]) -> tuple[hashlib._Hash, int]:
+def hash_file(file: IO[bytes]) -> tuple[hashlib._Hash, int]:
     """The sha256 of what is in a file, to be gone on with, and its size."""
     hashed = hashlib.sha256()
     for chunk in iter(lambda: file.read(1 << 20), b""):
