@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -84,3 +85,16 @@ def make_registry(tmp_path: Path) -> Iterator[MakeRegistry]:
             return stack.enter_context(contextlib.closing(Registry(*args, **{**quick, **options})))
 
         yield make
+
+
+@pytest.fixture
+def ssh_agent(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A real ssh-agent, empty; its socket."""
+    socket = home / "agent"
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+    while not socket.exists():
+        assert process.poll() is None
+    yield socket
+    process.terminate()
+    process.wait()

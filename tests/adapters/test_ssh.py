@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -208,19 +207,6 @@ def test_a_host_that_wants_several_steps(agent_of: AgentOf, lab: Lab, methods: s
 
 
 # ---- ssh-agent --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def ssh_agent(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A real ssh-agent, empty."""
-    socket = home / "agent"
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
-    monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
-    while not socket.exists():
-        assert process.poll() is None
-    yield
-    process.terminate()
-    process.wait()
 
 
 @pytest.mark.usefixtures("ssh_agent")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,19 +24,6 @@ pytestmark = pytest.mark.lab
 def server(tmp_path: Path, home: Path) -> Iterator[Sshd]:
     with running(tmp_path / "sshd", "LogLevel DEBUG", "MaxAuthTries 6") as server:
         yield server
-
-
-@pytest.fixture
-def ssh_agent(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A real ssh-agent, empty; its socket."""
-    socket = home / "agent"
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
-    monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
-    while not socket.exists():
-        assert process.poll() is None
-    yield socket
-    process.terminate()
-    process.wait()
 
 
 def who(agent: Agent) -> str:
