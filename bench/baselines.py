@@ -13,7 +13,7 @@ from bench.measure import Measure
 from bench.site import Site, timed
 from lab import Host, HostSpec
 
-OPERATOR = HostSpec("operator", "docker")
+OPERATOR = HostSpec("operator", "docker", own_disk=True)
 """Its engine is the operator's own, which ``docker save`` reads; reached by its socket, never by SSH."""
 MAY_TAKE = 600.0
 

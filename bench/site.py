@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -39,8 +40,9 @@ class Site:
         return self.hosts([spec])[0]
 
     def hosts(self, specs: Sequence[HostSpec]) -> list[Host]:
-        """These hosts, started if they do not run yet, without images, remains and shaping."""
-        self.lab.up(specs)
+        """These hosts, each with a disk of its own, started if they do not run yet, without images, remains and
+        shaping."""
+        self.lab.up([replace(spec, own_disk=True) for spec in specs])
         found = [self.lab.hosts[spec.name] for spec in specs]
         for host in found:
             host.set_rate(None)

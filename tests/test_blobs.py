@@ -78,12 +78,23 @@ def test_a_recoded_layer_is_the_same_tar_and_is_made_once(blobs: Blobs, registry
 def test_what_a_part_must_turn_out_to_be_is_known(blobs: Blobs) -> None:
     layer, reference = NEW.image.layers[0], NEW.image.reference
     assert blobs.form(reference, part(NEW, AsIs())) == layer.blob
-    assert blobs.form(reference, part(NEW, AsIs("flowing"))).digest == layer.diff_id
-    encoded = part(NEW, Recoded(9, 23, "never"))
+    assert blobs.form(reference, part(NEW, AsIs(unpack=True))).digest == layer.diff_id
+    encoded = part(NEW, Recoded(9, 23))
     data = bytes_of(blobs, NEW, encoded)
-    assert blobs.form(reference, encoded) == Blob(
-        sha256(data), len(data), "application/vnd.oci.image.layer.v1.tar+zstd"
-    )
+    made = blobs.form(reference, encoded)
+    assert made == Blob(sha256(data), len(data), "application/vnd.oci.image.layer.v1.tar+zstd")
+    assert made.plain_size == len(layer_tar({"lib": NOISE, "note": b"new"}))
+    assert layer.blob.plain_size is None
+
+
+def test_what_a_recoded_layer_is_need_not_be_remembered(blobs: Blobs, tmp_path: Path) -> None:
+    encoded = part(NEW, Recoded(9, 23))
+    made = blobs.form(NEW.image.reference, encoded)
+    for record in (tmp_path / "cache/remembered").iterdir():
+        record.unlink()
+    again = blobs.form(NEW.image.reference, encoded)
+    assert (again, again.plain_size) == (made, made.plain_size)
+    assert [file.name for file in (tmp_path / "cache/derived").iterdir()] == [encoded.name]
 
 
 def test_the_next_parts_are_made_while_others_travel(blobs: Blobs, registry: MemoryRegistry, tmp_path: Path) -> None:

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import json
+import tarfile
 
-from pulumi_iofog.image import Digest, parse_config, sha256
-from pulumi_iofog.layout import PREFIX_REPOSITORY, blob_path, files, plain_blob, prefix
+from pulumi_iofog.image import Blob, Digest, parse_config, sha256
+from pulumi_iofog.layout import (
+    PREFIX_REPOSITORY,
+    blob_path,
+    files,
+    head_path,
+    padding,
+    plain_blob,
+    prefix,
+    to_unpack,
+)
 from tests.images import make_image
 
 IMAGE = make_image({"base": b"b"}, {"app": b"a"}, {"more": b"m"}).image
@@ -44,6 +54,27 @@ def test_dockers_archive_names_what_is_carried() -> None:
     made = files(IMAGE, {APP.diff_id: plain_blob(APP, 2048)}, "docker")
     (archive,) = json.loads(made["manifest.json"])
     assert archive["Layers"][1] == blob_path(Digest(APP.diff_id))
+
+
+def test_docker_is_given_the_plain_tar_of_what_lies_packed() -> None:
+    packed = Blob(Digest("sha256:" + 64 * "a"), 100, "application/vnd.oci.image.layer.v1.tar+zstd", 2049)
+    for engine in ("docker", "docker-containerd"):
+        assert to_unpack({APP.diff_id: packed, BASE.diff_id: BASE.blob}, engine) == {APP.diff_id: (packed, 2049)}  # type: ignore[arg-type]
+        made = files(IMAGE, {**ALL, APP.diff_id: packed}, engine)  # type: ignore[arg-type]
+        (archive,) = json.loads(made["manifest.json"])
+        assert archive["Layers"] == [blob_path(BASE.blob.digest), blob_path(APP.diff_id), blob_path(MORE.blob.digest)]
+        entry = tarfile.TarInfo.frombuf(made[head_path(APP.diff_id)], "utf-8", "strict")
+        assert (entry.name, entry.size) == (blob_path(APP.diff_id), 2049)
+    assert (padding(2049), padding(2048)) == (511, 0)
+
+
+def test_podman_is_given_what_lies_packed_as_it_is() -> None:
+    packed = Blob(Digest("sha256:" + 64 * "a"), 100, "application/vnd.oci.image.layer.v1.tar+zstd", 2049)
+    made = files(IMAGE, {**ALL, APP.diff_id: packed}, "podman")
+    layers = manifest_in(made)["layers"]
+    assert isinstance(layers, list)
+    assert layers[1] == {"mediaType": packed.media_type, "digest": packed.digest, "size": 100}
+    assert head_path(APP.diff_id) not in made
 
 
 def test_lower_layers_alone_are_an_image_under_a_name_of_their_own() -> None:

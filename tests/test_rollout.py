@@ -43,6 +43,7 @@ class MemoryHost:
     in_use: set[Digest] = field(default_factory=set)
     spool: dict[str, bytes] = field(default_factory=dict)
     settled: set[Digest] = field(default_factory=set)
+    dropped: set[Digest] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     down: bool = False
     load_fails: bool = False
@@ -92,6 +93,7 @@ class MemoryHost:
             del self.spool[part.name]
             raise CorruptLayer("edge", "proving a layer", "what arrived has another sha256")
         self.settled.add(part.layer.diff_id)
+        self.dropped.discard(form.digest)
         return form
 
     def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None:
@@ -99,11 +101,17 @@ class MemoryHost:
         if self.load_fails:
             raise EngineError("edge", "loading", "the daemon went away")
         assert carried.keys() <= self.settled
+        assert not self.dropped & {blob.digest for blob in carried.values()}
         if not set(image.diff_ids) <= carried.keys() | self.layers:
             raise MissingLayers("edge", "loading", "a layer is missing")
         self.layers |= set(image.diff_ids)
         self.images[image.reference.full_name] = image.image_id
         self.broken.discard(image.reference.full_name)
+
+    def drop(self, image: Image, blobs: Iterable[Blob]) -> None:
+        for blob in blobs:
+            self.dropped.add(blob.digest)
+            self.spool.pop(blob.digest[7:], None)
 
     def verify(self, pin: Pin) -> None:
         self.calls.append("verify")
@@ -129,9 +137,18 @@ class SwiftHost(MemoryHost):
         self, image: Image, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]
     ) -> None:
         self.calls.append("receive")
-        data = b"".join(stream(0))
-        self.spool[part.name] = data
-        on_bytes(len(data))
+        if not self.has(part):
+            self.spool[part.name] = b"".join(stream(0))
+            on_bytes(len(self.spool[part.name]))
+
+
+class ForgetfulHost(SwiftHost):
+    """Loses the lower layers once, before all others come."""
+
+    def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None:
+        if image == whole and "load" not in self.calls:
+            self.layers.clear()
+        super().load(image, carried, whole)
 
 
 class Quiet:
@@ -309,6 +326,15 @@ def test_on_a_slow_link_lower_layers_are_loaded_while_the_rest_is_on_its_way(big
     assert "load 1" in host.calls
     assert host.calls.index("load 1") < host.calls.index("load")
     assert "rate" in host.calls
+    assert host.dropped == {BIG1.image.layers[0].blob.digest}, "not given twice"
+
+
+def test_lower_layers_that_the_engine_has_lost_again_are_sent_again(big: Lab) -> None:
+    host = big.hosts["edge-1"] = ForgetfulHost(speed=1e6)
+    outcome = bring(job(image=BIG1.image), big.tools())
+    assert outcome.error is None
+    assert [call for call in host.calls if call.startswith("load")] == ["load 1", "load", "load"]
+    assert outcome.sent == BIG1.image.manifest.size - BIG1.image.manifest.config.size + BIG1.image.layers[0].blob.size
 
 
 def test_a_delta_that_does_not_come_out_right_is_followed_by_the_blob_itself(big: Lab) -> None:

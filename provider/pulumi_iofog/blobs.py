@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from pulumi_iofog.adapters import recode
 from pulumi_iofog.adapters.store import growing
-from pulumi_iofog.adapters.store.store import Store, hash_file
+from pulumi_iofog.adapters.store.store import Store
 from pulumi_iofog.errors import IofogError, StoreError
 from pulumi_iofog.image import OCI_LAYER, Blob, Digest, Image, Layer, Reference, parse_digest
 from pulumi_iofog.layout import plain_blob
@@ -23,7 +23,7 @@ from pulumi_iofog.transfer import AsIs, Delta, Part, Recoded
 
 WORTH = 0.7
 """Of the blob's size: a larger delta is not worth its work on the host."""
-DELTA_LEVEL, WORKERS = 9, 2
+DELTA_LEVEL, WORKERS = 9, 1
 OCI_ZSTD_LAYER = f"{OCI_LAYER}+zstd"
 FOREVER = float("inf")
 
@@ -46,7 +46,6 @@ class Blobs:
 
     def __init__(self, store: Store, memory: Store, source: Callable[[Reference], Source]) -> None:
         self._store, self._memory, self._source = store, memory, source
-        self._forms: dict[str, Blob] = {}
 
     def path(self, reference: Reference, blob: Blob) -> Path:
         """A blob as a file, pulled once."""
@@ -112,11 +111,13 @@ class Blobs:
             return plain_blob(part.layer)
         if not isinstance(part.way, Recoded):
             return part.layer.blob
-        if part.name not in self._forms:
-            with self._recode(reference, part, part.way).open("rb") as file:
-                hashed, size = hash_file(file)
-            self._forms[part.name] = Blob(Digest(f"sha256:{hashed.hexdigest()}"), size, OCI_ZSTD_LAYER)
-        return self._forms[part.name]
+        file = self._recode(reference, part, part.way)
+        record = self._store.recall(_form(part), FOREVER)
+        if record is None:
+            # It is so old that what it is has been forgotten.
+            with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+                record = self._encode(reference, part, part.way, Path(folder, file.name))
+        return Blob(parse_digest(record["digest"]), record["size"], OCI_ZSTD_LAYER, record["plain_size"])
 
     @contextmanager
     def ahead(self, reference: Reference, parts: Sequence[Part]) -> Iterator[None]:
@@ -143,9 +144,16 @@ class Blobs:
                         self._recode(reference, part, part.way)
 
     def _recode(self, reference: Reference, part: Part, way: Recoded) -> Path:
+        self.path(reference, part.layer.blob)
+        return self._store.derive(part.name, lambda out: self._encode(reference, part, way, out))
+
+    def _encode(self, reference: Reference, part: Part, way: Recoded, out: Path) -> dict[str, Any]:
         blob = self.path(reference, part.layer.blob)
         options = {"level": way.level, "window_log": way.window_log, "workers": WORKERS}
-        return self._store.derive(part.name, lambda out: recode.as_zstd(part.layer, blob, out, **options))
+        made = recode.as_zstd(part.layer, blob, out, **options)
+        record = {"digest": made.digest, "size": made.size, "plain_size": made.plain_size}
+        self._store.remember(_form(part), record)
+        return record
 
     def _delta(self, reference: Reference, part: Part, way: Delta) -> Path:
         return self._store.derive(part.name, lambda out: self._make_delta(reference, part.layer, way.base, out))
@@ -163,3 +171,7 @@ class Blobs:
 
 def _key(diff_id: Digest) -> str:
     return f"layer {diff_id}"
+
+
+def _form(part: Part) -> str:
+    return f"form {part.name}"

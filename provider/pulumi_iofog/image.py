@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pulumi_iofog.reference import Digest as Digest
@@ -75,11 +75,17 @@ RISCV64 = Platform("linux", "riscv64")
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One content-addressed piece as it lies in the registry (OCI descriptor); size in bytes."""
+    """One content-addressed piece as it lies in the registry (OCI descriptor), or as it travels.
+
+    Attributes:
+        size: bytes.
+        plain_size: bytes of a layer's plain tar, where that is known.
+    """
 
     digest: Digest
     size: int
     media_type: str
+    plain_size: int | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, descriptor: Mapping[str, Any]) -> Blob:

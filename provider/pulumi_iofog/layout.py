@@ -8,6 +8,7 @@ pulls the folder as ``oci:DIR``. The registry's own blobs are used as they are.
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,21 +23,43 @@ def files(image: Image, carried: Mapping[Digest, Blob], engine: EngineKind) -> d
     """Relative path → content of everything but the layers.
 
     Args:
-        carried: diff id → what lies in the folder for that layer: the registry's own blob, or the plain
-            tar. Layers that are not in it are left out, because the engine holds them.
+        carried: diff id → what lies in the folder for that layer: the registry's own blob, the plain tar, or
+            another form of it. Layers that are not in it are left out, because the engine holds them.
         engine: podman finds a layer that is left out by its plain tar's digest however it came, so
             there the manifest says so; the image id is the config's digest and stays.
     """
     manifest = image.manifest.raw
     if engine == "podman":
         manifest = _as_carried(image, carried)
+    packed = to_unpack(carried, engine)
     return {
         "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
         "index.json": _json(_index(image, manifest)),
-        "manifest.json": _json(_docker_archive(image, carried)),
+        "manifest.json": _json(_docker_archive(image, {**carried, **{layer: Blob(layer, 0, "") for layer in packed}})),
         blob_path(sha256(manifest)): manifest,
         blob_path(image.image_id): image.config,
+        **{head_path(layer): _head(layer, size) for layer, (_, size) in packed.items()},
     }
+
+
+def to_unpack(carried: Mapping[Digest, Blob], engine: EngineKind) -> dict[Digest, tuple[Blob, int]]:
+    """What Docker is given as a plain tar though it lies packed in the folder: diff id → blob, and the tar's size.
+
+    It is unpacked on its way into the engine, so that no plain tar is ever written beside the engine's own copy.
+    """
+    if engine == "podman":
+        return {}
+    return {layer: (blob, blob.plain_size) for layer, blob in carried.items() if blob.plain_size is not None}
+
+
+def head_path(diff_id: Digest) -> str:
+    """Where in the folder the header lies that a plain tar has in the archive."""
+    return f"heads/{diff_id[7:]}"
+
+
+def padding(size: int) -> int:
+    """Zeros that follow a file of that size in an archive (POSIX.1, pax, ustar interchange format)."""
+    return -size % tarfile.BLOCKSIZE
 
 
 def blob_path(digest: Digest) -> str:
@@ -69,6 +92,12 @@ def prefix(image: Image, count: int) -> Image:
     manifest = _json({"schemaVersion": 2, "mediaType": media_type, "config": own, "layers": layers})
     reference = Reference.parse(f"{PREFIX_REPOSITORY}:{image.image_id[7:19]}-{count}")
     return assemble(reference, image.platform, parse_manifest(manifest, media_type), config)
+
+
+def _head(diff_id: Digest, size: int) -> bytes:
+    entry = tarfile.TarInfo(blob_path(diff_id))
+    entry.size = size
+    return entry.tobuf(tarfile.GNU_FORMAT)  # which takes more than 8 GiB
 
 
 def _index(image: Image, manifest: bytes) -> dict[str, Any]:

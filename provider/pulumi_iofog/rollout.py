@@ -63,6 +63,7 @@ class Host(Protocol):
     ) -> None: ...
     def settle(self, image: Image, part: Part, form: Blob) -> Blob: ...
     def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None: ...
+    def drop(self, image: Image, blobs: Iterable[Blob]) -> None: ...
     def verify(self, pin: Pin) -> None: ...
     def remove(self, pin: Pin) -> bool: ...
     def tidy(self) -> None: ...
@@ -196,7 +197,7 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
             return _carry_out(job, host, inventory, sending, tools, meter)
         except (MissingLayers, VerificationFailed):
             # The engine did not have a layer that it seemed to have.
-            if not sending.absent:
+            if not (sending.absent or sending.stops):
                 raise
             thin = False
         except CorruptLayer:
@@ -204,6 +205,8 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
             if plain:
                 raise
             plain = True
+            # Lower layers may have been loaded by now.
+            inventory = host.inventory(job.image)
 
 
 def _means(job: Job, host: Host, inventory: Inventory, tools: Tools, meter: _Meter) -> Means:
@@ -225,6 +228,12 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
     def settle(part: Part) -> None:
         carried[part.layer.diff_id] = host.settle(image, part, tools.blobs.form(image.reference, part))
 
+    def load_lower(count: int) -> None:
+        host.load(prefix(image, count), carried, image)
+        # What the engine has now it need not be given again, unless it lies once more further up.
+        loaded = set(image.diff_ids[:count]) - set(image.diff_ids[count:])
+        host.drop(image, [carried.pop(diff_id) for diff_id in loaded if diff_id in carried])
+
     tools.progress.begin(name, "comparing")
     parts = [tools.blobs.ready(image.reference, part) for part in sending.parts]
     missing = [part for part in parts if not host.has(part)]
@@ -235,8 +244,7 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
             host.receive(image, part, partial(tools.blobs.stream, image.reference, part), meter)
             proven = proving.do(partial(settle, part))
             if index in sending.stops:
-                lower = prefix(image, image.layers.index(part.layer) + 1)
-                loading.do(after(proven, partial(host.load, lower, carried, image)))
+                loading.do(after(proven, partial(load_lower, image.layers.index(part.layer) + 1)))
         tools.progress.begin(name, "loading")
         proving.finish()
         loading.do(partial(host.load, image, carried, image))

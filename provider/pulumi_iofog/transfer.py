@@ -25,18 +25,15 @@ EngineKind = Literal["docker", "docker-containerd", "podman"]
 """``docker``: classic store, image id = config digest; ``docker-containerd``: Docker 29's default
 store, image id = manifest digest; ``podman``: image id = config digest."""
 
-Unpack = Literal["never", "later", "flowing"]
-"""Whether the host itself makes the plain tar of what arrives: once all of it is there, or as it arrives."""
-
 SMALL = 1_000_000
 """Bytes of a blob below which only the registry's own form is thought of: anything else costs more."""
 SMALL_FOR_DELTA = 4_000_000
 """Bytes of a blob below which no delta is tried: the host would take its old image apart for it."""
 PLAIN_FACTOR = 3
 """Plain size of a layer by its compressed size, where it is not known."""
-SLOW, FAST = 4e6, 25e6
+SLOW, FAST = 4e6, 20e6
 """Bytes/s: up to SLOW a link is worth every effort to send less, beyond FAST none."""
-LEVELS = ((SLOW, 12, 27), (FAST, 9, 23))
+LEVELS = ((SLOW, 12, 27), (FAST, 6, 23))
 """Up to which rate of the link zstd at which level and window (its log2, in bytes) saves more time than it
 takes. On faster links the registry's blobs are sent as they are."""
 ROOMY = 600_000_000
@@ -49,19 +46,18 @@ STOP_SIZE = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class AsIs:
-    """As the registry's own blob; unpacked, it is loaded sooner."""
+    """As the registry's own blob. ``unpack``: the host makes the plain tar of it as it arrives, which the engine
+    then loads sooner, or at all."""
 
-    unpack: Unpack = "never"
+    unpack: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Recoded:
-    """Encoded anew with zstd, and unpacked for an engine that does not take that. ``window_log``: log2 of the
-    window in bytes."""
+    """Encoded anew with zstd. ``window_log``: log2 of the window in bytes."""
 
     level: int
     window_log: int
-    unpack: Unpack = "flowing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +93,7 @@ class Part:
         """Names the bytes that travel: a file's name on either side. Equal names, equal bytes."""
         mine = self.layer.diff_id[7:]
         match self.way:
-            case Recoded(level, window_log, _):
+            case Recoded(level, window_log):
                 return f"{mine}.zstd-{level}-{window_log}"
             case Delta(base):
                 return f"{mine}.from-{base[7:]}"
@@ -108,8 +104,8 @@ class Part:
 
     @property
     def plain(self) -> bool:
-        """Whether the engine is given the layer's plain tar."""
-        return isinstance(self.way, Delta | Copied) or self.way.unpack != "never"
+        """Whether the layer lies in the spool as its plain tar."""
+        return isinstance(self.way, Delta | Copied) or (isinstance(self.way, AsIs) and self.way.unpack)
 
     @property
     def most(self) -> int:
@@ -197,7 +193,8 @@ def transfer(image: Image, inventory: Inventory, means: Means, *, thin: bool = T
     """The parts to send.
 
     Args:
-        thin: leave out what the engine seems to hold; False once a load has shown that it does not.
+        thin: leave out what the engine seems to hold, and load from the bottom up; False once a load has shown
+            that the engine has not what it seems to have: then it is given everything at once.
         plain: only blobs as they are; True once another way has failed.
     """
     absent = held(image, inventory) if thin else frozenset()
@@ -206,7 +203,7 @@ def transfer(image: Image, inventory: Inventory, means: Means, *, thin: bool = T
         Part(layer, _as_is(layer, inventory, None) if plain else _way(layer, index, inventory, means))
         for index, layer in layers.values()
     )
-    return Transfer(parts, absent, _stops(parts, means.rate))
+    return Transfer(parts, absent, _stops(parts, means.rate) if thin else frozenset())
 
 
 def held(image: Image, inventory: Inventory) -> frozenset[Digest]:
@@ -249,13 +246,13 @@ def _as_is(layer: Layer, inventory: Inventory, rate: float | None) -> AsIs:
     """Unpacked where the engine could not do it, or where the host has the time and the memory for it."""
     if inventory.engine == "docker" and layer.blob.media_type.endswith("zstd"):
         # Docker takes zstd itself since version 23.
-        return AsIs("later" if inventory.zstd else "never")
+        return AsIs(inventory.zstd)
     worth = inventory.gzip and layer.blob.media_type.endswith("gzip") and layer.blob.size >= SMALL
     # A plain tar that does not stay in memory costs more to write than the engine saves.
     roomy = inventory.memory >= max(ROOMY, 4 * PLAIN_FACTOR * layer.blob.size)
     # A fast link would be kept waiting for gzip.
     time = rate is not None and rate <= FAST
-    return AsIs("flowing" if time and worth and roomy else "never")
+    return AsIs(time and worth and roomy)
 
 
 def _delta(layer: Layer, index: int, otherwise: Recoded | AsIs, inventory: Inventory, means: Means) -> Delta | None:
@@ -286,7 +283,7 @@ def _recoded(inventory: Inventory, rate: float | None) -> Recoded | None:
     for up_to, level, window_log in LEVELS:
         if rate is not None and rate <= up_to:
             window_log = window_log if inventory.memory >= ROOMY else min(window_log, 23)
-            return Recoded(level, window_log, "never" if inventory.engine == "podman" else "flowing")
+            return Recoded(level, window_log)
     return None
 
 

@@ -16,7 +16,7 @@ from pulumi_iofog.errors import CorruptLayer
 from pulumi_iofog.image import Blob, sha256
 from pulumi_iofog.layout import plain_blob, prefix
 from pulumi_iofog.spec import Agent
-from pulumi_iofog.transfer import AsIs, Copied, Delta, HeldImage, Inventory, Part, Recoded, Transfer, Unpack, Way
+from pulumi_iofog.transfer import AsIs, Copied, Delta, HeldImage, Inventory, Part, Recoded, Transfer, Way
 from tests.adapters.conftest import ENGINES
 from tests.adapters.edge import APP, Edge, reach
 from tests.images import MadeImage, layer_tar, make_image
@@ -79,11 +79,10 @@ def form(part: Part, data: bytes) -> Blob:
     """What a part must turn out to be."""
     if part.plain:
         return plain_blob(part.layer)
-    return Blob(
-        sha256(data),
-        len(data),
-        "application/vnd.oci.image.layer.v1.tar+zstd" if isinstance(part.way, Recoded) else part.layer.blob.media_type,
-    )
+    if isinstance(part.way, Recoded):
+        plain = len(layer_tar(ABOVE if part.layer.diff_id == sha256(layer_tar(ABOVE)) else OLD_BASE))
+        return Blob(sha256(data), len(data), "application/vnd.oci.image.layer.v1.tar+zstd", plain)
+    return Blob(sha256(data), len(data), part.layer.blob.media_type)
 
 
 def held_id(edge: Edge, made: MadeImage) -> str:
@@ -97,8 +96,7 @@ def blobs(made: MadeImage) -> list[tuple[Way, bytes]]:
 
 @pytest.mark.parametrize("options", [("-9",), ("-12", "--long=27")])
 def test_recoded_layers_make_the_same_image(recoding: Edge, options: tuple[str, ...]) -> None:
-    way = Recoded(9, 23, "flowing" if recoding.engine.kind == "docker" else "never")
-    bring(recoding, OLD, [(way, zstd(layer_tar(files), *options)) for files in (OLD_BASE, ABOVE)])
+    bring(recoding, OLD, [(Recoded(9, 23), zstd(layer_tar(files), *options)) for files in (OLD_BASE, ABOVE)])
     recoding.engine.verify(OLD.image.pin)
     assert recoding.content(APP, "lib/note") == "old"
 
@@ -106,14 +104,20 @@ def test_recoded_layers_make_the_same_image(recoding: Edge, options: tuple[str, 
 def test_plain_layers_may_be_recoded_for_containerds_store(lab: Lab) -> None:
     made = make_image(OLD_BASE, ABOVE, plain=True)
     with emptied(lab, "edge-docker29") as edge:
-        way = Recoded(9, 23, "flowing")
-        bring(edge, made, [(way, zstd(layer_tar(files))) for files in (OLD_BASE, ABOVE)])
+        bring(edge, made, [(Recoded(9, 23), zstd(layer_tar(files))) for files in (OLD_BASE, ABOVE)])
         edge.engine.verify(made.image.pin)
 
 
-@pytest.mark.parametrize("unpack", ["flowing", "later"])
-def test_blobs_that_the_host_unpacks_make_the_same_image(recoding: Edge, unpack: Unpack) -> None:
-    bring(recoding, OLD, [(AsIs(unpack), data) for _, data in blobs(OLD)])
+@pytest.mark.parametrize("base", [zstd(layer_tar(NEW_BASE)), b"not zstd"], ids=["another layer", "no zstd"])
+def test_docker_takes_no_recoded_layer_that_does_not_come_out_right(lab: Lab, base: bytes) -> None:
+    with emptied(lab, "edge-docker") as edge:
+        with pytest.raises(CorruptLayer, match="loading"):
+            bring(edge, OLD, [(Recoded(9, 23), base), (Recoded(9, 23), zstd(layer_tar(ABOVE)))])
+        assert edge.engine.image_id(APP) is None
+
+
+def test_blobs_that_the_host_unpacks_make_the_same_image(recoding: Edge) -> None:
+    bring(recoding, OLD, [(AsIs(unpack=True), data) for _, data in blobs(OLD)])
     recoding.engine.verify(OLD.image.pin)
     assert recoding.content(APP, "lib/note") == "old"
 
@@ -142,8 +146,8 @@ def test_a_delta_against_what_is_not_there_is_told_from_the_layer(recoding: Edge
     assert recoding.edge.spool.arrived(NEW.image) == NOTHING, "what was wrong is not gone on with"
 
 
-@pytest.mark.parametrize("unpack", ["never", "flowing"])
-def test_a_damaged_blob_is_told_from_the_right_one_and_sent_again(edge: Edge, unpack: Unpack) -> None:
+@pytest.mark.parametrize("unpack", [False, True])
+def test_a_damaged_blob_is_told_from_the_right_one_and_sent_again(edge: Edge, unpack: bool) -> None:
     part, data = Part(OLD.image.layers[0], AsIs(unpack)), OLD.blobs[OLD.image.layers[0].blob.digest]
     damaged = bytes([data[0] ^ 1]) + data[1:]
     edge.edge.receive(OLD.image, part, lambda offset: [damaged[offset:]], lambda count: None)
@@ -153,8 +157,8 @@ def test_a_damaged_blob_is_told_from_the_right_one_and_sent_again(edge: Edge, un
     edge.engine.verify(OLD.image.pin)
 
 
-@pytest.mark.parametrize("unpack", ["never", "flowing"])
-def test_a_part_is_gone_on_with_where_it_was_cut_off(edge: Edge, unpack: Unpack) -> None:
+@pytest.mark.parametrize("unpack", [False, True])
+def test_a_part_is_gone_on_with_where_it_was_cut_off(edge: Edge, unpack: bool) -> None:
     part, data = Part(OLD.image.layers[0], AsIs(unpack)), OLD.blobs[OLD.image.layers[0].blob.digest]
     sent: list[int] = []
     edge.edge.receive(OLD.image, part, lambda offset: [data[:70_000]], sent.append)
@@ -173,7 +177,7 @@ def test_a_part_is_gone_on_with_where_it_was_cut_off(edge: Edge, unpack: Unpack)
 
 
 def test_what_was_unpacked_before_is_not_taken_for_the_blob(edge: Edge) -> None:
-    part, data = Part(OLD.image.layers[0], AsIs("flowing")), OLD.blobs[OLD.image.layers[0].blob.digest]
+    part, data = Part(OLD.image.layers[0], AsIs(unpack=True)), OLD.blobs[OLD.image.layers[0].blob.digest]
     edge.edge.receive(OLD.image, part, lambda offset: [data], lambda count: None)
     edge.edge.settle(OLD.image, part, form(part, data))
     look(edge, OLD, part)

@@ -4,10 +4,11 @@
     ├── parts/NAME          what has arrived of one part; gone on with after a cut
     ├── parts/NAME.sha256    what it was proven to be; it lies below blobs/ then
     ├── saved/<hex>/        an image that the engine has given back, with manifest.json
-    ├── blobs/sha256/<hex>  proven: the registry's blob, or a layer's plain tar
+    ├── blobs/sha256/<hex>  proven: the registry's blob, a layer as zstd, or its plain tar
     └── oci-layout …        beside them, once it is complete: an OCI image layout
 
-Needs a POSIX shell and coreutils or busybox; for parts that are unpacked, gzip or zstd.
+Needs a POSIX shell and coreutils or busybox; for parts that are unpacked, gzip or zstd. Hashes with openssl
+where that is there: measured, 1.2 GB/s, and coreutils' sha256sum 0.26.
 """
 
 from __future__ import annotations
@@ -25,21 +26,25 @@ from pulumi_iofog.errors import AgentError, CorruptLayer, NoSpace, Unreachable
 from pulumi_iofog.image import Digest, Image
 from pulumi_iofog.transfer import AsIs, Copied, Delta, HeldImage, Part
 
+OPENSSL = "openssl dgst -sha256 -r"
 KEEP_DAYS = 7
 """Days after which what was left of an interrupted transfer is removed."""
 PROVING_MAY_TAKE = 900.0
 """Seconds for hashing and decoding one layer; a Raspberry Pi with an SD card is slow."""
 CORRUPT = 65
 """The exit code by which a script says that a digest was wrong (sysexits.h, EX_DATAERR)."""
+NOT_WRITTEN = "a file could not be written"
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What the host has to work with: commands, and available memory in bytes."""
+    """What the host has to work with: commands, available memory in bytes, and what hashes its standard input:
+    the first word of the answer is the digest in hexadecimal."""
 
     gzip: bool
     zstd: bool
     memory: int
+    hash: str = "sha256sum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +90,8 @@ class Spool:
     ) -> None:
         """Bring the rest of a part's bytes onto the host; not proven yet. ``have``: bytes that are there."""
         doing = f"sending {part.layer.blob.digest}"
-        result = self._shell.send(f"{self._enter(image)} && {_take_in(part, have, self._mine)}", chunks, on_bytes)
-        if not result.ok or says(result, "no space left"):
+        result = self._shell.send(f"{self._enter(image)} && {self._take_in(part, have)}", chunks, on_bytes)
+        if not result.ok or says(result, NOT_WRITTEN):
             raise self._failed(doing, result)
 
     def settle(self, image: Image, part: Part, form: Digest, saved: Mapping[Digest, str]) -> int:
@@ -99,11 +104,15 @@ class Spool:
         Raises:
             CorruptLayer: it is not what it should be; what has arrived of it is removed.
         """
-        script = f"{self._enter(image)} && {{ {self._prove(part, form, saved)}; }} && wc -c < blobs/sha256/{form[7:]}"
+        script = f"{self._enter(image)} && {{ {self._prove(part, form, saved)}; }} && wc -c < {_blob(form)}"
         result = self._shell.run(script, timeout=PROVING_MAY_TAKE)
         if not result.ok:
             raise self._failed(f"proving layer {part.layer.diff_id}", result)
         return int(result.text.split()[-1])
+
+    def drop(self, image: Image, forms: Iterable[Digest]) -> None:
+        """Remove what has been proven, once it is needed no more."""
+        self._run("tidying the spool", f"{self._enter(image)} && rm -f {' '.join(map(_blob, forms))}")
 
     def write(self, image: Image, files: Mapping[str, bytes]) -> None:
         """Put small files into the image's folder."""
@@ -140,10 +149,12 @@ class Spool:
             'umask 077; cache="${XDG_CACHE_HOME:-$HOME/.cache}"; mkdir -p "$cache/pulumi-iofog/spool"'
             ' && cd "$cache/pulumi-iofog/spool" && chmod 700 . && pwd'
             " && { grep MemAvailable /proc/meminfo || echo MemAvailable: 0; }"
-            " && for each in gzip zstd; do command -v $each >/dev/null && echo $each; done; true"
+            " && for each in gzip zstd; do command -v $each >/dev/null && echo $each; done"
+            f"; [ \"$(printf '' | {OPENSSL} 2>/dev/null | cut -c 1-8)\" = e3b0c442 ] && echo openssl; true"
         )
         root, memory, *commands = self._run("making a spool", script).strip().splitlines()
-        return root, Tools("gzip" in commands, "zstd" in commands, int(memory.split()[1]) * 1024)
+        hash_ = OPENSSL if "openssl" in commands else "sha256sum"
+        return root, Tools("gzip" in commands, "zstd" in commands, int(memory.split()[1]) * 1024, hash_)
 
     def _enter(self, image: Image) -> str:
         folder = shlex.quote(self.folder(image))
@@ -157,19 +168,30 @@ class Spool:
 
     def _prove(self, part: Part, form: Digest, saved: Mapping[Digest, str]) -> str:
         """A script that makes blobs/sha256/HEX of what has arrived, or ends with CORRUPT."""
-        file, proven = f"parts/{part.name}", f"blobs/sha256/{form[7:]}"
+        file, proven = f"parts/{part.name}", _blob(form)
         made = f"{file}.tar" if part.plain else file
         if isinstance(part.way, Copied):
             made = shlex.quote(saved.get(part.layer.diff_id, "nothing"))
-        hashed = f"sha256sum < {made}"
+        hashed = f"{self.tools.hash} < {made}"
         if part.plain and not isinstance(part.way, Copied):
             base = saved.get(part.way.base, "nothing") if isinstance(part.way, Delta) else ""
-            hashed = f"{_unpack(part, base)} < {file} | tee {made} | sha256sum"
-        # Where it was unpacked as it came, it was hashed too.
+            hashed = f"{_unpack(part, base)} < {file} | tee {made} | {self.tools.hash}"
+        # Unless that was done as it came.
         hashed = f"cat {file}.{self._mine} 2>/dev/null || {{ {hashed}; }}"
         keep = f"mv {made} {proven} && echo {form[7:]} > {file}.sha256 && rm -f {file} {file}.{self._mine}"
         lost = f"rm -f {made} {file} {file}.*; exit {CORRUPT}"
         return f"[ -f {proven} ] || case $({hashed}) in {form[7:]}*) {keep};; *) {lost};; esac"
+
+    def _take_in(self, part: Part, have: int) -> str:
+        """A script that appends what comes to the part, and may unpack and hash it as it comes.
+
+        Not where a part is gone on with: what comes would wait until what is there has been read, and be lost if
+        the link is cut once more.
+        """
+        file, said = f"parts/{part.name}", f"parts/{part.name}.{self._mine}"
+        if have or not (isinstance(part.way, AsIs) and part.way.unpack):
+            return f"rm -f {said}; cat >> {file}"
+        return f"{_tee(file, '-a')} | {_unpack(part)} | {_tee(f'{file}.tar')} | {self.tools.hash} > {said}"
 
     def _failed(self, doing: str, result: Result) -> AgentError:
         if says(result, "no space left"):
@@ -196,16 +218,13 @@ def saved_folder(source: HeldImage) -> str:
     return f"saved/{source.id.rpartition(':')[2][:24]}"
 
 
-def _take_in(part: Part, have: int, mine: str) -> str:
-    """A script that appends what comes to the part, and may unpack and hash it as it comes.
+def _blob(digest: Digest) -> str:
+    return f"blobs/sha256/{digest[7:]}"
 
-    Not where a part is gone on with: what comes would wait until what is there has been read, and be lost if
-    the link is cut once more.
-    """
-    file = f"parts/{part.name}"
-    if have or isinstance(part.way, Delta | Copied) or part.way.unpack != "flowing":
-        return f"rm -f {file}.{mine}; cat >> {file}"
-    return f"tee -a {file} | {_unpack(part)} | tee {file}.tar | sha256sum > {file}.{mine}"
+
+def _tee(file: str, options: str = "") -> str:
+    """``tee``, whose exit code a pipe would hide."""
+    return f"{{ tee {options} {file} || echo '{NOT_WRITTEN}' >&2; }}"
 
 
 def _unpack(part: Part, base: str = "") -> str:

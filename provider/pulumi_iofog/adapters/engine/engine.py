@@ -17,12 +17,13 @@ from pulumi_iofog.adapters.engine.sudo import Runner
 from pulumi_iofog.adapters.shell import Result, Shell, says
 from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace, VerificationFailed
 from pulumi_iofog.image import Blob, Digest, Image, Pin
-from pulumi_iofog.layout import PREFIX_REPOSITORY, blob_path
+from pulumi_iofog.layout import PREFIX_REPOSITORY, blob_path, head_path, padding, to_unpack
 from pulumi_iofog.spec import Agent, EngineName
 from pulumi_iofog.transfer import HeldImage
 
 LOADING_MAY_TAKE = 1800.0
 """Seconds without output for a load; a Raspberry Pi with an SD card is slow."""
+NOT_UNPACKED = "a layer cannot be unpacked"
 LABEL = "pulumi-iofog=verify"
 LEFT_AFTER = "10m"
 """Age from which a verification's container is one that was left behind."""
@@ -91,6 +92,7 @@ class Engine:
 
         Raises:
             MissingLayers: a layer that is left out is not there after all.
+            CorruptLayer: what is carried does not come out as the layer.
         """
         script = self._pull(image, folder) if self.kind == "podman" else self._load(image, folder, carried)
         self._loaded(self._shell.run(script, timeout=LOADING_MAY_TAKE), image, carried)
@@ -102,6 +104,8 @@ class Engine:
             return
         if says(result, "no space left"):
             raise self._full(f"loading {image}")
+        if says(result, NOT_UNPACKED, "invalid diffid"):
+            raise CorruptLayer(self._agent, f"loading {image}", result.error)
         if not carried.keys() >= set(image.diff_ids):
             raise MissingLayers(self._agent, f"loading {image}", result.error)
         raise self._failed(f"loading {image}", result)
@@ -173,10 +177,18 @@ class Engine:
         )
 
     def _load(self, image: Image, folder: str, carried: Mapping[Digest, Blob]) -> str:
-        layers = [blob_path(carried[layer.diff_id].digest) for layer in image.layers if layer.diff_id in carried]
+        packed = to_unpack(carried, self.kind)
+        layers = [blob_path(blob.digest) for layer, blob in carried.items() if layer not in packed]
         small = [blob_path(image.manifest.manifest_digest), blob_path(image.image_id)]
-        files = ["oci-layout", "index.json", "manifest.json", *small, *dict.fromkeys(layers)]
-        return f"cd {shlex.quote(folder)} && tar -cf - {' '.join(files)} | docker load"
+        files = ["oci-layout", "index.json", "manifest.json", *small, *layers]
+        # Before the archive that tar makes, as nothing is read after its end.
+        unpacked = "".join(
+            f"cat {head_path(layer)} && zstd -dcq --long=31 {blob_path(blob.digest)}"
+            f" && head -c {padding(size)} /dev/zero && "
+            for layer, (blob, size) in packed.items()
+        )
+        archive = f"{unpacked}tar -cf - {' '.join(files)} || echo '{NOT_UNPACKED}' >&2"
+        return f"cd {shlex.quote(folder)} && {{ {archive}; }} | docker load"
 
     def _pull(self, image: Image, folder: str) -> str:
         # podman names what it pulls by the folder as it is given, so that must be a valid name: the last
