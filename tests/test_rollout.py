@@ -122,6 +122,9 @@ class MemoryHost:
         self.calls.append("remove")
         return pin.image_id not in self.in_use
 
+    def sweep(self) -> None:
+        """Nothing is left over."""
+
     def tidy(self) -> None:
         self.tidied += 1
 
@@ -309,8 +312,8 @@ def test_another_failure_of_a_thin_load_is_not_repeated(lab: Lab) -> None:
     assert lab.hosts["edge-1"].calls.count("load") == 1
 
 
-BIG1 = make_image({"base": random.Random(1).randbytes(9_000_000)}, {"app": random.Random(2).randbytes(2_000_000)})
-BIG2 = make_image({"base": random.Random(3).randbytes(9_000_000)}, {"app": random.Random(2).randbytes(2_000_000)})
+BIG1 = make_image({"base": random.Random(1).randbytes(17_000_000)}, {"app": random.Random(2).randbytes(2_000_000)})
+BIG2 = make_image({"base": random.Random(3).randbytes(17_000_000)}, {"app": random.Random(2).randbytes(2_000_000)})
 
 
 @pytest.fixture

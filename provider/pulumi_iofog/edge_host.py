@@ -138,8 +138,12 @@ class EdgeHost:
     def remove(self, pin: Pin) -> bool:
         return self._engine.remove(pin)
 
+    def sweep(self) -> None:
+        """Remove from the engine what interrupted verifications have left."""
+        self._engine.sweep()
+
     def tidy(self) -> None:
-        """Leave nothing behind in the engine, of this transfer and of interrupted ones."""
+        """Remove from the engine what helped on the way, in this transfer and in interrupted ones."""
         self._engine.clean()
 
     def clean(self, image: Image) -> None:

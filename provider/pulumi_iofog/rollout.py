@@ -66,6 +66,7 @@ class Host(Protocol):
     def drop(self, image: Image, blobs: Iterable[Blob]) -> None: ...
     def verify(self, pin: Pin) -> None: ...
     def remove(self, pin: Pin) -> bool: ...
+    def sweep(self) -> None: ...
     def tidy(self) -> None: ...
     def clean(self, image: Image) -> None: ...
     def rate(self) -> float: ...
@@ -161,6 +162,7 @@ def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
         if updated:
             _send_and_load(job, host, inventory, tools, meter)
         else:
+            host.sweep()
             host.tidy()
         host.clean(job.image)
         note = _prune(job, host)
@@ -238,6 +240,7 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
     parts = [tools.blobs.ready(image.reference, part) for part in sending.parts]
     missing = [part for part in parts if not host.has(part)]
     with Behind() as proving, Behind() as loading, tools.blobs.ahead(image.reference, missing):
+        proving.do(host.sweep)
         proving.do(partial(host.give_back, image, parts, inventory))
         tools.progress.begin(name, "sending", sending.most)
         for index, part in enumerate(parts):

@@ -40,8 +40,8 @@ ROOMY = 600_000_000
 """Bytes of free memory on the host from which a window of 128 MiB is no burden to it."""
 LOAD_HIDES = 0.5
 """Seconds that the rest must take to send, for an early load to be worth its own costs."""
-STOP_SIZE = 4_000_000
-"""Bytes that an early load takes in at least."""
+STOP_SIZE = 16_000_000
+"""Bytes that an early load takes in at least: each costs the host half a second of a core."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,11 +189,11 @@ def test_containers_of_an_interrupted_verification_go(edge: Edge, monkeypatch: p
     create = f"{edge.host.cli} create --network none"
     ours = edge.host.run(f"{create} --label {engines.LABEL} {APP} true").strip()
     theirs = edge.host.run(f"{create} {APP} true").strip()
-    edge.engine.clean()
+    edge.engine.sweep()
     assert len(edge.containers()) == 2  # it may be of a verification that runs now
     monkeypatch.setattr(engines, "LEFT_AFTER", "1s")
     edge.host.run("sleep 2.2")  # podman counts in whole seconds
-    edge.engine.clean()
+    edge.engine.sweep()
     assert [theirs.startswith(short) for short in edge.containers()] == [True]
     assert ours != theirs
     edge.host.run(f"{edge.host.cli} rm {theirs}")

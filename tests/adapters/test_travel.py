@@ -204,6 +204,8 @@ def test_lower_layers_are_loaded_first_and_gone_at_the_end(edge: Edge) -> None:
         if number == 0:
             edge.edge.load(prefix(image, 1), carried, image)
             assert image.diff_ids[0] in edge.held(image)
+            # From now on it is the engine's.
+            edge.edge.drop(image, [carried.pop(image.diff_ids[0])])
     edge.edge.load(image, carried, image)
     edge.engine.verify(image.pin)
     edge.edge.tidy()

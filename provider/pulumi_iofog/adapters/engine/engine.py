@@ -167,14 +167,14 @@ class Engine:
             return False
         raise self._failed(f"removing {pin.reference}", result)
 
+    def sweep(self) -> None:
+        """Remove containers that an interrupted verification has left."""
+        self._shell.run(f"{self._cli} container prune --force --filter until={LEFT_AFTER} --filter label={LABEL}")
+
     def clean(self) -> None:
-        """Remove containers that an interrupted verification has left, and images of lower layers alone."""
-        cli = self._cli
-        self._shell.run(
-            f"{cli} container prune --force --filter until={LEFT_AFTER} --filter label={LABEL};"
-            f" {cli} image ls --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | grep '^{PREFIX_REPOSITORY}:'"
-            f" | while read -r name; do {cli} image rm $name; done"
-        )
+        """Remove images of lower layers alone, also those that an interrupted transfer has left."""
+        listed = f"{self._cli} image ls --format '{{{{.Repository}}}}:{{{{.Tag}}}}' {PREFIX_REPOSITORY}"
+        self._shell.run(f'names=$({listed}); [ -z "$names" ] || {self._cli} image rm $names')
 
     def _load(self, image: Image, folder: str, carried: Mapping[Digest, Blob]) -> str:
         packed = to_unpack(carried, self.kind)
