@@ -33,8 +33,8 @@ IMAGES = {
     "v4": ("base-rebuilt", "dependencies", "application-1"),
     "v5": ("base", "dependencies-patched", "application-1"),
     "blob-100mb": ("random-100",),
-    "fleet-60mb": ("random-45", "random-12", "random-3"),
-    "fleet-60mb-2": ("random-45", "random-12", "random-3-other"),
+    "fleet-180mb": ("random-70", "random-60", "random-35", "random-12", "random-3"),
+    "fleet-180mb-2": ("random-70", "random-60", "random-35", "random-12", "random-3-other"),
     "large-300mb": ("mixed-200", "mixed-100"),
     "large-3gb": ("mixed-2000", "mixed-1000"),
 }

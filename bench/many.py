@@ -87,7 +87,7 @@ def fleet(site: Site) -> Findings:
     """32 hosts, each on a slow link, behind one uplink, as many at once as fill it; then another application for
     all of them at once."""
     hosts = site.hosts(FLEET)
-    (image, first), (_, second) = site.push("fleet-60mb"), site.push("fleet-60mb-2")
+    (image, first), (_, second) = site.push("fleet-180mb"), site.push("fleet-180mb-2")
     deployment, pulls = site.deployment(), site.pulls()
     site.lab.network.set_rate(UPLINK_RATE)
     for host in hosts:

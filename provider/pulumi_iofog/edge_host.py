@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from pulumi_iofog import layout
 from pulumi_iofog.adapters.engine import engine
 from pulumi_iofog.adapters.spool import Arrived, Spool, saved_folder
 from pulumi_iofog.adapters.ssh.connect import Connection
-from pulumi_iofog.errors import VerificationFailed
+from pulumi_iofog.errors import AgentError, EngineError, VerificationFailed
 from pulumi_iofog.image import Blob, Digest, Image, Pin, Platform
 from pulumi_iofog.spec import Agent
 from pulumi_iofog.transfer import FAST, SLOW, Copied, Delta, EngineKind, Inventory, Part, Recoded, Transfer
@@ -27,6 +28,7 @@ class EdgeHost:
         self._engine = engine.find(connection, agent)
         self._spool: Spool | None = None
         self._arrived = Arrived({}, {})
+        self._followed = False
         self._saved: dict[Digest, str] = {}
         """Where in the spool layers lie that the engine has given back."""
 
@@ -86,14 +88,36 @@ class EdgeHost:
         Raises CorruptLayer."""
         return replace(form, size=self.spool.settle(image, part, form.digest, self._saved))
 
+    def follow(self, image: Image, parts: Sequence[Part]) -> None:
+        """Load the image while its parts arrive, until ``complete``, or ``unfollow``. It is only a shorter way: after
+        an error ``load`` does all of it."""
+        layers = [part.layer for part in parts]
+        heads = {layout.head_path(each.diff_id): layout.head(each.blob.digest, each.blob.size) for each in layers}
+        self.spool.write(image, {**heads, layout.FOLLOW: b""})
+        with suppress(EngineError):
+            self._engine.follow(image, self.spool.folder(image), layers)
+            self._followed = True
+
+    def complete(self, image: Image, carried: Mapping[Digest, Blob]) -> None:
+        """Let who follows the image load it, now that all of it is proven."""
+        self.spool.write(image, {**layout.files(image, carried, self.kind), layout.COMPLETE: b""})
+
+    def unfollow(self, image: Image) -> None:
+        """Let who follows the image give up; nothing where that cannot be said any more."""
+        with suppress(AgentError):
+            self.spool.unfollow(image)
+
     def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None:
-        """Load what lies in the spool. Raises MissingLayers if the engine lacks a layer that does not.
+        """Load what lies in the spool, unless ``follow`` has. Raises MissingLayers if the engine lacks a layer that
+        does not.
 
         Args:
             image: the image itself, or one of its lower layers alone.
             carried: diff id → what lies in the spool for that layer.
             whole: the image in whose spool it lies.
         """
+        if self._followed:
+            return
         carried = {diff_id: carried[diff_id] for diff_id in image.diff_ids if diff_id in carried}
         self.spool.write(whole, layout.files(image, carried, self.kind))
         self._engine.load(image, self.spool.folder(whole), carried)
