@@ -38,7 +38,7 @@ docs: .venv/docs ## build the documentation into site/; fails at a broken link, 
 	@.venv/bin/pip install --quiet --disable-pip-version-check -e '.[docs]'
 	@touch $@
 
-bench: setup ## measure transfers against other ways and floors; writes bench/RESULTS.md (about 20 minutes)
+bench: setup ## measure transfers against other ways and floors; writes bench/RESULTS.md (about half an hour)
 	@.venv/bin/pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@$(PYTHON) -m bench
 

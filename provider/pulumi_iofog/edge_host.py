@@ -14,9 +14,9 @@ from pulumi_iofog.adapters.ssh.connect import Connection
 from pulumi_iofog.errors import AgentError, EngineError, VerificationFailed
 from pulumi_iofog.image import Blob, Digest, Image, Pin, Platform
 from pulumi_iofog.spec import Agent
-from pulumi_iofog.transfer import FAST, SLOW, Copied, Delta, EngineKind, Inventory, Part, Recoded, Transfer
+from pulumi_iofog.transfer import FAST, Copied, Delta, EngineKind, Inventory, Part, Recoded, Transfer
 
-PROBE, PROBES = 256_000, 5
+PROBE, PROBES = 256_000, 2
 """Bytes by which a link is measured, and how often at most."""
 
 
@@ -56,6 +56,7 @@ class EdgeHost:
     def make_room(self, image: Image, sending: Transfer) -> None:
         """See what an earlier try has brought; raise NoSpace before a byte is sent, if the disk cannot take
         the rest."""
+        self._followed = False
         in_spool, in_engine = sending.space
         self._arrived = self.spool.arrived(image)
         self._engine.make_room(self.spool.root, max(in_spool - sum(self._arrived.sizes.values()), 0), in_engine)
@@ -128,11 +129,11 @@ class EdgeHost:
 
     def rate(self) -> float:
         """Bytes/s of the link, told from small probes. A busy machine makes a link look slow, and little makes it
-        look fast, so the best of some is taken; on a slow link of two, as they take time there."""
+        look fast, so the better one is taken."""
         best = 0.0
-        for number in range(1, PROBES + 1):
+        for _ in range(PROBES):
             best = max(best, self._probe())
-            if best > FAST or (number > 1 and best <= SLOW):
+            if best > FAST:
                 break
         return best
 
