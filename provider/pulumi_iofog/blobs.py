@@ -116,7 +116,8 @@ class Blobs:
         if record is None:
             # It is so old that what it is has been forgotten.
             with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-                record = self._encode(reference, part, part.way, Path(folder, file.name))
+                blob = self.path(reference, part.layer.blob)
+                record = self._encode(part, part.way, blob, Path(folder, file.name))
         return Blob(parse_digest(record["digest"]), record["size"], OCI_ZSTD_LAYER, record["plain_size"])
 
     @contextmanager
@@ -144,11 +145,10 @@ class Blobs:
                         self._recode(reference, part, part.way)
 
     def _recode(self, reference: Reference, part: Part, way: Recoded) -> Path:
-        self.path(reference, part.layer.blob)
-        return self._store.derive(part.name, lambda out: self._encode(reference, part, way, out))
-
-    def _encode(self, reference: Reference, part: Part, way: Recoded, out: Path) -> dict[str, Any]:
         blob = self.path(reference, part.layer.blob)
+        return self._store.derive(part.name, lambda out: self._encode(part, way, blob, out))
+
+    def _encode(self, part: Part, way: Recoded, blob: Path, out: Path) -> dict[str, Any]:
         options = {"level": way.level, "window_log": way.window_log, "workers": WORKERS}
         made = recode.as_zstd(part.layer, blob, out, **options)
         record = {"digest": made.digest, "size": made.size, "plain_size": made.plain_size}

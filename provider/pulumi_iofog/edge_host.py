@@ -90,11 +90,11 @@ class EdgeHost:
         return replace(form, size=self.spool.settle(image, part, form.digest, self._saved))
 
     def follow(self, image: Image, parts: Sequence[Part]) -> None:
-        """Load the image while its parts arrive, until ``complete``, or ``unfollow``. It is only a shorter way: after
-        an error ``load`` does all of it."""
+        """Load the image while its parts arrive, until ``complete``, or ``unfollow``, which may even come before.
+        It is only a shorter way: after an error ``load`` does all of it."""
         layers = [part.layer for part in parts]
         heads = {layout.head_path(each.diff_id): layout.head(each.blob.digest, each.blob.size) for each in layers}
-        self.spool.write(image, {**heads, layout.FOLLOW: b""})
+        self.spool.write(image, heads)
         with suppress(EngineError):
             self._engine.follow(image, self.spool.folder(image), layers)
             self._followed = True

@@ -243,8 +243,9 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
     tools.progress.begin(name, "comparing")
     parts = [tools.blobs.ready(image.reference, part) for part in sending.parts]
     missing = [part for part in parts if not host.has(part)]
+    following = sending.follow and bool(missing)
     with Behind() as proving, Behind() as loading, tools.blobs.ahead(image.reference, missing), ExitStack() as stack:
-        if sending.follow and missing:
+        if following:
             loading.do(partial(host.follow, image, parts))
             stack.push(partial(_unfollow, host, image))
         proving.do(host.sweep)
@@ -257,7 +258,7 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
                 loading.do(after(proven, partial(load_lower, image.layers.index(part.layer) + 1)))
         tools.progress.begin(name, "loading")
         proving.finish()
-        if sending.follow and missing:
+        if following:
             host.complete(image, carried)
         loading.do(partial(host.load, image, carried, image))
         loading.finish()

@@ -15,7 +15,7 @@ import pytest
 from lab import Lab, proof
 from lab.shell import wait_for
 from pulumi_iofog.adapters.spool import Arrived
-from pulumi_iofog.errors import CorruptLayer, Unreachable
+from pulumi_iofog.errors import CorruptLayer, EngineError, Unreachable
 from pulumi_iofog.image import Blob, sha256
 from pulumi_iofog.layout import plain_blob, prefix
 from pulumi_iofog.spec import Agent
@@ -271,6 +271,35 @@ def test_what_is_wrong_is_not_loaded_by_who_reads_it(docker: Edge) -> None:
     assert docker.engine.image_id(APP) is None
     bring(docker, OLD, blobs(OLD))
     docker.engine.verify(OLD.image.pin)
+
+
+def test_who_is_told_before_it_begins_does_not_follow(docker: Edge) -> None:
+    parts = [Part(layer, AsIs()) for layer in OLD.image.layers]
+    look(docker, OLD, *parts)
+    docker.edge.unfollow(OLD.image)
+    with ThreadPoolExecutor(1) as lane:
+        try:
+            lane.submit(docker.edge.follow, OLD.image, parts).result(20)
+        finally:
+            docker.connection.abort()
+
+
+def test_a_docker_that_is_down_is_not_taken_for_a_layer_that_is_wrong(lab: Lab) -> None:
+    with emptied(lab, "edge-docker") as edge:
+        edge.host.stop_engine()
+        try:
+            with pytest.raises(EngineError, match="Is the docker service running"):
+                bring_without_engine(edge)
+        finally:
+            edge.host.start_engine()
+
+
+def bring_without_engine(edge: Edge) -> None:
+    """Send a recoded layer that no pipe holds, and load it."""
+    part, data = Part(OLD.image.layers[0], Recoded(9, 23)), zstd(layer_tar(OLD_BASE))
+    edge.edge.receive(OLD.image, part, lambda offset: [data], lambda count: None)
+    proven = edge.edge.settle(OLD.image, part, form(part, data))
+    edge.edge.load(OLD.image, {part.layer.diff_id: proven}, OLD.image)
 
 
 def test_nobody_follows_once_the_connection_is_lost(lab: Lab) -> None:

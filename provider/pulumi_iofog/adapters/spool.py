@@ -81,9 +81,9 @@ class Spool:
         self._run("making a spool", self._enter(image))
 
     def arrived(self, image: Image) -> Arrived:
-        """What is there of the image's parts; nobody reads them any more."""
+        """What is there of the image's parts. From now on they may be followed, until ``unfollow``."""
         look = "ls blobs/sha256; cd parts; wc -c * 2>/dev/null; grep -H . *.sha256 2>/dev/null; true"
-        script = f"{self._enter(image)}; rm -f {FOLLOW} {COMPLETE}; {look}"
+        script = f"{self._enter(image)}; rm -f {COMPLETE}; : > {FOLLOW}; {look}"
         return parse_arrived(self._run("looking into the spool", script))
 
     def receive(

@@ -25,6 +25,7 @@ from pulumi_iofog.transfer import HeldImage
 LOADING_MAY_TAKE = 1800.0
 """Seconds without output for a load; a Raspberry Pi with an SD card is slow."""
 NOT_UNPACKED = "a layer cannot be unpacked"
+DOWN = ("cannot connect to the docker daemon", "connection refused")
 LABEL = "pulumi-iofog=verify"
 LEFT_AFTER = "10m"
 """Age from which a verification's container is one that was left behind."""
@@ -117,7 +118,7 @@ class Engine:
             raise self._full(f"loading {image}")
         if says(result, NOT_UNPACKED, "invalid diffid"):
             raise CorruptLayer(self._agent, f"loading {image}", result.error)
-        if not carried.keys() >= set(image.diff_ids):
+        if not carried.keys() >= set(image.diff_ids) and not says(result, *DOWN):
             raise MissingLayers(self._agent, f"loading {image}", result.error)
         raise self._failed(f"loading {image}", result)
 
@@ -193,12 +194,10 @@ class Engine:
         files = [*_small_files(image), *layers]
         # Before the archive that tar makes, as nothing is read after its end.
         unpacked = "".join(
-            f"cat {head_path(layer)} && zstd -dcq --long=31 {blob_path(blob.digest)}"
-            f" && head -c {padding(size)} /dev/zero && "
+            f"cat {head_path(layer)} && {_unpack(blob)} && head -c {padding(size)} /dev/zero && "
             for layer, (blob, size) in packed.items()
         )
-        archive = f"{unpacked}tar -cf - {' '.join(files)} || echo '{NOT_UNPACKED}' >&2"
-        return f"cd {shlex.quote(folder)} && {{ {archive}; }} | docker load"
+        return f"cd {shlex.quote(folder)} && {{ {unpacked}tar -cf - {' '.join(files)}; }} | docker load"
 
     def _pull(self, image: Image, folder: str) -> str:
         # podman names what it pulls by the folder as it is given, so that must be a valid name: the last
@@ -214,10 +213,16 @@ class Engine:
         return NoSpace(self._agent, doing, "no space left on device", f"Free space under {self.root}")
 
     def _failed(self, doing: str, result: Result) -> EngineError:
-        if says(result, "cannot connect to the docker daemon", "connection refused"):
+        if says(result, *DOWN):
             hint = f"Is the {self._cli} service running on the agent? Try: systemctl status {self._cli}"
             return EngineError(self._agent, doing, result.error, hint)
         return EngineError(self._agent, doing, result.error)
+
+
+def _unpack(blob: Blob) -> str:
+    """Write a zstd blob's content, or say NOT_UNPACKED; not where a signal has ended it, as Docker reads no more."""
+    said = f"[ $? -gt 128 ] || echo '{NOT_UNPACKED}' >&2; false"
+    return f"{{ zstd -dcq --long=31 {blob_path(blob.digest)} || {{ {said}; }}; }}"
 
 
 def _small_files(image: Image) -> list[str]:
