@@ -172,7 +172,7 @@ class Host:
             program = f"{DOCKER_29}/dockerd"
         # What a killed daemon has left; a new one would take it for its own.
         self.run("rm -f /run/docker.pid /run/docker/containerd/*.pid")
-        self._start("engine", ["nice", "-n", str(self.spec.nice), program, *flags], env)
+        self._start("engine", [*_niced(self.spec.nice), program, *flags], env)
         self._wait("engine", self._engine_answers)
 
     def stop_engine(self) -> None:
@@ -264,6 +264,13 @@ class Host:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not any(map(_runs, pids)), 20)
+
+
+def _niced(nice: int) -> list[str]:
+    """The beginning of a command line. Where a session is scheduled as one (sched(7), autogroup), a process' own nice
+    counts among those of its session only, and the session's among all."""
+    script = f'echo {nice} 2>/dev/null >/proc/self/autogroup; exec nice -n {nice} "$@"'
+    return ["sh", "-c", script, "sh"]
 
 
 def _runs(pid: int) -> bool:
