@@ -20,10 +20,11 @@ import paramiko
 from pulumi_iofog.adapters.ssh.config import Way
 from pulumi_iofog.adapters.ssh.errors import translated
 
-PACKET = 32768
-"""Bytes that are offered to a channel at once (RFC 4254, 5.2: what every side must take)."""
-TCP_INFO_SIZE = 168
-"""Bytes of Linux' struct tcp_info up to and with tcpi_delivery_rate."""
+PACKET = 32768 - 64
+"""Bytes that are offered to a channel at once: of what every side must take (RFC 4254, 5.2), all but what paramiko
+keeps for the head. More would go as two packets, the second of 64 bytes, at twice the work."""
+TCP_INFO_SIZE = 176
+"""Bytes of Linux' struct tcp_info up to and with tcpi_busy_time."""
 _BEGIN, _END = "pulumi-iofog: begin", "pulumi-iofog: end"
 
 
@@ -65,6 +66,23 @@ class Result:
         """The last line that it complained with."""
         lines = [line for line in self.stderr.decode(errors="replace").splitlines() if line.strip()]
         return lines[-1].strip() if lines else f"exit code {self.exit_code}"
+
+
+@dataclass(frozen=True, slots=True)
+class TcpInfo:
+    """A TCP connection's account by the kernel's own clock (tcp(7), TCP_INFO; linux/tcp.h, struct tcp_info).
+
+    Attributes:
+        limited: more could have been delivered than there was to send (tcpi_delivery_rate_app_limited).
+        rate: bytes/s at which the network has taken what was last sent; 0 while not known.
+        acked: bytes that have arrived.
+        busy: seconds in which something was on its way.
+    """
+
+    limited: bool
+    rate: float
+    acked: int
+    busy: float
 
 
 class Connection:
@@ -115,18 +133,17 @@ class Connection:
         """
         return self._exchange("sending", script, chunks, on_bytes, timeout)
 
-    def delivery_rate(self) -> float | None:
-        """Bytes/s at which the network has just taken what was sent, by the kernel's own clock, so that a busy
-        machine does not falsify it. None where that is not known: not enough was sent, the connection goes
-        through another program, or the system is not Linux (tcp(7), TCP_INFO; linux/tcp.h, struct tcp_info).
-        """
+    def tcp_info(self) -> TcpInfo | None:
+        """What the kernel knows of the connection; None where it goes through another program, or the system is
+        not Linux."""
         line: Any = self._transport.sock
         try:
             facts = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_SIZE)
-            (limited,), (rate,) = struct.unpack_from("B", facts, 7), struct.unpack_from("Q", facts, 160)
+            (limited,), (acked,) = struct.unpack_from("B", facts, 7), struct.unpack_from("Q", facts, 120)
+            rate, busy = struct.unpack_from("QQ", facts, 160)
         except (OSError, AttributeError, struct.error):
             return None
-        return float(rate) if rate and not limited & 1 else None
+        return TcpInfo(bool(limited & 1), rate, acked, busy / 1e6)
 
     def _exchange(
         self,
