@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "edge_host": {
         *("errors", "image", "layout", "spec", "transfer"),
-        *("adapters.engine.engine", "adapters.spool", "adapters.ssh.connect"),
+        *("adapters.engine.engine", "adapters.spool", "adapters.ssh.connect", "adapters.ssh.link"),
     },
     "blobs": {
         *("errors", "image", "layout", "transfer", "adapters.recode", "adapters.store.growing"),
@@ -72,10 +72,9 @@ ALLOWED: dict[str, set[str]] = {
     "adapters.controller.token": {"errors", "spec", "adapters.controller.http"},
     "adapters.engine.engine": {
         *("errors", "image", "layout", "spec", "transfer", "words"),
-        *("adapters.engine.answers", "adapters.engine.following", "adapters.engine.sudo", "adapters.shell"),
+        *("adapters.engine.answers", "adapters.engine.sudo", "adapters.shell"),
     },
     "adapters.engine.answers": {"errors", "image", "spec", "transfer"},
-    "adapters.engine.following": {"image", "layout"},
     "adapters.engine.sudo": {"adapters.shell"},
     "adapters.namespace_file": {"errors", "namespace"},
     "adapters.recode": {"errors", "image"},
@@ -109,6 +108,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "adapters.ssh.certificates": {"adapters.ssh.known_hosts", "adapters.ssh.ssh_config"},
     "adapters.ssh.channel": {"adapters.ssh.config", "adapters.ssh.errors"},
+    "adapters.ssh.link": {"adapters.shell", "adapters.ssh.channel"},
     "adapters.ssh.config": {"errors", "spec", "adapters.ssh.settings", "adapters.ssh.ssh_config"},
     "adapters.ssh.dial": {"adapters.ssh.channel", "adapters.ssh.config", "adapters.ssh.settings"},
     "adapters.ssh.errors": {"errors", "adapters.ssh.config"},

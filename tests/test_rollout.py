@@ -47,10 +47,6 @@ class MemoryHost:
     calls: list[str] = field(default_factory=list)
     down: bool = False
     load_fails: bool = False
-    follow_fails: bool = False
-    followed: bool = False
-    completed: threading.Event = field(default_factory=threading.Event)
-    unfollowed: threading.Event = field(default_factory=threading.Event)
     zstd: bool = False
     corrupts: set[type] = field(default_factory=set)
     cuts: list[int] = field(default_factory=list)
@@ -111,23 +107,6 @@ class MemoryHost:
         self.layers |= set(image.diff_ids)
         self.images[image.reference.full_name] = image.image_id
         self.broken.discard(image.reference.full_name)
-
-    def follow(self, image: Image, parts: Sequence[Part]) -> None:
-        self.calls.append("follow")
-        while not self.completed.wait(0.01):
-            if self.unfollowed.is_set():
-                return
-        if self.follow_fails:
-            return
-        self.followed = True
-
-    def complete(self, image: Image, carried: Mapping[Digest, Blob]) -> None:
-        self.calls.append("complete")
-        self.completed.set()
-
-    def unfollow(self, image: Image) -> None:
-        self.calls.append("unfollow")
-        self.unfollowed.set()
 
     def drop(self, image: Image, blobs: Iterable[Blob]) -> None:
         for blob in blobs:
@@ -359,22 +338,6 @@ def test_lower_layers_that_the_engine_has_lost_again_are_sent_again(big: Lab) ->
     assert outcome.error is None
     assert [call for call in host.calls if call.startswith("load")] == ["load 1", "load", "load"]
     assert outcome.sent == BIG1.image.manifest.size - BIG1.image.manifest.config.size + BIG1.image.layers[0].blob.size
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_on_a_fast_link_the_engine_reads_what_comes(big: Lab, fails: bool) -> None:
-    host = big.hosts["edge-1"] = SwiftHost(kind="docker", follow_fails=fails)
-    assert bring(job(image=BIG1.image), big.tools()).error is None
-    assert [call for call in host.calls if call in ("complete", "load", "unfollow")] == ["complete", "load"]
-    assert "follow" in host.calls[: host.calls.index("complete")]
-
-
-def test_who_reads_what_comes_is_told_when_it_does_not_come(big: Lab) -> None:
-    host = big.hosts["edge-1"] = SwiftHost(kind="docker")
-    (big.folder / BIG1.image.layers[1].blob.digest[7:]).unlink()
-    with pytest.raises(FileNotFoundError):
-        bring(job(image=BIG1.image), big.tools())
-    assert host.calls[-1] == "unfollow"
 
 
 def test_a_delta_that_does_not_come_out_right_is_followed_by_the_blob_itself(big: Lab) -> None:

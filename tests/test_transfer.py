@@ -178,24 +178,6 @@ def test_early_loads_only_where_the_rest_takes_long_enough_to_hide_them() -> Non
     assert transfer(V1, inventory(zstd=False), Means(None)).stops == frozenset()
 
 
-@pytest.mark.parametrize(
-    ("holds", "rate", "follow"),
-    [
-        pytest.param(inventory(), FAST, True, id="a fast link"),
-        pytest.param(inventory(BASE), FAST, True, id="with a layer there already"),
-        pytest.param(inventory(engine="docker-containerd"), FAST, True, id="containerd's store"),
-        pytest.param(inventory(), None, False, id="little to send, or not measured"),
-        pytest.param(inventory(), MIDDLE, False, id="recoded: the plain size is known late"),
-        pytest.param(inventory(zstd=False), MIDDLE, False, id="unpacked, and loaded in steps"),
-        pytest.param(inventory(engine="podman"), FAST, False, id="podman reads a whole folder"),
-    ],
-)
-def test_layers_may_be_read_while_they_come(holds: Inventory, rate: float | None, follow: bool) -> None:
-    sending = transfer(V1, holds, Means(rate))
-    assert sending.follow == follow
-    assert not (sending.follow and sending.stops)
-
-
 def test_parts_of_equal_names_are_equal_bytes() -> None:
     ways = [AsIs(), Recoded(6, 23), Recoded(12, 27), Delta(APP.diff_id, "x", AsIs()), Delta(BASE.diff_id, "x", AsIs())]
     names = {Part(NEW_BASE, way).name for way in ways}

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 from pulumi_iofog import layout
 from pulumi_iofog.adapters.engine import engine
 from pulumi_iofog.adapters.spool import Arrived, Spool, saved_folder
-from pulumi_iofog.adapters.ssh.channel import TcpInfo
+from pulumi_iofog.adapters.ssh import link
 from pulumi_iofog.adapters.ssh.connect import Connection
-from pulumi_iofog.errors import AgentError, EngineError, VerificationFailed
+from pulumi_iofog.errors import VerificationFailed
 from pulumi_iofog.image import Blob, Digest, Image, Pin, Platform
 from pulumi_iofog.spec import Agent
 from pulumi_iofog.transfer import FAST, Copied, Delta, EngineKind, Inventory, Part, Recoded, Transfer
-
-PROBE = 256_000
-"""Bytes by which a link is measured; of less than this, too much would be what a shaper lets pass at once."""
-LOOKS = 3
-"""At most, at a link."""
-TICK = 0.004
-"""Seconds that the kernel counts in, where it counts coarsely (250 Hz)."""
 
 
 class EdgeHost:
@@ -33,7 +24,6 @@ class EdgeHost:
         self._engine = engine.find(connection, agent)
         self._spool: Spool | None = None
         self._arrived = Arrived({}, {})
-        self._followed = False
         self._saved: dict[Digest, str] = {}
         """Where in the spool layers lie that the engine has given back."""
 
@@ -61,7 +51,6 @@ class EdgeHost:
     def make_room(self, image: Image, sending: Transfer) -> None:
         """See what an earlier try has brought; raise NoSpace before a byte is sent, if the disk cannot take
         the rest."""
-        self._followed = False
         in_spool, in_engine = sending.space
         self._arrived = self.spool.arrived(image)
         self._engine.make_room(self.spool.root, max(in_spool - sum(self._arrived.sizes.values()), 0), in_engine)
@@ -94,36 +83,14 @@ class EdgeHost:
         Raises CorruptLayer."""
         return replace(form, size=self.spool.settle(image, part, form.digest, self._saved))
 
-    def follow(self, image: Image, parts: Sequence[Part]) -> None:
-        """Load the image while its parts arrive, until ``complete``, or ``unfollow``, which may even come before.
-        It is only a shorter way: after an error ``load`` does all of it."""
-        layers = [part.layer for part in parts]
-        heads = {layout.head_path(each.diff_id): layout.head(each.blob.digest, each.blob.size) for each in layers}
-        self.spool.write(image, heads)
-        with suppress(EngineError):
-            self._engine.follow(image, self.spool.folder(image), layers)
-            self._followed = True
-
-    def complete(self, image: Image, carried: Mapping[Digest, Blob]) -> None:
-        """Let who follows the image load it, now that all of it is proven."""
-        self.spool.write(image, {**layout.files(image, carried, self.kind), layout.COMPLETE: b""})
-
-    def unfollow(self, image: Image) -> None:
-        """Let who follows the image give up; nothing where that cannot be said any more."""
-        with suppress(AgentError):
-            self.spool.unfollow(image)
-
     def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None:
-        """Load what lies in the spool, unless ``follow`` has. Raises MissingLayers if the engine lacks a layer that
-        does not.
+        """Load what lies in the spool. Raises MissingLayers if the engine lacks a layer that does not.
 
         Args:
             image: the image itself, or one of its lower layers alone.
             carried: diff id → what lies in the spool for that layer.
             whole: the image in whose spool it lies.
         """
-        if self._followed:
-            return
         carried = {diff_id: carried[diff_id] for diff_id in image.diff_ids if diff_id in carried}
         self.spool.write(whole, layout.files(image, carried, self.kind))
         self._engine.load(image, self.spool.folder(whole), carried)
@@ -133,26 +100,8 @@ class EdgeHost:
         self.spool.drop(image, [blob.digest for blob in blobs])
 
     def rate(self) -> float:
-        """Bytes/s of the link, told from a small probe. Where it may be faster than it looks, as it was the machine
-        that was slow, it is looked at again."""
-        rate = 0.0
-        for _ in range(LOOKS):
-            seen, sure = self._probe()
-            rate = max(rate, seen)
-            if sure or rate > FAST:
-                break
-        return rate
-
-    def _probe(self) -> tuple[float, bool]:
-        """Bytes/s, and whether it is the link's own rate; by the kernel, or where that cannot say, by the clock."""
-        began = time.monotonic()
-        self._connection.run("true")
-        empty = time.monotonic() - began
-        before, began = self._connection.tcp_info(), time.monotonic()
-        self._connection.send("cat >/dev/null", [bytes(PROBE)], lambda count: None)
-        by_clock = PROBE / max(time.monotonic() - began - empty, 0.001)
-        after = self._connection.tcp_info()
-        return network_rate(before, after) if before and after else (by_clock, False)
+        """Bytes/s of the link."""
+        return link.measure(self._connection, enough=FAST)
 
     def verify(self, pin: Pin) -> None:
         self._engine.verify(pin)
@@ -181,12 +130,3 @@ class EdgeHost:
     def clean(self, image: Image) -> None:
         """Leave nothing behind in the spool of this image's transfer, nor what is old."""
         self.spool.clean(image)
-
-
-def network_rate(before: TcpInfo, after: TcpInfo) -> tuple[float, bool]:
-    """Bytes/s at which the network has taken what was sent in between, and whether that is all that it can: the
-    kernel's own measure, or where the sender was too slow for the link, what has arrived by the time that any of it
-    was on its way."""
-    if after.rate and not after.limited:
-        return after.rate, True
-    return (after.acked - before.acked) / max(after.busy - before.busy, TICK), False

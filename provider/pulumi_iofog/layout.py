@@ -15,8 +15,6 @@ from typing import Any
 from pulumi_iofog.image import OCI_LAYER, Blob, Digest, Image, Layer, Reference, assemble, parse_manifest, sha256
 from pulumi_iofog.transfer import EngineKind
 
-FOLLOW, COMPLETE = "follow", "complete"
-"""Empty files in the folder: while it lies there, layers may be read before they are whole; all is there."""
 PREFIX_REPOSITORY = "pulumi-iofog.local/prefix"
 """Under which an engine keeps the lower layers of an image while the rest is on its way."""
 
@@ -40,7 +38,7 @@ def files(image: Image, carried: Mapping[Digest, Blob], engine: EngineKind) -> d
         "manifest.json": _json(_docker_archive(image, {**carried, **{layer: Blob(layer, 0, "") for layer in packed}})),
         blob_path(sha256(manifest)): manifest,
         blob_path(image.image_id): image.config,
-        **{head_path(layer): head(layer, size) for layer, (_, size) in packed.items()},
+        **{head_path(layer): _head(layer, size) for layer, (_, size) in packed.items()},
     }
 
 
@@ -57,13 +55,6 @@ def to_unpack(carried: Mapping[Digest, Blob], engine: EngineKind) -> dict[Digest
 def head_path(diff_id: Digest) -> str:
     """Where in the folder the header lies that a plain tar has in the archive."""
     return f"heads/{diff_id[7:]}"
-
-
-def head(digest: Digest, size: int) -> bytes:
-    """The header of a blob in an archive."""
-    entry = tarfile.TarInfo(blob_path(digest))
-    entry.size = size
-    return entry.tobuf(tarfile.GNU_FORMAT)  # which takes more than 8 GiB
 
 
 def padding(size: int) -> int:
@@ -101,6 +92,12 @@ def prefix(image: Image, count: int) -> Image:
     manifest = _json({"schemaVersion": 2, "mediaType": media_type, "config": own, "layers": layers})
     reference = Reference.parse(f"{PREFIX_REPOSITORY}:{image.image_id[7:19]}-{count}")
     return assemble(reference, image.platform, parse_manifest(manifest, media_type), config)
+
+
+def _head(diff_id: Digest, size: int) -> bytes:
+    entry = tarfile.TarInfo(blob_path(diff_id))
+    entry.size = size
+    return entry.tobuf(tarfile.GNU_FORMAT)  # which takes more than 8 GiB
 
 
 def _index(image: Image, manifest: bytes) -> dict[str, Any]:

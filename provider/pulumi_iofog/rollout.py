@@ -10,8 +10,7 @@
                 ├── ahead       the next parts pulled and encoded while this one is on its way
                 ├── receive     bytes onto the host, from where the last try stopped
                 ├── settle      meanwhile: each layer proven by its digest there,
-                ├── load        and the lower layers loaded, then all of them;
-                ├── follow      or, on a fast link, the engine reads them while they come;
+                ├── load        and the lower layers loaded, then all of them
                 └── verify      a container can be created from the image without pulling
 
 The catalog item comes after this, once enough agents hold the image (provider.py).
@@ -22,7 +21,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -64,9 +63,6 @@ class Host(Protocol):
     ) -> None: ...
     def settle(self, image: Image, part: Part, form: Blob) -> Blob: ...
     def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None: ...
-    def follow(self, image: Image, parts: Sequence[Part]) -> None: ...
-    def complete(self, image: Image, carried: Mapping[Digest, Blob]) -> None: ...
-    def unfollow(self, image: Image) -> None: ...
     def drop(self, image: Image, blobs: Iterable[Blob]) -> None: ...
     def verify(self, pin: Pin) -> None: ...
     def remove(self, pin: Pin) -> bool: ...
@@ -243,11 +239,7 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
     tools.progress.begin(name, "comparing")
     parts = [tools.blobs.ready(image.reference, part) for part in sending.parts]
     missing = [part for part in parts if not host.has(part)]
-    following = sending.follow and bool(missing)
-    with Behind() as proving, Behind() as loading, tools.blobs.ahead(image.reference, missing), ExitStack() as stack:
-        if following:
-            loading.do(partial(host.follow, image, parts))
-            stack.push(partial(_unfollow, host, image))
+    with Behind() as proving, Behind() as loading, tools.blobs.ahead(image.reference, missing):
         proving.do(host.sweep)
         proving.do(partial(host.give_back, image, parts, inventory))
         tools.progress.begin(name, "sending", sending.most)
@@ -258,20 +250,12 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
                 loading.do(after(proven, partial(load_lower, image.layers.index(part.layer) + 1)))
         tools.progress.begin(name, "loading")
         proving.finish()
-        if following:
-            host.complete(image, carried)
         loading.do(partial(host.load, image, carried, image))
         loading.finish()
         tools.progress.begin(name, "verifying")
         proving.do(host.tidy)
         host.verify(image.pin)
         proving.finish()
-
-
-def _unfollow(host: Host, image: Image, kind: type[BaseException] | None, *raised: object) -> None:
-    """What cannot come any more must not be waited for."""
-    if kind is not None:
-        host.unfollow(image)
 
 
 def _prune(job: Job, host: Host) -> str:

@@ -8,8 +8,7 @@ has, how fast its link is, and which older layers the operator can get. Pure.
     │   ├── Delta      as the difference to an older layer that the host holds
     │   ├── Recoded    as zstd, made while it flows
     │   └── AsIs       the registry's own blob
-    ├── stops      after which parts the engine begins to load, while the next is on its way
-    └── follow     or whether it reads all of them as they come
+    └── stops      after which parts the engine begins to load, while the next is on its way
 """
 
 from __future__ import annotations
@@ -127,13 +126,11 @@ class Transfer:
     Attributes:
         absent: diff ids of the layers that are left out, because the engine holds them.
         stops: indexes of the parts after which the engine is given what has arrived.
-        follow: the engine reads the layers while they arrive.
     """
 
     parts: tuple[Part, ...]
     absent: frozenset[Digest] = frozenset()
     stops: frozenset[int] = frozenset()
-    follow: bool = False
 
     @property
     def most(self) -> int:
@@ -206,10 +203,7 @@ def transfer(image: Image, inventory: Inventory, means: Means, *, thin: bool = T
         Part(layer, _as_is(layer, inventory, None) if plain else _way(layer, index, inventory, means))
         for index, layer in layers.values()
     )
-    stops = _stops(parts, means.rate) if thin else frozenset()
-    # Podman reads a folder, which must be whole; of what is unpacked the size is not known before.
-    as_they_are = inventory.engine != "podman" and all(part.way == AsIs() for part in parts)
-    return Transfer(parts, absent, stops, follow=as_they_are and not stops and means.rate is not None)
+    return Transfer(parts, absent, _stops(parts, means.rate) if thin else frozenset())
 
 
 def held(image: Image, inventory: Inventory) -> frozenset[Digest]:

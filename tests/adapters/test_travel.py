@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import random
 import subprocess
-import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from lab import Lab, proof
-from lab.shell import wait_for
 from pulumi_iofog.adapters.spool import Arrived
-from pulumi_iofog.errors import CorruptLayer, EngineError, Unreachable
+from pulumi_iofog.errors import CorruptLayer, EngineError
 from pulumi_iofog.image import Blob, sha256
 from pulumi_iofog.layout import plain_blob, prefix
 from pulumi_iofog.spec import Agent
@@ -217,73 +214,6 @@ def test_lower_layers_are_loaded_first_and_gone_at_the_end(edge: Edge) -> None:
     edge.engine.verify(image.pin)
 
 
-@pytest.fixture(params=("edge-docker", "edge-docker29"))
-def docker(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Edge]:
-    with emptied(lab, request.param) as edge:
-        yield edge
-
-
-@contextmanager
-def followed(edge: Edge, parts: list[Part]) -> Iterator[Future[None]]:
-    """Docker reads what comes from now on."""
-    look(edge, OLD, *parts)
-    with ThreadPoolExecutor(1) as lane:
-        following = lane.submit(edge.edge.follow, OLD.image, parts)
-        try:
-            yield following
-        finally:
-            edge.edge.unfollow(OLD.image)
-
-
-@pytest.mark.parametrize("slow", [False, True])
-def test_layers_that_docker_reads_while_they_come(docker: Edge, slow: bool) -> None:
-    image, parts, carried = OLD.image, [Part(layer, AsIs()) for layer in OLD.image.layers], {}
-
-    def coming(data: bytes) -> Iterator[bytes]:
-        yield data[:100]
-        time.sleep(0.3 * slow)
-        yield data[100:]
-
-    with followed(docker, parts) as following:
-        for part, (_, data) in zip(parts, blobs(OLD), strict=True):
-            docker.edge.receive(image, part, lambda offset, data=data: coming(data), lambda count: None)  # type: ignore[misc]
-            carried[part.layer.diff_id] = docker.edge.settle(image, part, form(part, data))
-        assert docker.engine.image_id(APP) is None, "nothing is loaded before all of it is proven"
-        docker.edge.complete(image, carried)
-        following.result(20)
-    assert docker.engine.image_id(APP) == docker.engine.expected_id(image.pin), "loaded by who followed"
-    docker.edge.load(image, {}, image)
-    docker.engine.verify(image.pin)
-    # Another try is not taken for done.
-    proof.empty(docker.host)
-    bring(docker, OLD, blobs(OLD))
-    docker.engine.verify(image.pin)
-
-
-def test_what_is_wrong_is_not_loaded_by_who_reads_it(docker: Edge) -> None:
-    parts = [Part(layer, AsIs()) for layer in OLD.image.layers]
-    with followed(docker, parts) as following:
-        docker.edge.receive(OLD.image, parts[0], lambda offset: [b"something else"], lambda count: None)
-        with pytest.raises(CorruptLayer):
-            docker.edge.settle(OLD.image, parts[0], parts[0].layer.blob)
-        docker.edge.unfollow(OLD.image)
-        following.result(20)
-    assert docker.engine.image_id(APP) is None
-    bring(docker, OLD, blobs(OLD))
-    docker.engine.verify(OLD.image.pin)
-
-
-def test_who_is_told_before_it_begins_does_not_follow(docker: Edge) -> None:
-    parts = [Part(layer, AsIs()) for layer in OLD.image.layers]
-    look(docker, OLD, *parts)
-    docker.edge.unfollow(OLD.image)
-    with ThreadPoolExecutor(1) as lane:
-        try:
-            lane.submit(docker.edge.follow, OLD.image, parts).result(20)
-        finally:
-            docker.connection.abort()
-
-
 def test_a_docker_that_is_down_is_not_taken_for_a_layer_that_is_wrong(lab: Lab) -> None:
     with emptied(lab, "edge-docker") as edge:
         edge.host.stop_engine()
@@ -300,17 +230,6 @@ def bring_without_engine(edge: Edge) -> None:
     edge.edge.receive(OLD.image, part, lambda offset: [data], lambda count: None)
     proven = edge.edge.settle(OLD.image, part, form(part, data))
     edge.edge.load(OLD.image, {part.layer.diff_id: proven}, OLD.image)
-
-
-def test_nobody_follows_once_the_connection_is_lost(lab: Lab) -> None:
-    parts = [Part(layer, AsIs()) for layer in OLD.image.layers]
-    with emptied(lab, "edge-docker") as edge:
-        with followed(edge, parts) as following:
-            assert wait_for(lambda: "docker load" in edge.host.run("ps -eo args"), 10)
-            edge.connection.abort()
-            with pytest.raises(Unreachable):
-                following.result(20)
-        assert wait_for(lambda: "docker load" not in edge.host.run("ps -eo args"), 10)
 
 
 def test_the_spool_is_private(edge: Edge) -> None:

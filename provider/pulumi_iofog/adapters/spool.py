@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from pulumi_iofog.adapters.shell import Result, Shell, says
 from pulumi_iofog.errors import AgentError, CorruptLayer, NoSpace, Unreachable
 from pulumi_iofog.image import Digest, Image
-from pulumi_iofog.layout import COMPLETE, FOLLOW
 from pulumi_iofog.transfer import AsIs, Copied, Delta, HeldImage, Part
 
 OPENSSL = "openssl dgst -sha256 -r"
@@ -81,9 +80,9 @@ class Spool:
         self._run("making a spool", self._enter(image))
 
     def arrived(self, image: Image) -> Arrived:
-        """What is there of the image's parts. From now on they may be followed, until ``unfollow``."""
+        """What is there of the image's parts."""
         look = "ls blobs/sha256; cd parts; wc -c * 2>/dev/null; grep -H . *.sha256 2>/dev/null; true"
-        script = f"{self._enter(image)}; rm -f {COMPLETE}; : > {FOLLOW}; {look}"
+        script = f"{self._enter(image)}; {look}"
         return parse_arrived(self._run("looking into the spool", script))
 
     def receive(
@@ -110,10 +109,6 @@ class Spool:
         if not result.ok:
             raise self._failed(f"proving layer {part.layer.diff_id}", result)
         return int(result.text.split()[-1])
-
-    def unfollow(self, image: Image) -> None:
-        """End whatever reads parts while they grow."""
-        self._run("tidying the spool", f"rm -f {shlex.quote(self.folder(image))}/{FOLLOW}")
 
     def drop(self, image: Image, forms: Iterable[Digest]) -> None:
         """Remove what has been proven, once it is needed no more."""

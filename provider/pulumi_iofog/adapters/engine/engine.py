@@ -13,11 +13,10 @@ from pathlib import PurePosixPath
 
 from pulumi_iofog import words
 from pulumi_iofog.adapters.engine.answers import About, parse_about, parse_df, parse_id, parse_images
-from pulumi_iofog.adapters.engine.following import following
 from pulumi_iofog.adapters.engine.sudo import Runner
 from pulumi_iofog.adapters.shell import Result, Shell, says
 from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace, VerificationFailed
-from pulumi_iofog.image import Blob, Digest, Image, Layer, Pin
+from pulumi_iofog.image import Blob, Digest, Image, Pin
 from pulumi_iofog.layout import PREFIX_REPOSITORY, blob_path, head_path, padding, to_unpack
 from pulumi_iofog.spec import Agent, EngineName
 from pulumi_iofog.transfer import HeldImage
@@ -98,16 +97,6 @@ class Engine:
         """
         script = self._pull(image, folder) if self.kind == "podman" else self._load(image, folder, carried)
         self._loaded(self._shell.run(script, timeout=LOADING_MAY_TAKE), image, carried)
-
-    def follow(self, image: Image, folder: str, coming: Sequence[Layer]) -> None:
-        """Load the image while its layers come into the folder, as they are: every one is read as it grows, and is
-        whole once it lies among the blobs. What else there is to load is waited for until COMPLETE lies there.
-
-        Ends early, with EngineError, once FOLLOW is removed or the connection is lost.
-        """
-        script = f"cd {shlex.quote(folder)} && {{ {following(coming, _small_files(image))}; }} | docker load"
-        result = self._shell.run(script, timeout=LOADING_MAY_TAKE)
-        self._loaded(result, image, {layer.diff_id: layer.blob for layer in coming})
 
     def _loaded(self, result: Result, image: Image, carried: Mapping[Digest, Blob]) -> None:
         # Docker's containerd store answers 0 and leaves a broken image when a layer is missing.
@@ -191,7 +180,8 @@ class Engine:
     def _load(self, image: Image, folder: str, carried: Mapping[Digest, Blob]) -> str:
         packed = to_unpack(carried, self.kind)
         layers = [blob_path(blob.digest) for layer, blob in carried.items() if layer not in packed]
-        files = [*_small_files(image), *layers]
+        small = [blob_path(image.manifest.manifest_digest), blob_path(image.image_id)]
+        files = ["oci-layout", "index.json", "manifest.json", *small, *layers]
         # Before the archive that tar makes, as nothing is read after its end.
         unpacked = "".join(
             f"cat {head_path(layer)} && {_unpack(blob)} && head -c {padding(size)} /dev/zero && "
@@ -223,12 +213,6 @@ def _unpack(blob: Blob) -> str:
     """Write a zstd blob's content, or say NOT_UNPACKED; not where a signal has ended it, as Docker reads no more."""
     said = f"[ $? -gt 128 ] || echo '{NOT_UNPACKED}' >&2; false"
     return f"{{ zstd -dcq --long=31 {blob_path(blob.digest)} || {{ {said}; }}; }}"
-
-
-def _small_files(image: Image) -> list[str]:
-    """Of a layout folder, all but the layers."""
-    blobs = [blob_path(image.manifest.manifest_digest), blob_path(image.image_id)]
-    return ["oci-layout", "index.json", "manifest.json", *blobs]
 
 
 # ---- finding the engine ---------------------------------------------------------------------------------
