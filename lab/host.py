@@ -14,13 +14,12 @@ import os
 import shutil
 import signal
 import socket
-import stat
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from lab import accounts, disk
+from lab import accounts, disk, mounts
 from lab.accounts import Architecture
 from lab.cache import docker_29
 from lab.network import Link, Network
@@ -145,7 +144,7 @@ class Host:
         self._end_processes()
         self.link.down()
         _remove_cgroups(self.link.namespace)
-        for target in reversed(_mounts_below(self.folder)):
+        for target in reversed(mounts.below(self.folder)):
             run("umount", "--lazy", target, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
         disk.remove(self.folder)
@@ -194,7 +193,7 @@ class Host:
             self.folder.joinpath(shared[1:]).chmod(0o1777)
         self.folder.joinpath("root").chmod(0o700)
         for target in PROGRAMS:
-            _hide(self.folder, target, {*ENGINE_PROGRAMS, *self.spec.without} - set(ENGINE_OF[self.spec.engine]))
+            mounts.hide(self.folder, target, {*ENGINE_PROGRAMS, *self.spec.without} - set(ENGINE_OF[self.spec.engine]))
         if self.spec.arch != "amd64":
             accounts.write_shims(self.folder / "shims", self.spec.arch)
 
@@ -206,7 +205,7 @@ class Host:
             # Before /root is the host's own, in which the operator may keep it.
             below = f"{self.folder}{DOCKER_29}"
             binds.insert(0, f"mkdir -p {below} && mount --bind {docker_29()} {below}")
-        binds += [_overlay(self.folder, target) for target in PROGRAMS]
+        binds += [mounts.overlay(self.folder, target) for target in PROGRAMS]
         ready = self.folder / "ready"
         # The shell is the namespace's init: while it waits for sleep it reaps whoever is left to it.
         script = " && ".join(["mount -t proc proc /proc", *binds, f"touch {ready}", "{ sleep infinity & wait; }"])
@@ -283,11 +282,6 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def _mounts_below(folder: Path) -> list[str]:
-    points = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    return [point for point in points if point == str(folder) or point.startswith(f"{folder}/")]
-
-
 def _remove_cgroups(name: str) -> None:
     """Remove what a killed engine has left of its containers' cgroups (v1: one tree a controller)."""
     for top in (CGROUPS / name, *CGROUPS.glob(f"*/{name}")):
@@ -295,18 +289,3 @@ def _remove_cgroups(name: str) -> None:
         for folder in (*below, top):
             with contextlib.suppress(OSError):
                 folder.rmdir()
-
-
-def _hide(folder: Path, target: str, programs: set[str]) -> None:
-    """Make the upper side of an overlay in which these programs are not there."""
-    upper = folder / f"overlay{target}/upper"
-    upper.mkdir(parents=True, exist_ok=True)
-    (folder / f"overlay{target}/work").mkdir(exist_ok=True)
-    for program in programs:
-        # A whiteout: Documentation/filesystems/overlayfs.rst of Linux.
-        os.mknod(upper / program, 0o600 | stat.S_IFCHR, os.makedev(0, 0))
-
-
-def _overlay(folder: Path, target: str) -> str:
-    sides = f"lowerdir={target},upperdir={folder}/overlay{target}/upper,workdir={folder}/overlay{target}/work"
-    return f"mount -t overlay -o {sides} overlay {target}"
