@@ -19,18 +19,21 @@ ALLOWED: dict[str, set[str]] = {
     "offline_image": {"args", "errors", "manifest", "provider"},
     "offline_image_set": {"args", "errors", "offline_image"},
     "provider": {
-        *("errors", "fields", "outcome", "pace", "plan", "plugin", "progress", "resolve", "rollout", "session"),
+        *("errors", "outcome", "pace", "plan", "plugin", "progress", "properties", "resolve", "rollout", "session"),
         *("spec", "state", "adapters.ssh.pool"),
     },
+    "properties": {"fields", "resolve", "spec", "state"},
     "args": {"spec"},
     "plugin": {"errors"},
     "progress": {"words"},
     "session": {
         *PURE,
-        *("blobs", "edge_host", "pace", "rollout", "adapters.controller.controller", "adapters.registry.registry"),
-        *("adapters.namespace_file", "adapters.sources.local", "adapters.ssh.connect", "adapters.ssh.pool"),
+        *("blobs", "edge_host", "images", "pace", "rollout"),
+        *("adapters.controller.controller", "adapters.namespace_file", "adapters.recode"),
+        *("adapters.registry.registry", "adapters.sources.local", "adapters.ssh.connect", "adapters.ssh.pool"),
         "adapters.store.store",
     },
+    "images": {"blobs", "errors", "image", "adapters.store.store"},
     "edge_host": {
         *("errors", "image", "layout", "spec", "transfer"),
         *("adapters.engine.engine", "adapters.spool", "adapters.ssh.connect", "adapters.ssh.link"),
@@ -127,10 +130,11 @@ ALLOWED: dict[str, set[str]] = {
     "adapters.ssh.ssh_config": {"adapters.ssh.keywords", "adapters.ssh.settings"},
     "adapters.store.file_lock": set(),
     "adapters.store.growing": set(),
-    "adapters.store.store": {"errors", "image", "words", "adapters.store.file_lock"},
+    "adapters.store.files": set(),
+    "adapters.store.store": {"errors", "image", "words", "adapters.store.file_lock", "adapters.store.files"},
 }
 ONLY_AT = {
-    "pulumi": {"args", "offline_image", "offline_image_set", "plugin", "provider"},
+    "pulumi": {"args", "offline_image", "offline_image_set", "plugin", "properties", "provider"},
     "paramiko": {"adapters.ssh"},
     "cryptography": {"adapters.ssh"},
     "socket": {"adapters.registry", "adapters.ssh"},

@@ -11,7 +11,7 @@ from pulumi.runtime import MockCallArgs, MockResourceArgs, rpc
 import pulumi_iofog as iofog
 from pulumi_iofog.errors import InputError
 from pulumi_iofog.fields import UNKNOWN
-from pulumi_iofog.provider import chosen
+from pulumi_iofog.properties import chosen
 from pulumi_iofog.state import parse_inputs
 
 

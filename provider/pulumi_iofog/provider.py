@@ -10,8 +10,7 @@ and must lead here for ever.
 from __future__ import annotations
 
 import pkgutil
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from pulumi.dynamic import (
@@ -24,21 +23,19 @@ from pulumi.dynamic import (
     ResourceProvider,
     UpdateResult,
 )
-from pulumi.output import Unknown
-from pulumi.runtime import rpc
 
-from pulumi_iofog import plugin, rollout, state
+from pulumi_iofog import plugin, properties, rollout, state
 from pulumi_iofog.adapters.ssh.pool import Pool
 from pulumi_iofog.errors import ControllerError, Failure, InputError, IofogError, ItemNotFound
-from pulumi_iofog.fields import UNKNOWN
 from pulumi_iofog.outcome import Outcome, report
 from pulumi_iofog.outcome import pending as pending_agents
 from pulumi_iofog.pace import Limits
 from pulumi_iofog.plan import Changes, Desired, compare, estimate, summary
 from pulumi_iofog.progress import Progress
-from pulumi_iofog.resolve import Earlier, Resolution, resolve
+from pulumi_iofog.properties import Props
+from pulumi_iofog.resolve import Resolution, resolve
 from pulumi_iofog.session import Run, Session
-from pulumi_iofog.spec import AGENT_SECRETS, ARCHES, CatalogItem, Spec, agent_inputs
+from pulumi_iofog.spec import CatalogItem, Spec
 
 RUN = "__run"
 """A property that the program passes to check only: whether this is a preview, and of what."""
@@ -46,8 +43,6 @@ RUN = "__run"
 REPLACE = "__replace_on_changes"
 """The resource option of that name. The engine cannot follow it by itself, as the SDK (3.272) does not tell it
 which properties of a dynamic resource have changed."""
-
-Props = dict[str, Any]
 
 
 class OfflineImageProvider(ResourceProvider):
@@ -73,7 +68,7 @@ class OfflineImageProvider(ResourceProvider):
 
     def check(self, olds: Props, news: Props) -> CheckResult:
         """Refuse bad input; find out hosts and digests, and add what follows from them."""
-        olds, news = _from_pulumi(olds), _from_pulumi(news)
+        olds, news = properties.from_pulumi(olds), properties.from_pulumi(news)
         run = Run.of(news.pop(RUN, None))
         self._preview = run.preview
         inputs = {k: v for k, v in state.inputs_of(news).items() if k not in state.COMPUTED}
@@ -81,28 +76,28 @@ class OfflineImageProvider(ResourceProvider):
             spec = state.parse_inputs(inputs)
             with self._session(spec) as session:
                 settings = session.settings_or_unknown()
-                found = resolve(spec, _earlier(olds), session.resolve_tools(run))
+                found = resolve(spec, properties.earlier(olds), session.resolve_tools(run))
                 session.remember(found, run)
-                checked = _checked(inputs, spec, found, settings)
+                checked = properties.checked(inputs, spec, found, settings)
                 self._announce(found, run, session, first=not olds, inputs=checked)
         except InputError as problem:
-            return CheckResult(_to_pulumi(inputs), [CheckFailure(f.path, f.reason) for f in problem.failures])
+            return CheckResult(properties.to_pulumi(inputs), [CheckFailure(f.path, f.reason) for f in problem.failures])
         except IofogError as problem:
-            return CheckResult(_to_pulumi(inputs), [CheckFailure("", str(problem))])
+            return CheckResult(properties.to_pulumi(inputs), [CheckFailure("", str(problem))])
         if REPLACE in news:
             checked[REPLACE] = news[REPLACE]
-        return CheckResult(_to_pulumi(checked), [])
+        return CheckResult(properties.to_pulumi(checked), [])
 
     def diff(self, id_: str, olds: Props, news: Props) -> DiffResult:
         """Which agents and digests changed; in a preview, one line says so."""
-        olds, news = _from_pulumi(olds), _from_pulumi(news)
+        olds, news = properties.from_pulumi(olds), properties.from_pulumi(news)
         new = _desired(news)
         changes = compare(state.desired(olds), new)
         before, after = state.inputs_of(olds), state.inputs_of(news)
         if (changes or before != after) and self._preview:
             self._summarise(changes, new, olds, news)
         changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
-        replaces = chosen(changed, news.get(REPLACE)) | ({"controller"} if changes.endpoint else set())
+        replaces = properties.chosen(changed, news.get(REPLACE)) | ({"controller"} if changes.endpoint else set())
         # A Controller takes a name only once, so the old item goes first.
         return DiffResult(changes=bool(changes or changed), replaces=sorted(replaces), delete_before_replace=True)
 
@@ -190,79 +185,7 @@ class OfflineImageProvider(ResourceProvider):
 provider = OfflineImageProvider()
 
 
-# ---- properties in and out -----------------------------------------------------------------------------
-
-
-def _from_pulumi(value: Any) -> Any:
-    """Pulumi's two kinds of unknown become ours."""
-    if isinstance(value, Unknown) or value == rpc.UNKNOWN:
-        return UNKNOWN
-    if isinstance(value, Mapping):
-        return {key: _from_pulumi(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_from_pulumi(item) for item in value]
-    return value
-
-
-def _to_pulumi(value: Any) -> Any:
-    if value is UNKNOWN:
-        return rpc.UNKNOWN
-    if isinstance(value, Mapping):
-        return {key: _to_pulumi(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_to_pulumi(item) for item in value]
-    return value
-
-
-def _earlier(olds: Props) -> Earlier:
-    """What the last run's inputs say."""
-    last = state.desired(olds) if olds else None
-    if last is None:
-        return Earlier()
-    return Earlier(
-        agents={name: placement.agent for name, placement in last.placements.items()},
-        digests={name: p.image_id for name, p in last.placements.items() if p.image_id},
-        pins=state.pins_of(olds),
-    )
-
-
-def _checked(inputs: Props, spec: Spec, found: Resolution, endpoint: str | None) -> Props:
-    """The inputs with what a check adds: filled agents, endpoint, images, digests, catalog item."""
-    known = not any(arch in spec.unknown for arch in ARCHES)
-    checked = dict(inputs)
-    checked["agents"] = _filled_agents(inputs.get("agents"), spec, found)
-    if endpoint:
-        checked["controller"] = {**(inputs.get("controller") or {}), "endpoint": endpoint}
-    checked["images"] = state.pins_to_props(found.pins) if known else UNKNOWN
-    digests = {name: UNKNOWN if digest is None else digest for name, digest in found.digests.items()}
-    checked["agent_digests"] = digests if spec.agents_known else UNKNOWN
-    checked["catalog_item"] = {
-        "name": UNKNOWN if "name" in spec.unknown else spec.name,
-        "description": UNKNOWN if {"name", "description"} & spec.unknown else spec.description,
-        "registry_id": 2,
-        "images": {**found.catalog, **{arch: UNKNOWN for arch in ARCHES if arch in spec.unknown}},
-    }
-    return checked
-
-
-def _filled_agents(given: Any, spec: Spec, found: Resolution) -> Any:
-    """Agents as dicts with what was found out; unknowns and secrets stay where they are."""
-    if not isinstance(given, list):
-        return given
-    by_path = {spec.paths[agent.name]: agent for agent in found.agents}
-    filled = []
-    for index, item in enumerate(given):
-        agent = by_path.get(f"agents[{index}]")
-        own = item if isinstance(item, dict) else {}
-        found_out = {k: v for k, v in agent_inputs(agent).items() if k not in AGENT_SECRETS} if agent else {}
-        filled.append({**found_out, **own} if agent else item)
-    return filled
-
-
-def chosen(changed: set[str], paths: Any) -> set[str]:
-    """The changed properties that ``replace_on_changes`` names, by their first part; ``*`` is all."""
-    named = {re.split(r"[.\[]", str(path))[0] for path in paths or ()}
-    return changed if "*" in named else changed & named
+# ---- what properties say ------------------------------------------------------------------------------
 
 
 def _desired(props: Props) -> Desired:
@@ -295,12 +218,12 @@ def _summary(changes: Changes, new: Desired, olds: Props, news: Props, session: 
     for name in changes.agents:
         placement = new.placements[name]
         pin = next((p for p in pins.values() if p.image_id == placement.image_id), None)
-        manifest = session.manifest(pin) if pin else None
+        manifest = session.images.manifest(pin) if pin else None
         last = before.placements.get(name) if before else None
         held = None
         if last and last.same_place(placement):
             old_pin = next((p for p in old_pins.values() if p.image_id == last.image_id), None)
-            held = session.manifest(old_pin) if old_pin and name not in before.pending else None  # type: ignore[union-attr]
+            held = session.images.manifest(old_pin) if old_pin and name not in before.pending else None  # type: ignore[union-attr]
         estimates.append(estimate(name, manifest, held))
     return summary(changes, len(new.placements), estimates)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pulumi_iofog import resolve, rollout, state
+from pulumi_iofog.adapters import recode
 from pulumi_iofog.adapters.controller.controller import Controller
 from pulumi_iofog.adapters.namespace_file import StoredTokens, read_namespace
 from pulumi_iofog.adapters.registry.registry import Registry
@@ -25,26 +26,9 @@ from pulumi_iofog.adapters.ssh.pool import Pool
 from pulumi_iofog.adapters.store.store import Store
 from pulumi_iofog.blobs import Blobs, Source
 from pulumi_iofog.edge_host import EdgeHost
-from pulumi_iofog.errors import (
-    Failure,
-    ImageNotFound,
-    InputError,
-    IofogError,
-    NameTaken,
-)
-from pulumi_iofog.image import (
-    Blob,
-    Digest,
-    Image,
-    Manifest,
-    Pin,
-    Platform,
-    Reference,
-    assemble,
-    media_type_of,
-    parse_digest,
-    parse_manifest,
-)
+from pulumi_iofog.errors import Failure, InputError, IofogError, NameTaken
+from pulumi_iofog.image import Digest, Pin, Platform, Reference, parse_digest
+from pulumi_iofog.images import Images
 from pulumi_iofog.namespace import Namespace
 from pulumi_iofog.pace import Limits
 from pulumi_iofog.plan import MISSING, Desired
@@ -119,13 +103,13 @@ class Session:
     def local(self) -> Local:
         return Local(self.memory, self.store)
 
-    def source(self, reference: Reference) -> Source:
-        """Where an image comes from, by its reference's transport."""
-        return self.registry if reference.transport == "docker" else self.local
-
     @cached_property
     def blobs(self) -> Blobs:
-        return Blobs(self.store, self.memory, self.source)
+        return Blobs(self.store, self.memory, self._source)
+
+    @cached_property
+    def images(self) -> Images:
+        return Images(self.store, self.blobs, self._source, self.local)
 
     @cached_property
     def namespace(self) -> Namespace:
@@ -146,6 +130,10 @@ class Session:
         self._stack.callback(controller.close)
         return controller
 
+    def _source(self, reference: Reference) -> Source:
+        """Where an image comes from, by its reference's transport."""
+        return self.registry if reference.transport == "docker" else self.local
+
     @contextmanager
     def connect(self, agent: Agent) -> Iterator[EdgeHost]:
         """One agent, with its engine found."""
@@ -163,7 +151,7 @@ class Session:
     def resolve_tools(self, run: Run) -> resolve.Tools:
         unknown = any(path.startswith("controller") for path in self.spec.unknown)
         return resolve.Tools(
-            manifests=self,
+            manifests=self.images,
             controller_agents=None if unknown else lambda: self.controller.agents(),
             catalog_arches=None if unknown else lambda: self.controller.catalog_arches(),
             namespace=self.namespace,
@@ -196,50 +184,6 @@ class Session:
     def _recall(self, reference: Reference, platform: Platform) -> Pin | None:
         return state.pin_of(self.memory.recall(_memory_of(reference, platform), float("inf")))
 
-    # ---- images -------------------------------------------------------------------------------------
-
-    def named(self, reference: Reference) -> Reference:
-        """The reference with the name that the image will have on the agents."""
-        return reference if reference.named else self.local.named(reference)
-
-    def fetch_manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]:
-        """A manifest or index and its media type; by digest from the cache where that has it."""
-        cached = self.store.read(parse_digest(target)) if target and ":" in target else None
-        if cached is not None:
-            return cached, media_type_of(cached)
-        raw, media_type = self.source(reference).manifest(reference, target)
-        self.store.put(raw)
-        return raw, media_type
-
-    def small_blob(self, reference: Reference, blob: Blob) -> bytes:
-        """A blob as bytes: a config, never a layer."""
-        return self.blobs.path(reference, blob).read_bytes()
-
-    def manifest(self, pin: Pin) -> Manifest | None:
-        """A pinned manifest for an estimate; None where nobody has it any more."""
-        try:
-            return parse_manifest(*self.fetch_manifest(pin.reference, pin.manifest_digest))
-        except (IofogError, ValueError):
-            return None
-
-    def image(self, pin: Pin) -> Image:
-        """A pinned image with its config."""
-        try:
-            manifest = parse_manifest(*self.fetch_manifest(pin.reference, pin.manifest_digest))
-            config = self.small_blob(pin.reference, manifest.config)
-            image = assemble(pin.reference, pin.platform, manifest, config)
-            self.blobs.learn(image)
-            return image
-        except ValueError as problem:
-            raise ImageNotFound(str(pin.reference), "reading its manifest and config", str(problem)) from None
-        except ImageNotFound as problem:
-            raise ImageNotFound(
-                problem.who,
-                problem.doing,
-                f"{problem.why} (it was {pin.manifest_digest} when it was resolved)",
-                "The tag may have moved and its old image been deleted: run pulumi up again",
-            ) from None
-
     # ---- rollout ------------------------------------------------------------------------------------
 
     def rollout_tools(self, progress: rollout.Progress) -> rollout.Tools:
@@ -248,7 +192,7 @@ class Session:
             connect=self._connect_alone,
             blobs=self.blobs,
             progress=progress,
-            memory=_available_memory(),
+            memory=recode.available_memory(),
             pace=limits.pace,
             limit=limits.per_agent,
             wait=self._connections.pause,
@@ -270,11 +214,11 @@ class Session:
         old_pins: Mapping[Arch, Pin],
     ) -> list[rollout.Job]:
         """A job for each agent; with ``prune``, each with the image that it replaces."""
-        images = {pin.image_id: self.image(pin) for pin in pins.values()}
+        images = {pin.image_id: self.images.image(pin) for pin in pins.values()}
         for pin in old_pins.values():
             # Its layers are what the agents hold: known, new ones can go as the difference to them.
             with contextlib.suppress(IofogError):
-                self.image(pin)
+                self.images.image(pin)
         jobs = []
         for name in agents:
             placement = new.placements[name]
@@ -358,11 +302,3 @@ def _memory_of(reference: Reference, platform: Platform) -> str:
     """Under what a resolved reference is remembered: the same file is meant in whatever folder."""
     folder = f"{Path.cwd()} " if reference.location else ""
     return f"pin {folder}{reference} {platform}"
-
-
-def _available_memory() -> int:
-    """Bytes that work may take here; half of what Linux says is available."""
-    with contextlib.suppress(OSError, ValueError):
-        facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        return int(facts["MemAvailable"].split()[0]) * 1024 // 2
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8

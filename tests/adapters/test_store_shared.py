@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pulumi_iofog.adapters.store.store import KEEP_PARTS, RECORDS, Store
+from pulumi_iofog.adapters.store.files import KEEP_PARTS
+from pulumi_iofog.adapters.store.store import RECORDS, Store
 from pulumi_iofog.image import Blob, sha256
 from tests.adapters import store_process
 from tests.adapters.store_process import BLOB, DATA, PIECE, PIECES

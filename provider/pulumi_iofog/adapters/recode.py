@@ -6,6 +6,7 @@ has other threads to serve. It has low priority and ends with this process, howe
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -122,3 +123,11 @@ def _failure(who: str, doing: str, code: int, complained: str) -> StoreError:
         return StoreError(who, doing, f"killed by signal {-code}", "Is there enough memory?")
     last = complained.rpartition("\n")[2]
     return StoreError(who, doing, last or f"exit code {code}")
+
+
+def available_memory() -> int:
+    """Bytes that work may take here; half of what Linux says is available."""
+    with contextlib.suppress(OSError, ValueError):
+        facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        return int(facts["MemAvailable"].split()[0]) * 1024 // 2
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8

@@ -21,7 +21,6 @@ import json
 import os
 import re
 import shutil
-import stat
 import tempfile
 import threading
 import time
@@ -32,7 +31,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pulumi_iofog import words
-from pulumi_iofog.adapters.store import file_lock
+from pulumi_iofog.adapters.store import file_lock, files
 from pulumi_iofog.errors import StoreError
 from pulumi_iofog.image import Blob, Digest, sha256
 
@@ -41,8 +40,6 @@ Download = Callable[[int], Generator[bytes, None, None]]
 
 LIMIT = 20_000_000_000
 """Bytes that blobs may take up; beyond it the least recently used go first."""
-KEEP_PARTS = 7 * 86_400.0
-"""Seconds after which what an interrupted download or write has left is removed."""
 LOOK_AGAIN = 0.02
 """Seconds between two looks at a download that another thread or process is at."""
 RECORDS = 1000
@@ -153,7 +150,7 @@ class Store:
         if path is None or (size := path.stat().st_size) == blob.size:
             return path
         with path.open("rb") as file:
-            right = hash_file(file)[0].hexdigest() == path.name
+            right = files.hash_file(file)[0].hexdigest() == path.name
         if right:
             why = f"it has {size} bytes, its manifest says {blob.size}"
             raise StoreError(f"blob {blob.digest}", "looking into the cache", why, "The image's manifest is wrong")
@@ -235,14 +232,14 @@ class Store:
         What any thread or process uses, or downloads, stays.
         """
         with self._translated("tidying"):
-            files = sorted(_by_age(self._blobs) + _by_age(self._derived))
-            total = sum(size for _, size, _ in files)
-            for changed, size, path in files:
+            found = sorted(files.by_age(self._blobs) + files.by_age(self._derived))
+            total = sum(size for _, size, _ in found)
+            for changed, size, path in found:
                 over = total > limit and (_BLOB.fullmatch(path.name) or path.parent == self._derived)
-                if (over or _left_lying(path, changed)) and file_lock.remove_unused(path):
+                if (over or files.left_lying(path, changed)) and file_lock.remove_unused(path):
                     total -= size
-            for number, (changed, _, path) in enumerate(reversed(_by_age(self._records))):
-                if number >= RECORDS or _left_lying(path, changed):
+            for number, (changed, _, path) in enumerate(reversed(files.by_age(self._records))):
+                if number >= RECORDS or files.left_lying(path, changed):
                     path.unlink(missing_ok=True)
 
     # ---- small records ------------------------------------------------------------------------------
@@ -305,7 +302,7 @@ def _default_root() -> Path:
 
 def _append(file: IO[bytes], blob: Blob, download: Download) -> str:
     """Go on with a part, hashing while it streams; the digest of the whole, or its wrong size."""
-    hashed, size = hash_file(file)
+    hashed, size = files.hash_file(file)
     if size < blob.size:
         with contextlib.closing(download(size)) as stream:
             for chunk in stream:
@@ -317,26 +314,3 @@ def _append(file: IO[bytes], blob: Blob, download: Download) -> str:
     file.flush()
     os.fsync(file.fileno())
     return f"sha256:{hashed.hexdigest()}" if size == blob.size else f"{size} bytes"
-
-
-def hash_file(file: IO[bytes]) -> tuple[hashlib._Hash, int]:
-    """The sha256 of what is in a file, to be gone on with, and its size."""
-    hashed = hashlib.sha256()
-    for chunk in iter(lambda: file.read(1 << 20), b""):
-        hashed.update(chunk)
-    return hashed, file.tell()
-
-
-def _by_age(folder: Path) -> list[tuple[float, int, Path]]:
-    """Time of last use, size and path of each file, the oldest first."""
-    files = []
-    for path in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            found = path.stat()
-            if stat.S_ISREG(found.st_mode):
-                files.append((found.st_mtime, found.st_size, path))
-    return sorted(files)
-
-
-def _left_lying(path: Path, changed: float) -> bool:
-    return path.suffix == ".part" and changed < time.time() - KEEP_PARTS

@@ -1,0 +1,37 @@
+"""Files of a store: hashed, and found by their age."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import stat
+import time
+from pathlib import Path
+from typing import IO
+
+KEEP_PARTS = 7 * 86_400.0
+"""Seconds after which what an interrupted download or write has left is removed."""
+
+
+def hash_file(file: IO[bytes]) -> tuple[hashlib._Hash, int]:
+    """The sha256 of what is in a file, to be gone on with, and its size."""
+    hashed = hashlib.sha256()
+    for chunk in iter(lambda: file.read(1 << 20), b""):
+        hashed.update(chunk)
+    return hashed, file.tell()
+
+
+def by_age(folder: Path) -> list[tuple[float, int, Path]]:
+    """Time of last use, size and path of each file, the oldest first."""
+    files = []
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found = path.stat()
+            if stat.S_ISREG(found.st_mode):
+                files.append((found.st_mtime, found.st_size, path))
+    return sorted(files)
+
+
+def left_lying(path: Path, changed: float) -> bool:
+    """Whether what was begun, and last changed at that time, will not be gone on with."""
+    return path.suffix == ".part" and changed < time.time() - KEEP_PARTS
