@@ -9,6 +9,7 @@ import selectors
 import shlex
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -136,6 +137,8 @@ class Connection:
     def tcp_info(self) -> TcpInfo | None:
         """What the kernel knows of the connection; None where it goes through another program, or the system is
         not Linux."""
+        if sys.platform != "linux":  # elsewhere the struct is another, if there is one
+            return None
         line: Any = self._transport.sock
         try:
             facts = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_SIZE)
