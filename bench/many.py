@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from bench import baselines
 from bench.measure import MB, Findings, Target, megabytes, ratio, sending, times
 from bench.site import PROVIDER, Site, sampled, timed
-from lab import HostSpec
+from lab import Host, HostSpec
 
 FOUR = [HostSpec(f"four-{number}", "docker", nice=19) for number in range(1, 5)]
 """Their engines give way, as hosts that are machines of their own do not take the sender's processor."""
 FLEET = [HostSpec(f"fleet-{number}", "docker") for number in range(1, 33)]
+ROUNDS = 3
 RATE = "100mbit"
 FLEET_RATE, UPLINK_RATE, UPLINK = "20mbit", "200mbit", 200 * MB // 8
 """Of each host's link, and of the uplink that they share, there in bytes a second too."""
@@ -22,23 +24,31 @@ MEMORY = 150
 def four(site: Site) -> Findings:
     """Four hosts, unshaped: whether the sender keeps up with four OpenSSH clients."""
     hosts = site.hosts(FOUR)
+    rounds = sorted((_four(site, hosts) for _ in range(ROUNDS)), key=lambda each: each.targets[0].value)
+    site.clean(hosts)
+    loads = baselines.send_and_load(site, hosts, "v1")
+    found = rounds[ROUNDS // 2]
+    notes = [*found.notes, f"of {ROUNDS} rounds, the middle one: {', '.join(r.targets[0].got for r in rounds)}"]
+    return replace(found, measures=[*found.measures, loads], notes=notes)
+
+
+def _four(site: Site, hosts: Sequence[Host]) -> Findings:
+    """One round: two seconds of sending are too short for one to be enough."""
+    site.clean(hosts)
     image, reference = site.push("v1")
     cats = baselines.link(site, hosts, image.blobs())
     pulls = site.pulls()
     with sampled(hosts) as samples:
         ours, _ = site.up(site.deployment(), hosts, reference, pool=4)
-    most = pulls.most()
-    site.clean(hosts)
-    loads = baselines.send_and_load(site, hosts, "v1")
     window = sending(samples, ours.sent or 0)
     # In gzip bytes on both sides, so that what is packed better does not count as slower.
     rate, floor = ratio(0.96 * len(hosts) * image.size, window), len(hosts) * image.size / cats.seconds
     notes = [f"{rate / MB:.0f} MB/s in the {window:.1f} s that 96 % of the bytes took; four cats {floor / MB:.0f} MB/s"]
     targets = [
         times("throughput while sending ÷ four cats", rate, floor, 0.8, at_least=True),
-        Target("requests to the registry for one blob", most, 1, ""),
+        Target("requests to the registry for one blob", pulls.most(), 1, ""),
     ]
-    return Findings([ours, cats, loads], targets, notes, len(hosts))
+    return Findings([ours, cats], targets, notes, len(hosts))
 
 
 def four_shaped(site: Site) -> Findings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import threading
 import time
@@ -50,9 +51,11 @@ class Site:
         return found
 
     def clean(self, hosts: Sequence[Host]) -> None:
-        """No image, nothing in the spool, no file of an earlier case; the link stays as it is."""
+        """No image, nothing in the spool, no file of an earlier case; the link stays as it is. Nothing is still on
+        its way to the disks afterwards."""
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(_clean, hosts))
+        os.sync()
 
     def agents(self, hosts: Sequence[Host]) -> list[dict[str, str]]:
         """As the resource's ``agents``; the architecture is given, so that check need not ask them."""
