@@ -38,7 +38,7 @@ LEVELS = ((SLOW, 12, 27), (FAST, 6, 23))
 takes. On faster links the registry's blobs are sent as they are."""
 ROOMY = 600_000_000
 """Bytes of free memory on the host from which a window of 128 MiB is no burden to it."""
-LOAD_HIDES = 0.5
+LOAD_HIDES = 0.75
 """Seconds that the rest must take to send, for an early load to be worth its own costs."""
 STOP_SIZE = 16_000_000
 """Bytes that an early load takes in at least: each costs the host half a second of a core."""
