@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pulumi.output import Unknown
@@ -20,24 +20,21 @@ Props = dict[str, Any]
 
 def from_pulumi(value: Any) -> Any:
     """Pulumi's two kinds of unknown become ours."""
-    if isinstance(value, Unknown) or value == rpc.UNKNOWN:
-        return UNKNOWN
-    if isinstance(value, Mapping):
-        return {key: from_pulumi(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [from_pulumi(item) for item in value]
-    return value
+    return _each(value, lambda one: UNKNOWN if isinstance(one, Unknown) or one == rpc.UNKNOWN else one)
 
 
 def to_pulumi(value: Any) -> Any:
     """Ours becomes Pulumi's, as it travels."""
-    if value is UNKNOWN:
-        return rpc.UNKNOWN
+    return _each(value, lambda one: rpc.UNKNOWN if one is UNKNOWN else one)
+
+
+def _each(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The same mappings and lists, of changed values."""
     if isinstance(value, Mapping):
-        return {key: to_pulumi(item) for key, item in value.items()}
+        return {key: _each(item, change) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [to_pulumi(item) for item in value]
-    return value
+        return [_each(item, change) for item in value]
+    return change(value)
 
 
 def earlier(olds: Props) -> Earlier:
@@ -55,20 +52,20 @@ def earlier(olds: Props) -> Earlier:
 def checked(inputs: Props, spec: Spec, found: Resolution, endpoint: str | None) -> Props:
     """The inputs with what a check adds: filled agents, endpoint, images, digests, catalog item."""
     known = not any(arch in spec.unknown for arch in ARCHES)
-    checked = dict(inputs)
-    checked["agents"] = _filled_agents(inputs.get("agents"), spec, found)
+    props = dict(inputs)
+    props["agents"] = _filled_agents(inputs.get("agents"), spec, found)
     if endpoint:
-        checked["controller"] = {**(inputs.get("controller") or {}), "endpoint": endpoint}
-    checked["images"] = state.pins_to_props(found.pins) if known else UNKNOWN
+        props["controller"] = {**(inputs.get("controller") or {}), "endpoint": endpoint}
+    props["images"] = state.pins_to_props(found.pins) if known else UNKNOWN
     digests = {name: UNKNOWN if digest is None else digest for name, digest in found.digests.items()}
-    checked["agent_digests"] = digests if spec.agents_known else UNKNOWN
-    checked["catalog_item"] = {
+    props["agent_digests"] = digests if spec.agents_known else UNKNOWN
+    props["catalog_item"] = {
         "name": UNKNOWN if "name" in spec.unknown else spec.name,
         "description": UNKNOWN if {"name", "description"} & spec.unknown else spec.description,
         "registry_id": 2,
         "images": {**found.catalog, **{arch: UNKNOWN for arch in ARCHES if arch in spec.unknown}},
     }
-    return checked
+    return props
 
 
 def _filled_agents(given: Any, spec: Spec, found: Resolution) -> Any:

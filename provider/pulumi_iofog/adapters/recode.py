@@ -83,6 +83,14 @@ def delta(
     return _run(f"making a delta for {short(new_diff_id)}", options, [old, new, out], timeout)
 
 
+def available_memory() -> int:
+    """Bytes that work may take here; half of what Linux says is available."""
+    with contextlib.suppress(OSError, ValueError):
+        facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        return int(facts["MemAvailable"].split()[0]) * 1024 // 2
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8
+
+
 def _of_blob(work: str, layer: Layer) -> list[str]:
     return [work, f"--media-type={layer.blob.media_type}", f"--want={layer.diff_id}"]
 
@@ -123,11 +131,3 @@ def _failure(who: str, doing: str, code: int, complained: str) -> StoreError:
         return StoreError(who, doing, f"killed by signal {-code}", "Is there enough memory?")
     last = complained.rpartition("\n")[2]
     return StoreError(who, doing, last or f"exit code {code}")
-
-
-def available_memory() -> int:
-    """Bytes that work may take here; half of what Linux says is available."""
-    with contextlib.suppress(OSError, ValueError):
-        facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        return int(facts["MemAvailable"].split()[0]) * 1024 // 2
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from pulumi_iofog.adapters.shell import Result
+from pulumi_iofog.adapters.shell import Shell
 from pulumi_iofog.adapters.ssh.channel import TcpInfo
 
 PROBE = 256_000
@@ -17,11 +16,9 @@ TICK = 0.004
 """Seconds that the kernel counts in, where it counts coarsely (250 Hz)."""
 
 
-class Line(Protocol):
+class Line(Shell, Protocol):
     """A connection to the host."""
 
-    def run(self, script: str) -> Result: ...
-    def send(self, script: str, chunks: Iterable[bytes], on_bytes: Callable[[int], None]) -> Result: ...
     def tcp_info(self) -> TcpInfo | None: ...
 
 
