@@ -15,7 +15,7 @@ class Behind:
     def __init__(self) -> None:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="behind")
         self._given: list[Future[None]] = []
-        self._failed = False
+        self._failed: BaseException | None = None
 
     def __enter__(self) -> Behind:
         return self
@@ -37,11 +37,11 @@ class Behind:
 
     def _run(self, act: Callable[[], None]) -> None:
         if self._failed:
-            return
+            raise self._failed  # as others may wait for this one alone
         try:
             act()
-        except BaseException:
-            self._failed = True
+        except BaseException as problem:
+            self._failed = problem
             raise
 
     @staticmethod

@@ -105,10 +105,12 @@ class Blobs:
                 return iter(())
 
     def form(self, reference: Reference, part: Part) -> Blob:
-        """What the part must turn out to be on the host, once all of it has been streamed; the size of a plain
-        tar is 0, as it is not known here."""
+        """What the part must turn out to be on the host, as soon as that is known: where it is made here, once it
+        has been. The size of a tar that the host makes is 0, as it is not known here."""
         if part.plain:
             return plain_blob(part.layer)
+        if isinstance(part.way, AsIs) and part.way.unpack:
+            return replace(part.layer.blob, plain_size=self._plain_size(reference, part.layer))
         if not isinstance(part.way, Recoded):
             return part.layer.blob
         file = self._recode(reference, part, part.way)
@@ -139,10 +141,22 @@ class Blobs:
                 if not wanted.is_set():
                     return
                 match part.way:
+                    case AsIs(unpack=True):
+                        self._plain_size(reference, part.layer)
                     case AsIs():
                         self.path(reference, part.layer.blob)
                     case Recoded():
                         self._recode(reference, part, part.way)
+
+    def _plain_size(self, reference: Reference, layer: Layer) -> int:
+        """Bytes of a layer's plain tar, which no registry tells."""
+        key, blob = f"plain size {layer.diff_id}", self.path(reference, layer.blob)
+        with self._store.turn(key):
+            record = self._store.recall(key, FOREVER)
+            if record is None:
+                record = {"size": recode.plain_size(layer, blob)}
+                self._store.remember(key, record)
+        return int(record["size"])
 
     def _recode(self, reference: Reference, part: Part, way: Recoded) -> Path:
         blob = self.path(reference, part.layer.blob)

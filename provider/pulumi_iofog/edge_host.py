@@ -7,10 +7,12 @@ from dataclasses import replace
 
 from pulumi_iofog import layout
 from pulumi_iofog.adapters.engine import engine
+from pulumi_iofog.adapters.engine.following import Coming
 from pulumi_iofog.adapters.spool import Arrived, Spool, saved_folder
 from pulumi_iofog.adapters.ssh import link
 from pulumi_iofog.adapters.ssh.connect import Connection
 from pulumi_iofog.errors import VerificationFailed
+from pulumi_iofog.following import COMPLETE
 from pulumi_iofog.image import Blob, Digest, Image, Pin, Platform
 from pulumi_iofog.spec import Agent
 from pulumi_iofog.transfer import FAST, Copied, Delta, EngineKind, Inventory, Part, Recoded, Transfer
@@ -76,7 +78,7 @@ class EdgeHost:
         """Bring a part's bytes into the spool; ``stream`` gives them from an offset on."""
         have = self._arrived.sizes.get(part.name, 0)
         if not self.has(part):
-            self.spool.receive(image, part, have, stream(have), on_bytes)
+            self.spool.receive(image, part, stream(have), on_bytes)
 
     def settle(self, image: Image, part: Part, form: Blob) -> Blob:
         """Make ``form`` of what has arrived, and prove that it is it; what then lies in the spool, with its size.
@@ -84,7 +86,8 @@ class EdgeHost:
         return replace(form, size=self.spool.settle(image, part, form.digest, self._saved))
 
     def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None:
-        """Load what lies in the spool. Raises MissingLayers if the engine lacks a layer that does not.
+        """Load what lies in the spool. Raises MissingLayers if the engine lacks a layer that does not, CorruptLayer if
+        one that does does not come out right.
 
         Args:
             image: the image itself, or one of its lower layers alone.
@@ -94,6 +97,19 @@ class EdgeHost:
         carried = {diff_id: carried[diff_id] for diff_id in image.diff_ids if diff_id in carried}
         self.spool.write(whole, layout.files(image, carried, self.kind))
         self._engine.load(image, self.spool.folder(whole), carried)
+
+    def follow(self, image: Image, coming: Coming, whole: Image, lines: Iterable[bytes]) -> bool:
+        """Load what is still arriving in the spool. Whether it is loaded; where it is not, ``load`` says why.
+
+        Args:
+            coming: the parts, each with what it turns out to be.
+            lines: tell how far it is (see Following).
+        """
+        heads = {layout.head_path(part.layer.diff_id): layout.head(part.layer.diff_id, blob) for part, blob in coming}
+        self.spool.write(whole, heads)
+        files = layout.files(image, {part.layer.diff_id: blob for part, blob in coming}, self.kind)
+        told = (line + layout.archive(files) if line == COMPLETE else line for line in lines)
+        return self._engine.follow(self.spool.folder(whole), coming, told)
 
     def drop(self, image: Image, blobs: Iterable[Blob]) -> None:
         """Remove from the spool what the engine has taken in."""

@@ -7,6 +7,7 @@ pulls the folder as ``oci:DIR``. The registry's own blobs are used as they are.
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 from collections.abc import Mapping
@@ -38,7 +39,7 @@ def files(image: Image, carried: Mapping[Digest, Blob], engine: EngineKind) -> d
         "manifest.json": _json(_docker_archive(image, {**carried, **{layer: Blob(layer, 0, "") for layer in packed}})),
         blob_path(sha256(manifest)): manifest,
         blob_path(image.image_id): image.config,
-        **{head_path(layer): _head(layer, size) for layer, (_, size) in packed.items()},
+        **{head_path(layer): head(layer, blob) for layer, (blob, _) in packed.items()},
     }
 
 
@@ -52,9 +53,32 @@ def to_unpack(carried: Mapping[Digest, Blob], engine: EngineKind) -> dict[Digest
     return {layer: (blob, blob.plain_size) for layer, blob in carried.items() if blob.plain_size is not None}
 
 
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """A tar of small files (POSIX.1, ustar interchange format): relative path → content."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(data), 0o600
+            tar.addfile(entry, io.BytesIO(data))
+    return out.getvalue()
+
+
 def head_path(diff_id: Digest) -> str:
-    """Where in the folder the header lies that a plain tar has in the archive."""
+    """Where in the folder the header lies that a layer has in the archive."""
     return f"heads/{diff_id[7:]}"
+
+
+def head(diff_id: Digest, blob: Blob) -> bytes:
+    """The header of a layer in the archive: of its plain tar where the size of that is known, else of the blob."""
+    entry = tarfile.TarInfo(blob_path(blob.digest if blob.plain_size is None else diff_id))
+    entry.size = given_size(blob)
+    return entry.tobuf(tarfile.GNU_FORMAT)  # which takes more than 8 GiB
+
+
+def given_size(blob: Blob) -> int:
+    """Bytes of what Docker is given for a blob: its plain tar where the size of that is known."""
+    return blob.size if blob.plain_size is None else blob.plain_size
 
 
 def padding(size: int) -> int:
@@ -92,12 +116,6 @@ def prefix(image: Image, count: int) -> Image:
     manifest = _json({"schemaVersion": 2, "mediaType": media_type, "config": own, "layers": layers})
     reference = Reference.parse(f"{PREFIX_REPOSITORY}:{image.image_id[7:19]}-{count}")
     return assemble(reference, image.platform, parse_manifest(manifest, media_type), config)
-
-
-def _head(diff_id: Digest, size: int) -> bytes:
-    entry = tarfile.TarInfo(blob_path(diff_id))
-    entry.size = size
-    return entry.tobuf(tarfile.GNU_FORMAT)  # which takes more than 8 GiB
 
 
 def _index(image: Image, manifest: bytes) -> dict[str, Any]:

@@ -10,7 +10,8 @@
                 ├── ahead       the next parts pulled and encoded while this one is on its way
                 ├── receive     bytes onto the host, from where the last try stopped
                 ├── settle      meanwhile: each layer proven by its digest there,
-                ├── load        and the lower layers loaded, then all of them
+                ├── load        and the lower layers loaded, then all of them;
+                ├── follow      where that saves time, the engine reads them while they arrive
                 └── verify      a container can be created from the image without pulling
 
 The catalog item comes after this, once enough agents hold the image (provider.py).
@@ -21,7 +22,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -35,6 +36,7 @@ from pulumi_iofog.errors import (
     Unreachable,
     VerificationFailed,
 )
+from pulumi_iofog.following import Following
 from pulumi_iofog.image import Blob, Digest, Image, Pin, Platform, Reference
 from pulumi_iofog.layout import prefix
 from pulumi_iofog.outcome import Outcome
@@ -63,6 +65,9 @@ class Host(Protocol):
     ) -> None: ...
     def settle(self, image: Image, part: Part, form: Blob) -> Blob: ...
     def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None: ...
+    def follow(
+        self, image: Image, coming: Sequence[tuple[Part, Blob]], whole: Image, lines: Iterator[bytes]
+    ) -> bool: ...
     def drop(self, image: Image, blobs: Iterable[Blob]) -> None: ...
     def verify(self, pin: Pin) -> None: ...
     def remove(self, pin: Pin) -> bool: ...
@@ -223,39 +228,80 @@ def _means(job: Job, host: Host, inventory: Inventory, tools: Tools, meter: _Met
 
 def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, tools: Tools, meter: _Meter) -> None:
     """Send part by part; what the host does with a part it does while the next one is on its way."""
-    image, name = job.image, job.agent.name
+    image, name, stream = job.image, job.agent.name, tools.blobs.stream
     host.make_room(image, sending)
-    carried: dict[Digest, Blob] = {}
-
-    def settle(part: Part) -> None:
-        carried[part.layer.diff_id] = host.settle(image, part, tools.blobs.form(image.reference, part))
-
-    def load_lower(count: int) -> None:
-        host.load(prefix(image, count), carried, image)
-        # What the engine has now it need not be given again, unless it lies once more further up.
-        loaded = set(image.diff_ids[:count]) - set(image.diff_ids[count:])
-        host.drop(image, [carried.pop(diff_id) for diff_id in loaded if diff_id in carried])
-
     tools.progress.begin(name, "comparing")
     parts = [tools.blobs.ready(image.reference, part) for part in sending.parts]
     missing = [part for part in parts if not host.has(part)]
-    with Behind() as proving, Behind() as loading, tools.blobs.ahead(image.reference, missing):
+    with ExitStack() as stack, tools.blobs.ahead(image.reference, missing):
+        proving, loading = stack.enter_context(Behind()), stack.enter_context(Behind())
         proving.do(host.sweep)
-        proving.do(partial(host.give_back, image, parts, inventory))
+        proven = proving.do(partial(host.give_back, image, parts, inventory))
         tools.progress.begin(name, "sending", sending.most)
-        for index, part in enumerate(parts):
-            host.receive(image, part, partial(tools.blobs.stream, image.reference, part), meter)
-            proven = proving.do(partial(settle, part))
-            if index in sending.stops:
-                loading.do(after(proven, partial(load_lower, image.layers.index(part.layer) + 1)))
+        groups, carried = sending.groups(parts), dict[Digest, Blob]()
+        for group in groups:
+            target = image if group is groups[-1] else prefix(image, image.layers.index(group[-1].layer) + 1)
+            load = _Load(image, target, group, host, tools.blobs, carried)
+            if sending.follows(group):
+                stack.enter_context(load.follow())
+            for part in group:
+                host.receive(image, part, partial(stream, image.reference, part), meter)
+                proven = proving.do(partial(load.settle, part))
+            loading.do(after(proven, load.finish))
         tools.progress.begin(name, "loading")
         proving.finish()
-        loading.do(partial(host.load, image, carried, image))
         loading.finish()
         tools.progress.begin(name, "verifying")
         proving.do(host.tidy)
         host.verify(image.pin)
         proving.finish()
+
+
+@dataclass(slots=True)
+class _Load:
+    """What the host does with the parts of one load.
+
+    Attributes:
+        image, target: the whole image, and what is loaded: that, or its lower layers.
+        carried: what lies in the spool and is not loaded yet, of all loads.
+    """
+
+    image: Image
+    target: Image
+    group: Sequence[Part]
+    host: Host
+    blobs: Blobs
+    carried: dict[Digest, Blob]
+    following: Following | None = None
+
+    def follow(self) -> Following:
+        """Have the engine read the parts while they arrive."""
+        self.following = Following(self._read)
+        return self.following
+
+    def _read(self, lines: Iterator[bytes]) -> bool:
+        coming = [(part, self.blobs.form(self.image.reference, part)) for part in self.group]
+        return self.host.follow(self.target, coming, self.image, lines)
+
+    def settle(self, part: Part) -> None:
+        """Prove what has arrived."""
+        form = self.blobs.form(self.image.reference, part)
+        self.carried[part.layer.diff_id] = self.host.settle(self.image, part, form)
+        if self.following:
+            self.following.whole()
+
+    def finish(self) -> None:
+        """Load what is proven."""
+        if not (self.following and self.following.complete()):
+            self.host.load(self.target, self.carried, self.image)
+        if self.target is not self.image:
+            self._drop()
+
+    def _drop(self) -> None:
+        # What the engine has now it need not be given again, unless it lies once more further up.
+        count = len(self.target.layers)
+        loaded = set(self.image.diff_ids[:count]) - set(self.image.diff_ids[count:])
+        self.host.drop(self.image, [self.carried.pop(diff_id) for diff_id in loaded if diff_id in self.carried])
 
 
 def _prune(job: Job, host: Host) -> str:

@@ -8,7 +8,8 @@ has, how fast its link is, and which older layers the operator can get. Pure.
     │   ├── Delta      as the difference to an older layer that the host holds
     │   ├── Recoded    as zstd, made while it flows
     │   └── AsIs       the registry's own blob
-    └── stops      after which parts the engine begins to load, while the next is on its way
+    ├── stops      after which parts the engine begins to load, while the next is on its way
+    └── follow     or whether it reads even what is still arriving
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ SMALL = 1_000_000
 """Bytes of a blob below which only the registry's own form is thought of: anything else costs more."""
 SMALL_FOR_DELTA = 4_000_000
 """Bytes of a blob below which no delta is tried: the host would take its old image apart for it."""
+SMALL_TO_UNPACK = 4_000_000
+"""Bytes of a gzip blob below which Docker unpacks it itself: it does so in little time."""
 PLAIN_FACTOR = 3
 """Plain size of a layer by its compressed size, where it is not known."""
 SLOW, FAST = 4e6, 20e6
@@ -46,8 +49,8 @@ STOP_SIZE = 16_000_000
 
 @dataclass(frozen=True, slots=True)
 class AsIs:
-    """As the registry's own blob. ``unpack``: the host makes the plain tar of it as it arrives, which the engine
-    then loads sooner, or at all."""
+    """As the registry's own blob. ``unpack``: the host gives the engine the plain tar of it, which that loads
+    sooner, or at all."""
 
     unpack: bool = False
 
@@ -105,7 +108,7 @@ class Part:
     @property
     def plain(self) -> bool:
         """Whether the layer lies in the spool as its plain tar."""
-        return isinstance(self.way, Delta | Copied) or (isinstance(self.way, AsIs) and self.way.unpack)
+        return isinstance(self.way, Delta | Copied)
 
     @property
     def most(self) -> int:
@@ -126,11 +129,23 @@ class Transfer:
     Attributes:
         absent: diff ids of the layers that are left out, because the engine holds them.
         stops: indexes of the parts after which the engine is given what has arrived.
+        follow: what is loaded at once is read by the engine while it arrives, where that is worth it.
     """
 
     parts: tuple[Part, ...]
     absent: frozenset[Digest] = frozenset()
     stops: frozenset[int] = frozenset()
+    follow: bool = False
+
+    def groups(self, parts: Sequence[Part]) -> list[tuple[Part, ...]]:
+        """What is loaded at once: the parts up to each stop, and last, with the whole image, the rest."""
+        cuts = [0, *(stop + 1 for stop in sorted(self.stops)), len(parts)]
+        return [tuple(parts[begin:end]) for begin, end in itertools.pairwise(cuts)]
+
+    def follows(self, group: Sequence[Part]) -> bool:
+        """Whether the engine reads these parts while they arrive. Not what is made of layers that it holds."""
+        size = sum(part.layer.blob.size for part in group)
+        return self.follow and size >= STOP_SIZE and not any(part.plain for part in group)
 
     @property
     def most(self) -> int:
@@ -203,7 +218,9 @@ def transfer(image: Image, inventory: Inventory, means: Means, *, thin: bool = T
         Part(layer, _as_is(layer, inventory, None) if plain else _way(layer, index, inventory, means))
         for index, layer in layers.values()
     )
-    return Transfer(parts, absent, _stops(parts, means.rate) if thin else frozenset())
+    # Podman reads a folder, which must be whole; and a fast link does not keep an engine waiting.
+    follow = inventory.engine != "podman" and means.rate is not None and means.rate <= FAST
+    return Transfer(parts, absent, _stops(parts, means.rate) if thin else frozenset(), follow)
 
 
 def held(image: Image, inventory: Inventory) -> frozenset[Digest]:
@@ -243,11 +260,13 @@ def _way(layer: Layer, index: int, inventory: Inventory, means: Means) -> Way:
 
 
 def _as_is(layer: Layer, inventory: Inventory, rate: float | None) -> AsIs:
-    """Unpacked where the engine could not do it, or where the host has the time and the memory for it."""
-    if inventory.engine == "docker" and layer.blob.media_type.endswith("zstd"):
+    """Unpacked where Docker could not do it, or where the host has the time and the memory for it."""
+    if inventory.engine != "docker":
+        return AsIs()
+    if layer.blob.media_type.endswith("zstd"):
         # Docker takes zstd itself since version 23.
         return AsIs(inventory.zstd)
-    worth = inventory.gzip and layer.blob.media_type.endswith("gzip") and layer.blob.size >= SMALL
+    worth = inventory.gzip and layer.blob.media_type.endswith("gzip") and layer.blob.size >= SMALL_TO_UNPACK
     # A plain tar that does not stay in memory costs more to write than the engine saves.
     roomy = inventory.memory >= max(ROOMY, 4 * PLAIN_FACTOR * layer.blob.size)
     # A fast link would be kept waiting for gzip.

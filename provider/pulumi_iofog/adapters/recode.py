@@ -13,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pulumi_iofog.errors import StoreError
 from pulumi_iofog.image import Digest, Layer, parse_digest, short
@@ -45,7 +46,13 @@ class Made:
 def plain(layer: Layer, blob: Path, out: Path, *, timeout: float = MAY_TAKE) -> Made:
     """Decompress a layer's blob into ``out``: gzip, zstd or plain. Raises StoreError; ``out`` is whole or
     not there, and whoever makes the same ``out`` at the same time must be kept away."""
-    return _run(f"decompressing {short(layer.blob.digest)}", _of_blob("plain", layer), [blob, out], timeout)
+    return _make(f"decompressing {short(layer.blob.digest)}", _of_blob("plain", layer), [blob, out], timeout)
+
+
+def plain_size(layer: Layer, blob: Path, *, timeout: float = MAY_TAKE) -> int:
+    """Bytes of a layer's plain tar, by decompressing its blob. Raises StoreError, as ``plain`` does."""
+    doing, options = f"measuring {short(layer.blob.digest)}", _of_blob("measure", layer)
+    return int(_run(str(blob), doing, options, [blob], timeout)["plain_size"])
 
 
 def as_zstd(
@@ -68,7 +75,7 @@ def as_zstd(
             them, only long matches would reach into the old tar (9.2 MB, not 6.0).
     """
     options = [*_of_blob("zstd", layer), f"--level={level}", f"--window-log={window_log}", f"--workers={workers}"]
-    return _run(f"re-encoding {short(layer.blob.digest)}", options, [blob, out], timeout)
+    return _make(f"re-encoding {short(layer.blob.digest)}", options, [blob, out], timeout)
 
 
 def delta(
@@ -80,7 +87,7 @@ def delta(
     Raises StoreError, as ``plain`` does; also where the new tar has another digest.
     """
     options = ["delta", f"--want={new_diff_id}", f"--level={level}"]
-    return _run(f"making a delta for {short(new_diff_id)}", options, [old, new, out], timeout)
+    return _make(f"making a delta for {short(new_diff_id)}", options, [old, new, out], timeout)
 
 
 def available_memory() -> int:
@@ -98,8 +105,17 @@ def _of_blob(work: str, layer: Layer) -> list[str]:
 # ---- the child ------------------------------------------------------------------------------------------
 
 
-def _run(doing: str, options: list[str], files: list[Path], timeout: float) -> Made:
+def _make(doing: str, options: list[str], files: list[Path], timeout: float) -> Made:
     out = files[-1]
+    try:
+        answer = _run(str(out), doing, options, files, timeout)
+    finally:
+        out.with_name(f"{out.name}.part").unlink(missing_ok=True)
+    digest, diff_id = parse_digest(answer["digest"]), parse_digest(answer["diff_id"])
+    return Made(out, digest, answer["size"], diff_id, answer["plain_size"])
+
+
+def _run(who: str, doing: str, options: list[str], files: list[Path], timeout: float) -> dict[str, Any]:
     # By its path; PYTHONSAFEPATH keeps its folder, where modules have common names, out of sys.path.
     argv = [sys.executable, str(CHILD), *options, "--", *(str(file.absolute()) for file in files)]
     env = {**os.environ, "PYTHONSAFEPATH": "1"}
@@ -110,18 +126,16 @@ def _run(doing: str, options: list[str], files: list[Path], timeout: float) -> M
             # Not communicate(), which would close standard input: the child ends with it.
             code = child.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise StoreError(str(out), doing, f"not done after {timeout:.0f} s") from None
+            raise StoreError(who, doing, f"not done after {timeout:.0f} s") from None
         finally:
             child.kill()
-            out.with_name(f"{out.name}.part").unlink(missing_ok=True)
         assert child.stdout is not None
         assert child.stderr is not None
         said, complained = child.stdout.read(), child.stderr.read().decode(errors="replace").strip()
     if code:
-        raise _failure(str(out), doing, code, complained)
-    answer = json.loads(said)
-    digest, diff_id = parse_digest(answer["digest"]), parse_digest(answer["diff_id"])
-    return Made(out, digest, answer["size"], diff_id, answer["plain_size"])
+        raise _failure(who, doing, code, complained)
+    answer: dict[str, Any] = json.loads(said)
+    return answer
 
 
 def _failure(who: str, doing: str, code: int, complained: str) -> StoreError:

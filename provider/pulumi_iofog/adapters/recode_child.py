@@ -1,14 +1,15 @@
 """The heavy work on one layer, as a program: decompress it, re-encode it as zstd, make a delta of it.
 
-    recode_child.py plain  [--media-type T] [--want DIGEST] BLOB OUT
-    recode_child.py zstd   [--media-type T] [--want DIGEST] [--level N] [--window-log N] [--workers N] BLOB OUT
-    recode_child.py delta  [--want DIGEST] [--level N] OLD NEW OUT
+    recode_child.py measure [--media-type T] [--want DIGEST] BLOB
+    recode_child.py plain   [--media-type T] [--want DIGEST] BLOB OUT
+    recode_child.py zstd    [--media-type T] [--want DIGEST] [--level N] [--window-log N] [--workers N] BLOB OUT
+    recode_child.py delta   [--want DIGEST] [--level N] OLD NEW OUT
 
 Run by its path, because importing the package costs half a second and 60 MB; so it imports nothing of
 it. Files stream through; only a delta holds its two tars in memory. OUT.part becomes OUT when it is
 whole. Standard output: one line of JSON, ``{"diff_id": …, "plain_size": …, "digest": …, "size": …}``, the last
-two of OUT. On failure one line on standard error and one of the exit codes below. Ends when its standard
-input does: then the process that has started it is gone.
+two of OUT, if there is one. On failure one line on standard error and one of the exit codes below. Ends when
+its standard input does: then the process that has started it is gone.
 """
 
 from __future__ import annotations
@@ -58,10 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Do what the arguments say; the exit code."""
     args = _parser().parse_args(argv)
     os.nice(NICE)
-    part = args.out.with_name(f"{args.out.name}.part")
+    part = args.out and args.out.with_name(f"{args.out.name}.part")
     threading.Thread(target=_end_with_parent, args=(part,), daemon=True).start()
     try:
-        print(json.dumps(_run(args, part)), flush=True)
+        print(json.dumps(_make(args, part) if part else _measure(args)), flush=True)
         return 0
     except (Damaged, zlib.error, zstd.ZstdError, EOFError) as problem:
         return _say(DAMAGED, problem)
@@ -71,10 +72,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
         return _say(NO_SPACE if full else FAILED, "no space left on device" if full else problem)
     finally:
-        part.unlink(missing_ok=True)
+        _remove(part)
 
 
-def _run(args: argparse.Namespace, part: Path) -> dict[str, str | int]:
+def _measure(args: argparse.Namespace) -> dict[str, str | int]:
+    plain = _Hashed()
+    with args.blob.open("rb") as file:
+        for chunk in plain_chunks(file, args.media_type):
+            plain.write(chunk)
+    _refuse_another(plain, args.want)
+    return {"diff_id": plain.digest, "plain_size": plain.size}
+
+
+def _make(args: argparse.Namespace, part: Path) -> dict[str, str | int]:
     # Renaming over /dev/stdout would replace it for the whole machine.
     if os.path.lexists(args.out) and not stat.S_ISREG(args.out.lstat().st_mode):
         raise Damaged(f"{args.out} is not a regular file")
@@ -87,10 +97,19 @@ def _run(args: argparse.Namespace, part: Path) -> dict[str, str | int]:
             out.write(encoder.compress(chunk) if encoder else chunk)
         if encoder:
             out.write(encoder.flush())
-    if args.want and plain.digest != args.want:
-        raise Damaged(f"the plain tar is {plain.digest}, want {args.want}")
+    _refuse_another(plain, args.want)
     part.replace(args.out)
     return {"diff_id": plain.digest, "plain_size": plain.size, "digest": out.digest, "size": out.size}
+
+
+def _refuse_another(plain: _Hashed, want: str | None) -> None:
+    if want and plain.digest != want:
+        raise Damaged(f"the plain tar is {plain.digest}, want {want}")
+
+
+def _remove(part: Path | None) -> None:
+    if part:
+        part.unlink(missing_ok=True)
 
 
 class _Hashed:
@@ -220,11 +239,12 @@ def _options(level: int, window_log: int) -> dict[int, int]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="recode", description=(__doc__ or "").partition("\n")[0])
+    parser.set_defaults(out=None)
     works = parser.add_subparsers(dest="work", required=True)
-    for name in ("plain", "zstd", "delta"):
+    for name in ("measure", "plain", "zstd", "delta"):
         work = works.add_parser(name)
         work.add_argument("--want", help="the diff id that the plain tar must have")
-        if name != "plain":
+        if name in ("zstd", "delta"):
             work.add_argument("--level", type=int, default=9)
         if name == "delta":
             work.add_argument("old", type=Path)
@@ -235,18 +255,19 @@ def _parser() -> argparse.ArgumentParser:
         if name == "zstd":
             work.add_argument("--window-log", type=int, default=0)
             work.add_argument("--workers", type=int, default=0)
-        work.add_argument("out", type=Path)
+        if name != "measure":
+            work.add_argument("out", type=Path)
     return parser
 
 
-def _end_with_parent(part: Path) -> None:
+def _end_with_parent(part: Path | None) -> None:
     """End, and leave nothing, once standard input does. A pipe works on every system and, unlike Linux'
     PR_SET_PDEATHSIG, does not end with the thread that has started the child."""
     with contextlib.suppress(OSError):
         # Not sys.stdin: the interpreter's end waits for its lock.
         while os.read(0, 1):
             pass
-    part.unlink(missing_ok=True)
+    _remove(part)
     os._exit(ORPHANED)
 
 

@@ -7,23 +7,21 @@
     ├── blobs/sha256/<hex>  proven: the registry's blob, a layer as zstd, or its plain tar
     └── oci-layout …        beside them, once it is complete: an OCI image layout
 
-Needs a POSIX shell and coreutils or busybox; for parts that are unpacked, gzip or zstd. Hashes with openssl
-where that is there: measured, 1.2 GB/s, and coreutils' sha256sum 0.26.
+Needs a POSIX shell and coreutils or busybox; for deltas, zstd. Hashes with openssl where that is there: measured,
+1.2 GB/s, and coreutils' sha256sum 0.26.
 """
 
 from __future__ import annotations
 
-import io
 import json
-import secrets
 import shlex
-import tarfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pulumi_iofog.adapters.shell import Result, Shell, says
 from pulumi_iofog.errors import AgentError, CorruptLayer, NoSpace, Unreachable
 from pulumi_iofog.image import Digest, Image
+from pulumi_iofog.layout import archive
 from pulumi_iofog.transfer import AsIs, Copied, Delta, HeldImage, Part
 
 OPENSSL = "openssl dgst -sha256 -r"
@@ -33,7 +31,6 @@ PROVING_MAY_TAKE = 900.0
 """Seconds for hashing and decoding one layer; a Raspberry Pi with an SD card is slow."""
 CORRUPT = 65
 """The exit code by which a script says that a digest was wrong (sysexits.h, EX_DATAERR)."""
-NOT_WRITTEN = "a file could not be written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +63,6 @@ class Spool:
 
     def __init__(self, shell: Shell, agent: str) -> None:
         self._shell, self._agent = shell, agent
-        # What a script of a lost connection says of its part when it ends at last must not pass for ours.
-        self._mine = secrets.token_hex(4)
         self.root, self.tools = self._prepare()
 
     def folder(self, image: Image) -> str:
@@ -85,14 +80,11 @@ class Spool:
         script = f"{self._enter(image)}; {look}"
         return parse_arrived(self._run("looking into the spool", script))
 
-    def receive(
-        self, image: Image, part: Part, have: int, chunks: Iterable[bytes], on_bytes: Callable[[int], None]
-    ) -> None:
-        """Bring the rest of a part's bytes onto the host; not proven yet. ``have``: bytes that are there."""
-        doing = f"sending {part.layer.blob.digest}"
-        result = self._shell.send(f"{self._enter(image)} && {self._take_in(part, have)}", chunks, on_bytes)
-        if not result.ok or says(result, NOT_WRITTEN):
-            raise self._failed(doing, result)
+    def receive(self, image: Image, part: Part, chunks: Iterable[bytes], on_bytes: Callable[[int], None]) -> None:
+        """Bring the rest of a part's bytes onto the host; not proven yet."""
+        result = self._shell.send(f"{self._enter(image)} && cat >> parts/{part.name}", chunks, on_bytes)
+        if not result.ok:
+            raise self._failed(f"sending {part.layer.blob.digest}", result)
 
     def settle(self, image: Image, part: Part, form: Digest, saved: Mapping[Digest, str]) -> int:
         """Make the layer of what has arrived and prove it by its digest; its size in bytes.
@@ -117,7 +109,7 @@ class Spool:
     def write(self, image: Image, files: Mapping[str, bytes]) -> None:
         """Put small files into the image's folder."""
         # As an archive, in one round trip.
-        result = self._shell.send(f"{self._enter(image)} && tar -xf -", [_archive(files)], lambda count: None)
+        result = self._shell.send(f"{self._enter(image)} && tar -xf -", [archive(files)], lambda count: None)
         if not result.ok:
             raise self._failed("writing an image layout", result)
 
@@ -169,29 +161,16 @@ class Spool:
     def _prove(self, part: Part, form: Digest, saved: Mapping[Digest, str]) -> str:
         """A script that makes blobs/sha256/HEX of what has arrived, or ends with CORRUPT."""
         file, proven = f"parts/{part.name}", _blob(form)
-        made = f"{file}.tar" if part.plain else file
+        made, hashed = file, f"{self.tools.hash} < {file}"
         if isinstance(part.way, Copied):
             made = shlex.quote(saved.get(part.layer.diff_id, "nothing"))
-        hashed = f"{self.tools.hash} < {made}"
-        if part.plain and not isinstance(part.way, Copied):
-            base = saved.get(part.way.base, "nothing") if isinstance(part.way, Delta) else ""
-            hashed = f"{_unpack(part, base)} < {file} | tee {made} | {self.tools.hash}"
-        # Unless that was done as it came.
-        hashed = f"cat {file}.{self._mine} 2>/dev/null || {{ {hashed}; }}"
-        keep = f"mv {made} {proven} && echo {form[7:]} > {file}.sha256 && rm -f {file} {file}.{self._mine}"
+            hashed = f"{self.tools.hash} < {made}"
+        if isinstance(part.way, Delta):
+            made, base = f"{file}.tar", shlex.quote(saved.get(part.way.base, "nothing"))
+            hashed = f"zstd -dcq --long=31 --patch-from={base} < {file} | tee {made} | {self.tools.hash}"
+        keep = f"mv {made} {proven} && echo {form[7:]} > {file}.sha256 && rm -f {file}"
         lost = f"rm -f {made} {file} {file}.*; exit {CORRUPT}"
         return f"[ -f {proven} ] || case $({hashed}) in {form[7:]}*) {keep};; *) {lost};; esac"
-
-    def _take_in(self, part: Part, have: int) -> str:
-        """A script that appends what comes to the part, and may unpack and hash it as it comes.
-
-        Not where a part is gone on with: what comes would wait until what is there has been read, and be lost if
-        the link is cut once more.
-        """
-        file, said = f"parts/{part.name}", f"parts/{part.name}.{self._mine}"
-        if have or not (isinstance(part.way, AsIs) and part.way.unpack):
-            return f"rm -f {said}; cat >> {file}"
-        return f"{_tee(file, '-a')} | {_unpack(part)} | {_tee(f'{file}.tar')} | {self.tools.hash} > {said}"
 
     def _failed(self, doing: str, result: Result) -> AgentError:
         if says(result, "no space left"):
@@ -203,16 +182,6 @@ class Spool:
         return AgentError(self._agent, doing, result.error)
 
 
-def _archive(files: Mapping[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(data), 0o600
-            tar.addfile(entry, io.BytesIO(data))
-    return out.getvalue()
-
-
 def saved_folder(source: HeldImage) -> str:
     """Where in an image's folder the engine gives a held image back."""
     return f"saved/{source.id.rpartition(':')[2][:24]}"
@@ -220,18 +189,6 @@ def saved_folder(source: HeldImage) -> str:
 
 def _blob(digest: Digest) -> str:
     return f"blobs/sha256/{digest[7:]}"
-
-
-def _tee(file: str, options: str = "") -> str:
-    """``tee``, whose exit code a pipe would hide."""
-    return f"{{ tee {options} {file} || echo '{NOT_WRITTEN}' >&2; }}"
-
-
-def _unpack(part: Part, base: str = "") -> str:
-    """The command that makes the plain tar; ``base``: the file that a delta needs."""
-    if isinstance(part.way, AsIs) and not part.layer.blob.media_type.endswith("zstd"):
-        return "gzip -dcq"
-    return "zstd -dcq --long=31" + (f" --patch-from={shlex.quote(base)}" if base else "")
 
 
 def parse_arrived(text: str) -> Arrived:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from pulumi_iofog import words
 from pulumi_iofog.adapters.engine.answers import About, parse_about, parse_df, parse_id, parse_images
+from pulumi_iofog.adapters.engine.following import Coming, following, unpacking
 from pulumi_iofog.adapters.engine.sudo import Runner
 from pulumi_iofog.adapters.shell import Result, Shell, says
 from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace, VerificationFailed
@@ -98,10 +99,22 @@ class Engine:
         script = self._pull(image, folder) if self.kind == "podman" else self._load(image, folder, carried)
         self._loaded(self._shell.run(script, timeout=LOADING_MAY_TAKE), image, carried)
 
+    def follow(self, folder: str, coming: Coming, lines: Iterable[bytes]) -> bool:
+        """Load an image from a layout folder whose layers are still arriving; not podman, which reads a whole one.
+
+        Args:
+            coming: the parts that arrive, with what they turn out to be; layers that are not in it are left out.
+            lines: tell how far it is (see Following); after the last comes an archive of everything but the layers.
+
+        Returns:
+            Whether it is loaded; where it is not, ``load`` says why.
+        """
+        result = self._shell.tell(_docker_load(folder, following(coming)), lines, timeout=LOADING_MAY_TAKE)
+        # Docker takes an archive that has broken off between two files for an empty one.
+        return result.ok and _all_unpacked(result) and says(result, "loaded image")
+
     def _loaded(self, result: Result, image: Image, carried: Mapping[Digest, Blob]) -> None:
-        # Docker's containerd store answers 0 and leaves a broken image when a layer is missing.
-        unpacked = "error unpacking" not in (result.text + result.stderr.decode(errors="replace")).lower()
-        if result.ok and unpacked:
+        if result.ok and _all_unpacked(result):
             return
         if says(result, "no space left"):
             raise self._full(f"loading {image}")
@@ -187,7 +200,7 @@ class Engine:
             f"cat {head_path(layer)} && {_unpack(blob)} && head -c {padding(size)} /dev/zero && "
             for layer, (blob, size) in packed.items()
         )
-        return f"cd {shlex.quote(folder)} && {{ {unpacked}tar -cf - {' '.join(files)}; }} | docker load"
+        return _docker_load(folder, f"{unpacked}tar -cf - {' '.join(files)}")
 
     def _pull(self, image: Image, folder: str) -> str:
         # podman names what it pulls by the folder as it is given, so that must be a valid name: the last
@@ -209,10 +222,19 @@ class Engine:
         return EngineError(self._agent, doing, result.error)
 
 
+def _docker_load(folder: str, archive: str) -> str:
+    return f"cd {shlex.quote(folder)} && {{ {archive}; }} | docker load"
+
+
+def _all_unpacked(result: Result) -> bool:
+    """Docker's containerd store answers 0 and leaves a broken image when a layer is missing."""
+    return not says(result, "error unpacking")
+
+
 def _unpack(blob: Blob) -> str:
-    """Write a zstd blob's content, or say NOT_UNPACKED; not where a signal has ended it, as Docker reads no more."""
+    """Write a packed blob's content, or say NOT_UNPACKED; not where a signal has ended it, as Docker reads no more."""
     said = f"[ $? -gt 128 ] || echo '{NOT_UNPACKED}' >&2; false"
-    return f"{{ zstd -dcq --long=31 {blob_path(blob.digest)} || {{ {said}; }}; }}"
+    return f"{{ {unpacking(blob)} < {blob_path(blob.digest)} || {{ {said}; }}; }}"
 
 
 # ---- finding the engine ---------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
+from itertools import chain
 
 from pulumi_iofog.adapters.shell import Result, Shell
 
@@ -22,8 +24,15 @@ class Runner:
     def run(self, script: str, *, timeout: float = 60.0) -> Result:
         # What may be left of standard input is not the script's.
         script = self._as_whom(f"exec </dev/null; {script}")
-        stdin = self._password.encode() + b"\n" if self._sudo and self._password is not None else b""
-        return self._shell.run(script, stdin=stdin, timeout=timeout)
+        return self._shell.run(script, stdin=self._for_sudo(), timeout=timeout)
+
+    def tell(self, script: str, lines: Iterable[bytes], *, timeout: float = 60.0) -> Result:
+        """Run a script that is told lines while it runs; one that it does not know may come first."""
+        # Where sudo asks for no password, that is left for the script.
+        return self._shell.send(self._as_whom(script), chain([self._for_sudo()], lines), _uncounted, timeout=timeout)
+
+    def _for_sudo(self) -> bytes:
+        return self._password.encode() + b"\n" if self._sudo and self._password is not None else b""
 
     def _as_whom(self, script: str) -> str:
         script = f"export LC_ALL=C; {self._first}{script}"
@@ -32,3 +41,7 @@ class Runner:
         sudo = "sudo -n" if self._password is None else "sudo -S -p ''"
         become = f"""[ "$(id -u)" = 0 ] || set -- {sudo} "$@"; exec "$@" """
         return f"export LC_ALL=C; set -- sh -c {shlex.quote(script)}; {become}"
+
+
+def _uncounted(count: int) -> None:
+    pass

@@ -1,0 +1,53 @@
+"""A shell script that makes an archive of an image while its layers are still arriving in the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pulumi_iofog.following import COMPLETE, WHOLE
+from pulumi_iofog.image import Blob
+from pulumi_iofog.layout import blob_path, given_size, head_path, padding
+from pulumi_iofog.transfer import Part
+
+Coming = Sequence[tuple[Part, Blob]]
+"""Parts in their order, each with what it turns out to be."""
+
+
+def following(coming: Coming) -> str:
+    """Commands that write an archive of what comes; their working folder is the image's.
+
+    They are told by lines on standard input how far it is (see Following), and after COMPLETE follows what is to
+    stand behind the layers. With the end of standard input they break off.
+    """
+    layers = "".join(
+        f"cat {head_path(part.layer.diff_id)} && {_arriving(part, blob)}"
+        f" && head -c {padding(given_size(blob))} /dev/zero && "
+        for part, blob in coming
+    )
+    return f'{_FUNCTIONS}{layers}until [ "$said" = {_word(COMPLETE)} ]; do hear; done && cat'
+
+
+def unpacking(blob: Blob) -> str:
+    """The command that makes a layer's plain tar of its blob."""
+    return "gzip -dcq" if blob.media_type.endswith("gzip") else "zstd -dcq --long=31"
+
+
+def _arriving(part: Part, blob: Blob) -> str:
+    arriving = f"arriving parts/{part.name} {blob_path(blob.digest)}"
+    return arriving if blob.plain_size is None else f"{arriving} | {unpacking(blob)}"
+
+
+def _word(line: bytes) -> str:
+    return line.decode().strip()
+
+
+_FUNCTIONS = f"""
+said=nothing
+hear() {{ read -r said || exit 1; }}
+arriving() {{
+    # Opened once: it stays the same file when it is moved.
+    until {{ command exec 3<$1 || command exec 3<$2; }} 2>/dev/null; do hear; done
+    while cat <&3 && [ "$said" != {_word(WHOLE)} ]; do hear; done
+    said=nothing
+}}
+"""
