@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pulumi_iofog import rollout
 from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, Unreachable, VerificationFailed
+from pulumi_iofog.following import COMPLETE, MORE, WHOLE
 from pulumi_iofog.image import AMD64, Blob, Digest, Image, Pin, Platform, Reference
 from pulumi_iofog.spec import Agent
 from pulumi_iofog.transfer import EngineKind, HeldImage, Inventory, Part, Transfer
@@ -33,6 +34,7 @@ class MemoryHost:
     calls: list[str] = field(default_factory=list)
     down: bool = False
     load_fails: bool = False
+    follow_fails: bool = False
     zstd: bool = False
     corrupts: set[type] = field(default_factory=set)
     cuts: list[int] = field(default_factory=list)
@@ -88,11 +90,26 @@ class MemoryHost:
             raise EngineError("edge", "loading", "the daemon went away")
         assert carried.keys() <= self.settled
         assert not self.dropped & {blob.digest for blob in carried.values()}
-        if not set(image.diff_ids) <= carried.keys() | self.layers:
+        self._take(image, set(carried))
+
+    def _take(self, image: Image, given: set[Digest]) -> None:
+        if not set(image.diff_ids) <= given | self.layers:
             raise MissingLayers("edge", "loading", "a layer is missing")
         self.layers |= set(image.diff_ids)
         self.images[image.reference.full_name] = image.image_id
         self.broken.discard(image.reference.full_name)
+
+    def follow(self, image: Image, coming: Sequence[tuple[Part, Blob]], whole: Image, lines: Iterator[bytes]) -> bool:
+        told = [line for line in lines if line != MORE]
+        if told != [WHOLE] * len(coming) + [COMPLETE]:
+            self.calls.append("given up")
+            return False
+        if self.follow_fails:
+            return False
+        assert {part.layer.diff_id for part, _ in coming} <= self.settled
+        self._take(image, {part.layer.diff_id for part, _ in coming})
+        self.calls.append("followed" if image == whole else f"followed {len(image.layers)}")
+        return True
 
     def drop(self, image: Image, blobs: Iterable[Blob]) -> None:
         for blob in blobs:

@@ -6,10 +6,12 @@ import random
 import subprocess
 import time
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from pulumi_iofog.adapters import recode
 from pulumi_iofog.adapters.registry.registry import Registry
 from pulumi_iofog.adapters.store.store import Store
 from pulumi_iofog.blobs import Blobs
@@ -78,13 +80,25 @@ def test_a_recoded_layer_is_the_same_tar_and_is_made_once(blobs: Blobs, registry
 def test_what_a_part_must_turn_out_to_be_is_known(blobs: Blobs) -> None:
     layer, reference = NEW.image.layers[0], NEW.image.reference
     assert blobs.form(reference, part(NEW, AsIs())) == layer.blob
-    assert blobs.form(reference, part(NEW, AsIs(unpack=True))).digest == layer.diff_id
+    unpacked = blobs.form(reference, part(NEW, AsIs(unpack=True)))
+    assert (unpacked, unpacked.plain_size) == (layer.blob, len(layer_tar({"lib": NOISE, "note": b"new"})))
     encoded = part(NEW, Recoded(9, 23))
     data = bytes_of(blobs, NEW, encoded)
     made = blobs.form(reference, encoded)
     assert made == Blob(sha256(data), len(data), "application/vnd.oci.image.layer.v1.tar+zstd")
     assert made.plain_size == len(layer_tar({"lib": NOISE, "note": b"new"}))
     assert layer.blob.plain_size is None
+
+
+def test_a_layer_is_measured_once(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[Path] = []
+    plain_size = recode.plain_size
+    monkeypatch.setattr(recode, "plain_size", lambda layer, blob: (measured.append(blob), plain_size(layer, blob))[1])
+    travelling = part(NEW, AsIs(unpack=True))
+    with blobs.ahead(NEW.image.reference, [travelling]), ThreadPoolExecutor(4) as agents:
+        forms = list(agents.map(lambda _: blobs.form(NEW.image.reference, travelling), range(4)))
+    assert {form.plain_size for form in forms} == {len(layer_tar({"lib": NOISE, "note": b"new"}))}
+    assert len(measured) == 1
 
 
 def test_what_a_recoded_layer_is_need_not_be_remembered(blobs: Blobs, tmp_path: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
+from dataclasses import replace
 
 from pulumi_iofog.image import Blob, Digest, parse_config, sha256
 from pulumi_iofog.layout import (
     PREFIX_REPOSITORY,
+    archive,
     blob_path,
     files,
+    given_size,
+    head,
     head_path,
     padding,
     plain_blob,
@@ -34,9 +39,9 @@ def test_the_registrys_own_manifest_and_blobs_are_kept_where_they_are_carried() 
     for engine in ("docker", "docker-containerd", "podman"):
         made = files(IMAGE, ALL, engine)  # type: ignore[arg-type]
         assert made[blob_path(IMAGE.manifest.manifest_digest)] == IMAGE.manifest.raw
-        (archive,) = json.loads(made["manifest.json"])
-        assert archive["Layers"] == [blob_path(layer.blob.digest) for layer in IMAGE.layers]
-        assert archive["RepoTags"] == [IMAGE.reference.full_name]
+        (entry,) = json.loads(made["manifest.json"])
+        assert entry["Layers"] == [blob_path(layer.blob.digest) for layer in IMAGE.layers]
+        assert entry["RepoTags"] == [IMAGE.reference.full_name]
 
 
 def test_podman_is_told_plain_tars_for_what_is_left_out_or_decoded() -> None:
@@ -52,8 +57,8 @@ def test_podman_is_told_plain_tars_for_what_is_left_out_or_decoded() -> None:
 
 def test_dockers_archive_names_what_is_carried() -> None:
     made = files(IMAGE, {APP.diff_id: plain_blob(APP, 2048)}, "docker")
-    (archive,) = json.loads(made["manifest.json"])
-    assert archive["Layers"][1] == blob_path(Digest(APP.diff_id))
+    (entry,) = json.loads(made["manifest.json"])
+    assert entry["Layers"][1] == blob_path(Digest(APP.diff_id))
 
 
 def test_docker_is_given_the_plain_tar_of_what_lies_packed() -> None:
@@ -61,11 +66,25 @@ def test_docker_is_given_the_plain_tar_of_what_lies_packed() -> None:
     for engine in ("docker", "docker-containerd"):
         assert to_unpack({APP.diff_id: packed, BASE.diff_id: BASE.blob}, engine) == {APP.diff_id: (packed, 2049)}  # type: ignore[arg-type]
         made = files(IMAGE, {**ALL, APP.diff_id: packed}, engine)  # type: ignore[arg-type]
-        (archive,) = json.loads(made["manifest.json"])
-        assert archive["Layers"] == [blob_path(BASE.blob.digest), blob_path(APP.diff_id), blob_path(MORE.blob.digest)]
-        entry = tarfile.TarInfo.frombuf(made[head_path(APP.diff_id)], "utf-8", "strict")
-        assert (entry.name, entry.size) == (blob_path(APP.diff_id), 2049)
+        (entry,) = json.loads(made["manifest.json"])
+        assert entry["Layers"] == [blob_path(BASE.blob.digest), blob_path(APP.diff_id), blob_path(MORE.blob.digest)]
+        header = tarfile.TarInfo.frombuf(made[head_path(APP.diff_id)], "utf-8", "strict")
+        assert (header.name, header.size) == (blob_path(APP.diff_id), 2049)
     assert (padding(2049), padding(2048)) == (511, 0)
+
+
+def test_the_header_of_a_layer_says_what_docker_is_given() -> None:
+    blob = BASE.blob
+    entry = tarfile.TarInfo.frombuf(head(BASE.diff_id, blob), "utf-8", "strict")
+    assert (entry.name, entry.size) == (blob_path(blob.digest), blob.size) == (entry.name, given_size(blob))
+    large = replace(blob, plain_size=9 << 30)
+    entry = tarfile.TarInfo.frombuf(head(BASE.diff_id, large), "utf-8", "strict")
+    assert (entry.name, entry.size) == (blob_path(BASE.diff_id), 9 << 30) == (entry.name, given_size(large))
+
+
+def test_small_files_make_an_archive() -> None:
+    with tarfile.open(fileobj=io.BytesIO(archive({"a": b"1", "b/c": b"22"}))) as tar:
+        assert {entry.name: (entry.size, entry.mode) for entry in tar} == {"a": (1, 0o600), "b/c": (2, 0o600)}
 
 
 def test_podman_is_given_what_lies_packed_as_it_is() -> None:

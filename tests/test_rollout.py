@@ -138,6 +138,23 @@ def test_on_a_slow_link_lower_layers_are_loaded_while_the_rest_is_on_its_way(big
     assert host.dropped == {BIG1.image.layers[0].blob.digest}, "not given twice"
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_docker_reads_what_arrives_on_a_slow_link_or_loads_it_afterwards(big: Site, fails: bool) -> None:
+    host = big.hosts["edge-1"] = SwiftHost(kind="docker", speed=1e6, follow_fails=fails)
+    assert bring(job(image=BIG1.image), big.tools()).error is None
+    loads = [call for call in host.calls if call.startswith(("load", "follow"))]
+    # What is above is little.
+    assert loads == (["load 1", "load"] if fails else ["followed 1", "load"])
+    assert host.dropped == {BIG1.image.layers[0].blob.digest}
+
+
+def test_docker_is_told_when_what_it_reads_will_not_come(big: Site) -> None:
+    host = big.hosts["edge-1"] = SwiftHost(kind="docker", speed=1e6, corrupts={AsIs})
+    assert bring(job(image=BIG1.image), big.tools()).error == "edge: proving a layer: what arrived has another sha256"
+    assert host.calls.count("given up") == 2
+    assert "load 1" not in host.calls
+
+
 def test_lower_layers_that_the_engine_has_lost_again_are_sent_again(big: Site) -> None:
     host = big.hosts["edge-1"] = ForgetfulHost(speed=1e6)
     outcome = bring(job(image=BIG1.image), big.tools())

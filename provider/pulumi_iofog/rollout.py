@@ -36,9 +36,9 @@ from pulumi_iofog.errors import (
     Unreachable,
     VerificationFailed,
 )
-from pulumi_iofog.following import Following
 from pulumi_iofog.image import Blob, Digest, Image, Pin, Platform, Reference
 from pulumi_iofog.layout import prefix
+from pulumi_iofog.load import Load, Loader
 from pulumi_iofog.outcome import Outcome
 from pulumi_iofog.spec import Agent
 from pulumi_iofog.transfer import EngineKind, Inventory, Means, Part, Transfer, transfer
@@ -49,7 +49,7 @@ WORTH_A_MEASURE = 8_000_000
 """Bytes to send from which on the link's rate is worth knowing."""
 
 
-class Host(Protocol):
+class Host(Loader, Protocol):
     """One agent, connected: its spool and its engine."""
 
     @property
@@ -63,12 +63,6 @@ class Host(Protocol):
     def receive(
         self, image: Image, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]
     ) -> None: ...
-    def settle(self, image: Image, part: Part, form: Blob) -> Blob: ...
-    def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None: ...
-    def follow(
-        self, image: Image, coming: Sequence[tuple[Part, Blob]], whole: Image, lines: Iterator[bytes]
-    ) -> bool: ...
-    def drop(self, image: Image, blobs: Iterable[Blob]) -> None: ...
     def verify(self, pin: Pin) -> None: ...
     def remove(self, pin: Pin) -> bool: ...
     def sweep(self) -> None: ...
@@ -241,9 +235,9 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
         groups, carried = sending.groups(parts), dict[Digest, Blob]()
         for group in groups:
             target = image if group is groups[-1] else prefix(image, image.layers.index(group[-1].layer) + 1)
-            load = _Load(image, target, group, host, tools.blobs, carried)
+            load = Load(host, image, target, partial(tools.blobs.form, image.reference), carried)
             if sending.follows(group):
-                stack.enter_context(load.follow())
+                stack.enter_context(load.follow(group))
             for part in group:
                 host.receive(image, part, partial(stream, image.reference, part), meter)
                 proven = proving.do(partial(load.settle, part))
@@ -255,53 +249,6 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
         proving.do(host.tidy)
         host.verify(image.pin)
         proving.finish()
-
-
-@dataclass(slots=True)
-class _Load:
-    """What the host does with the parts of one load.
-
-    Attributes:
-        image, target: the whole image, and what is loaded: that, or its lower layers.
-        carried: what lies in the spool and is not loaded yet, of all loads.
-    """
-
-    image: Image
-    target: Image
-    group: Sequence[Part]
-    host: Host
-    blobs: Blobs
-    carried: dict[Digest, Blob]
-    following: Following | None = None
-
-    def follow(self) -> Following:
-        """Have the engine read the parts while they arrive."""
-        self.following = Following(self._read)
-        return self.following
-
-    def _read(self, lines: Iterator[bytes]) -> bool:
-        coming = [(part, self.blobs.form(self.image.reference, part)) for part in self.group]
-        return self.host.follow(self.target, coming, self.image, lines)
-
-    def settle(self, part: Part) -> None:
-        """Prove what has arrived."""
-        form = self.blobs.form(self.image.reference, part)
-        self.carried[part.layer.diff_id] = self.host.settle(self.image, part, form)
-        if self.following:
-            self.following.whole()
-
-    def finish(self) -> None:
-        """Load what is proven."""
-        if not (self.following and self.following.complete()):
-            self.host.load(self.target, self.carried, self.image)
-        if self.target is not self.image:
-            self._drop()
-
-    def _drop(self) -> None:
-        # What the engine has now it need not be given again, unless it lies once more further up.
-        count = len(self.target.layers)
-        loaded = set(self.image.diff_ids[:count]) - set(self.image.diff_ids[count:])
-        self.host.drop(self.image, [self.carried.pop(diff_id) for diff_id in loaded if diff_id in self.carried])
 
 
 def _prune(job: Job, host: Host) -> str:

@@ -67,6 +67,13 @@ def test_a_blob_becomes_its_plain_tar(tmp_path: Path, name: str) -> None:
     assert got == recode.Made(tmp_path / "out", sha256(OLD), len(OLD), sha256(OLD), len(OLD))
 
 
+@pytest.mark.parametrize("name", BLOBS)
+def test_the_size_of_a_plain_tar_is_known_without_writing_it(tmp_path: Path, name: str) -> None:
+    compression, blob = BLOBS[name]
+    assert recode.plain_size(layer_of(blob, OLD, compression), write(tmp_path / "blob", blob)) == len(OLD)
+    assert left(tmp_path) == ["blob"]
+
+
 @pytest.mark.parametrize(("window_log", "workers"), [(0, 0), (24, 0), (28, 0), (24, 2)])
 def test_a_blob_becomes_zstd_that_the_command_reads(tmp_path: Path, window_log: int, workers: int) -> None:
     blob = gzip.compress(OLD)

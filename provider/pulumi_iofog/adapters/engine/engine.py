@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from pulumi_iofog import words
 from pulumi_iofog.adapters.engine.answers import About, parse_about, parse_df, parse_id, parse_images
-from pulumi_iofog.adapters.engine.following import Coming, following, unpacking
+from pulumi_iofog.adapters.engine.following import END_FOLLOWING, Coming, following, unpacking
 from pulumi_iofog.adapters.engine.sudo import Runner
 from pulumi_iofog.adapters.shell import Result, Shell, says
 from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace, VerificationFailed
@@ -68,9 +68,11 @@ class Engine:
     # ---- orders -------------------------------------------------------------------------------------
 
     def make_room(self, spool: str, to_spool: int, to_load: int) -> None:
-        """Raise NoSpace if either the spool's or the engine's disk has too little free; sizes in bytes."""
+        """Raise NoSpace if either the spool's or the engine's disk has too little free; sizes in bytes. Those who
+        still follow an earlier transfer, which was lost, take no more."""
         needs = [(spool, to_spool), (self.root, to_load)]
-        result = self._shell.run(f"df -Pk {shlex.quote(spool)} {shlex.quote(self.root)}")
+        ended = f"( cd {shlex.quote(spool)} && {END_FOLLOWING} )"
+        result = self._shell.run(f"{ended}; df -Pk {shlex.quote(spool)} {shlex.quote(self.root)}")
         disks = parse_df(result.text)
         if not result.ok or len(disks) != 2:
             return  # the root is not there to see; a full disk then shows while loading

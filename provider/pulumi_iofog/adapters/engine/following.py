@@ -27,6 +27,16 @@ def following(coming: Coming) -> str:
     return f'{_FUNCTIONS}{layers}until [ "$said" = {_word(COMPLETE)} ]; do hear; done && cat'
 
 
+END_FOLLOWING = """
+for each in image-*/following.*; do
+    [ "$(readlink /proc/${each##*.}/cwd)" = "$(pwd -P)/${each%/*}" ] && kill -s TERM -- "-$(cat $each)"
+    rm -f $each
+done 2>/dev/null
+"""
+"""Commands that end, with all that they have started, those who still wait at a link that was lost: sshd may not
+notice that for hours, and what Docker has read stays on its disk meanwhile. Their working folder is the spool."""
+
+
 def unpacking(blob: Blob) -> str:
     """The command that makes a layer's plain tar of its blob."""
     return "gzip -dcq" if blob.media_type.endswith("gzip") else "zstd -dcq --long=31"
@@ -42,6 +52,7 @@ def _word(line: bytes) -> str:
 
 
 _FUNCTIONS = f"""
+cut -d ' ' -f 5 /proc/$$/stat > following.$$
 said=nothing
 hear() {{ read -r said || exit 1; }}
 arriving() {{

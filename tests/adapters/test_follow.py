@@ -1,0 +1,168 @@
+"""Layers that the real Docker reads while they arrive: what is loaded, and what becomes of it when they do not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from queue import SimpleQueue
+
+import pytest
+
+from lab import Lab
+from lab.shell import wait_for
+from pulumi_iofog.errors import CorruptLayer, Unreachable
+from pulumi_iofog.following import COMPLETE, MORE, WHOLE
+from pulumi_iofog.image import Blob
+from pulumi_iofog.transfer import AsIs, Part, Recoded, Transfer, Way
+from tests.adapters.conftest import AgentOf
+from tests.adapters.edge import APP, Edge, reach
+from tests.adapters.test_travel import ABOVE, OLD, OLD_BASE, blobs, bring, emptied, form, zstd
+from tests.images import layer_tar
+
+pytestmark = pytest.mark.lab
+AS_THEY_ARE = blobs(OLD)
+UNPACKED: list[tuple[Way, bytes]] = [(AsIs(unpack=True), data) for _, data in AS_THEY_ARE]
+RECODED: list[tuple[Way, bytes]] = [(Recoded(9, 23), zstd(layer_tar(files))) for files in (OLD_BASE, ABOVE)]
+PARTS = [Part(layer, AsIs()) for layer in OLD.image.layers]
+
+
+@pytest.fixture(params=("edge-docker", "edge-docker29"))
+def docker(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Edge]:
+    with emptied(lab, request.param) as edge:
+        yield edge
+
+
+class Told:
+    """Lines as they are put; None is the end of them."""
+
+    def __init__(self) -> None:
+        self.said: SimpleQueue[bytes | None] = SimpleQueue()
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield MORE
+        yield from iter(self.said.get, None)
+
+    def __call__(self, *lines: bytes | None) -> None:
+        for line in lines:
+            self.said.put(line)
+
+
+@contextmanager
+def followed(edge: Edge, coming: list[tuple[Part, Blob]]) -> Iterator[tuple[Told, Future[bool]]]:
+    """Docker reads what comes from now on."""
+    edge.edge.make_room(OLD.image, Transfer(()))
+    told = Told()
+    with ThreadPoolExecutor(1) as lane:
+        try:
+            yield told, lane.submit(edge.edge.follow, OLD.image, coming, OLD.image, told)
+        finally:
+            told(None)
+
+
+def arrive(edge: Edge, told: Told, travelling: list[tuple[Way, bytes]], pause: float = 0.0) -> None:
+    """Every layer arrives in two pieces, and is proven."""
+    for layer, (way, data) in zip(OLD.image.layers, travelling, strict=True):
+
+        def pieces(offset: int, data: bytes = data) -> Iterator[bytes]:
+            yield data[:100]
+            time.sleep(pause)
+            told(MORE)
+            yield data[100:]
+
+        part = Part(layer, way)
+        edge.edge.receive(OLD.image, part, pieces, lambda count: None)
+        edge.edge.settle(OLD.image, part, form(part, data))
+        told(WHOLE)
+
+
+def coming(travelling: list[tuple[Way, bytes]]) -> list[tuple[Part, Blob]]:
+    parts = [(Part(layer, way), data) for layer, (way, data) in zip(OLD.image.layers, travelling, strict=True)]
+    return [(part, form(part, data)) for part, data in parts]
+
+
+def bring_followed(edge: Edge, travelling: list[tuple[Way, bytes]], *, late: bool = False) -> None:
+    with followed(edge, coming(travelling)) as (told, loaded):
+        arrive(edge, told, travelling, 0.0 if late else 0.3)
+        assert edge.engine.image_id(APP) is None, "nothing is loaded before all of it is proven"
+        told(COMPLETE, None)
+        assert loaded.result(20)
+    edge.engine.verify(OLD.image.pin)
+    assert edge.content(APP, "lib/note") == "old"
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["while they arrive", "once they are there"])
+def test_blobs_are_read_by_docker(docker: Edge, late: bool) -> None:
+    bring_followed(docker, AS_THEY_ARE, late=late)
+
+
+@pytest.mark.parametrize("travelling", [UNPACKED, RECODED], ids=["unpacked", "recoded"])
+@pytest.mark.parametrize("late", [False, True], ids=["while they arrive", "once they are there"])
+def test_unpacked_layers_are_read_by_docker(lab: Lab, travelling: list[tuple[Way, bytes]], late: bool) -> None:
+    with emptied(lab, "edge-docker") as edge:
+        bring_followed(edge, travelling, late=late)
+
+
+@pytest.mark.parametrize("user", ["plain", "asked"])
+def test_by_sudo_without_and_with_a_password(lab: Lab, agent_of: AgentOf, user: str) -> None:
+    host = lab.hosts["edge-docker"]
+    with emptied(lab, "edge-docker"), reach(host, agent_of("edge-docker", user=user, password=host.password)) as edge:
+        host.run(f"rm -rf {edge.edge.spool.root}/*")
+        bring_followed(edge, RECODED)
+        edge.edge.clean(OLD.image)
+        assert host.run(f"find {edge.edge.spool.root} -mindepth 1") == ""
+
+
+def test_what_is_wrong_is_not_loaded(docker: Edge) -> None:
+    with followed(docker, coming(AS_THEY_ARE)) as (told, loaded):
+        docker.edge.receive(OLD.image, PARTS[0], lambda offset: [b"something else"], lambda count: None)
+        with pytest.raises(CorruptLayer):
+            docker.edge.settle(OLD.image, PARTS[0], PARTS[0].layer.blob)
+        told(None)
+        assert not loaded.result(20)
+    assert docker.engine.image_id(APP) is None
+    bring(docker, OLD, AS_THEY_ARE)
+    docker.engine.verify(OLD.image.pin)
+
+
+@pytest.mark.parametrize("wrong", [zstd(layer_tar({"other": b""})), b"no zstd"], ids=["another layer", "no zstd"])
+def test_what_does_not_come_out_right_is_not_loaded(lab: Lab, wrong: bytes) -> None:
+    travelling = [(RECODED[0][0], wrong), RECODED[1]]
+    with emptied(lab, "edge-docker") as edge, followed(edge, coming(travelling)) as (told, loaded):
+        arrive(edge, told, travelling)
+        told(COMPLETE, None)
+        assert not loaded.result(20)
+        assert edge.engine.image_id(APP) is None
+
+
+def test_nobody_reads_once_the_connection_is_lost(lab: Lab) -> None:
+    with emptied(lab, "edge-docker") as edge, followed(edge, coming(AS_THEY_ARE)) as (told, loaded):
+        assert wait_for(lambda: reading(edge), 10)
+        edge.connection.abort()
+        told(MORE)
+        with pytest.raises(Unreachable):
+            loaded.result(20)
+        assert wait_for(lambda: not reading(edge), 10)
+
+
+@pytest.mark.parametrize("user", ["edge", "plain"], ids=["as the user", "by sudo"])
+def test_whoever_still_reads_for_a_lost_transfer_is_ended_by_the_next(lab: Lab, agent_of: AgentOf, user: str) -> None:
+    host = lab.hosts["edge-docker"]
+    with emptied(lab, "edge-docker"), reach(host, agent_of("edge-docker", user=user)) as edge:
+        with followed(edge, coming(AS_THEY_ARE)) as (told, loaded):
+            edge.edge.receive(OLD.image, PARTS[0], lambda offset: [b"first"], lambda count: None)
+            told(MORE)
+            assert wait_for(lambda: reading(edge), 10)
+            # The host does not know that the link is gone.
+            with reach(host, agent_of("edge-docker", user=user)) as again:
+                again.edge.make_room(OLD.image, Transfer(()))
+                assert wait_for(lambda: not reading(again), 10)
+            told(MORE)
+            with pytest.raises(Unreachable):
+                loaded.result(20)
+        assert host.run("ls /var/lib/docker/tmp") == ""
+
+
+def reading(edge: Edge) -> bool:
+    return "docker load" in edge.host.run("ps -eo args")
