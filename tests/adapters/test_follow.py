@@ -152,8 +152,8 @@ def test_whoever_still_reads_for_a_lost_transfer_is_ended_by_the_next(lab: Lab, 
     with emptied(lab, "edge-docker"), reach(host, agent_of("edge-docker", user=user)) as edge:
         with followed(edge, coming(AS_THEY_ARE)) as (told, loaded):
             edge.edge.receive(OLD.image, PARTS[0], lambda offset: [b"first"], lambda count: None)
-            told(MORE)
-            assert wait_for(lambda: reading(edge), 10)
+            folder = edge.edge.spool.folder(OLD.image)
+            assert wait_for(lambda: reading(edge) and "following." in host.run(f"ls {folder}"), 10)
             # The host does not know that the link is gone.
             with reach(host, agent_of("edge-docker", user=user)) as again:
                 again.edge.make_room(OLD.image, Transfer(()))
