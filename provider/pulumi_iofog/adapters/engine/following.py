@@ -52,7 +52,8 @@ def _word(line: bytes) -> str:
 
 
 _FUNCTIONS = f"""
-cut -d ' ' -f 5 /proc/$$/stat > following.$$
+read -r me name state parent group rest < /proc/self/stat
+echo $group > following.$me
 said=nothing
 hear() {{ read -r said || exit 1; }}
 arriving() {{
