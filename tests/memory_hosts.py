@@ -12,8 +12,8 @@ from pulumi_iofog import rollout
 from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, Unreachable, VerificationFailed
 from pulumi_iofog.following import COMPLETE, MORE, WHOLE
 from pulumi_iofog.image import AMD64, Blob, Digest, Image, Pin, Platform, Reference
+from pulumi_iofog.parts import EngineKind, HeldImage, Inventory, Part, Transfer
 from pulumi_iofog.spec import Agent
-from pulumi_iofog.transfer import EngineKind, HeldImage, Inventory, Part, Transfer
 from tests.images import MadeImage
 
 

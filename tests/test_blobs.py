@@ -16,7 +16,7 @@ from pulumi_iofog.adapters.registry.registry import Registry
 from pulumi_iofog.adapters.store.store import Store
 from pulumi_iofog.blobs import Blobs
 from pulumi_iofog.image import Blob, Digest, Reference, sha256
-from pulumi_iofog.transfer import AsIs, Delta, Part, Recoded
+from pulumi_iofog.parts import AsIs, Delta, Part, Recoded
 from tests.images import MadeImage, layer_tar, make_image
 
 NOISE = random.Random(1).randbytes(300_000)

@@ -12,9 +12,9 @@ from pulumi_iofog import rollout
 from pulumi_iofog.errors import InputError, RolloutFailed, Unreachable
 from pulumi_iofog.image import ARM64, Image, Pin
 from pulumi_iofog.outcome import Outcome
+from pulumi_iofog.parts import AsIs, Delta
 from pulumi_iofog.rollout import Job, bring, roll_out
 from pulumi_iofog.spec import Agent
-from pulumi_iofog.transfer import AsIs, Delta
 from tests.images import make_image
 from tests.memory_hosts import ForgetfulHost, MemoryHost, Site, SwiftHost
 

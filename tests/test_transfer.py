@@ -7,20 +7,8 @@ import dataclasses
 import pytest
 
 from pulumi_iofog.image import OCI_LAYER, Blob, Digest, Image, Layer
-from pulumi_iofog.transfer import (
-    AsIs,
-    Copied,
-    Delta,
-    EngineKind,
-    HeldImage,
-    Inventory,
-    Means,
-    Part,
-    Recoded,
-    Transfer,
-    held,
-    transfer,
-)
+from pulumi_iofog.parts import AsIs, Copied, Delta, EngineKind, HeldImage, Inventory, Means, Part, Recoded, Transfer
+from pulumi_iofog.transfer import held, transfer
 from tests.images import make_image
 
 GB = 10**9
@@ -208,6 +196,20 @@ def test_little_is_not_read_while_it_arrives_nor_what_the_host_makes() -> None:
     assert not sending.follows(sending.parts)
     sending = transfer(V3, inventory(BASE, DEPENDENCIES, APP), Means(SLOW, KNOWN, 4 * GB))
     assert not any(sending.follows(group) for group in sending.groups(sending.parts))
+
+
+def test_the_space_that_it_takes_at_most() -> None:
+    base, dependencies, app = (layer.blob.size for layer in V1.layers)
+    everything = base + dependencies + app
+    sending = transfer(V1, inventory(), Means(MIDDLE))
+    assert sending.space == (everything, 3 * everything + 3 * everything), "Docker puts aside what it loads"
+    assert transfer(V1, inventory(), Means(FAST)).space == (everything, 3 * everything + everything), "as it is"
+    assert transfer(V1, inventory(engine="podman"), Means(MIDDLE)).space == (everything, 3 * everything)
+    four = transfer(image(*(layer(each) for each in "klmn")), inventory(), Means(SLOW))
+    assert four.space == (200_000_000, 600_000_000 + 300_000_000), "of two loads at most"
+    delta = transfer(V3, inventory(BASE, DEPENDENCIES, APP, engine="podman"), Means(MIDDLE, KNOWN, 4 * GB))
+    new = NEW_BASE.blob.size
+    assert delta.space == (new + 3 * new + 3 * new, 3 * new), "the patch, the old layer and the new one"
 
 
 def test_a_small_gzip_blob_is_unpacked_by_docker() -> None:

@@ -19,7 +19,7 @@ from pulumi_iofog.adapters.store.store import Store
 from pulumi_iofog.errors import IofogError, StoreError
 from pulumi_iofog.image import OCI_LAYER, Blob, Digest, Image, Layer, Reference, parse_digest
 from pulumi_iofog.layout import plain_blob
-from pulumi_iofog.transfer import AsIs, Delta, Part, Recoded
+from pulumi_iofog.parts import AsIs, Delta, Part, Recoded
 
 WORTH = 0.7
 """Of the blob's size: a larger delta is not worth its work on the host."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pulumi_iofog import layout
-from pulumi_iofog.adapters.engine import engine
+from pulumi_iofog.adapters.engine.find import find
 from pulumi_iofog.adapters.engine.following import Coming
 from pulumi_iofog.adapters.spool import Arrived, Spool, saved_folder
 from pulumi_iofog.adapters.ssh import link
@@ -14,8 +14,9 @@ from pulumi_iofog.adapters.ssh.connect import Connection
 from pulumi_iofog.errors import VerificationFailed
 from pulumi_iofog.following import COMPLETE
 from pulumi_iofog.image import Blob, Digest, Image, Pin, Platform
+from pulumi_iofog.parts import Copied, Delta, EngineKind, Inventory, Part, Recoded, Transfer
 from pulumi_iofog.spec import Agent
-from pulumi_iofog.transfer import FAST, Copied, Delta, EngineKind, Inventory, Part, Recoded, Transfer
+from pulumi_iofog.transfer import FAST
 
 
 class EdgeHost:
@@ -23,9 +24,11 @@ class EdgeHost:
 
     def __init__(self, connection: Connection, agent: Agent) -> None:
         self._connection, self._agent = connection, agent
-        self._engine = engine.find(connection, agent)
+        self._engine = find(connection, agent)
         self._spool: Spool | None = None
         self._arrived = Arrived({}, {})
+        self._lower: set[str] = set()
+        """Names of images of lower layers alone."""
         self._saved: dict[Digest, str] = {}
         """Where in the spool layers lie that the engine has given back."""
 
@@ -46,9 +49,10 @@ class EdgeHost:
 
     def inventory(self, image: Image) -> Inventory:
         """What the engine holds, and what the host has to work with."""
-        named, images = self._engine.images(image.reference.full_name)
-        tools, tagged = self.spool.tools, named == self._engine.expected_id(image.pin)
-        return Inventory(self.kind, tagged, images, tools.gzip, tools.zstd, tools.memory)
+        listing = self._engine.images(image.reference.full_name)
+        self._lower.update(listing.lower)
+        tools, tagged = self.spool.tools, listing.named == self._engine.expected_id(image.pin)
+        return Inventory(self.kind, tagged, listing.images, tools.gzip, tools.zstd, tools.memory)
 
     def make_room(self, image: Image, sending: Transfer) -> None:
         """See what an earlier try has brought; raise NoSpace before a byte is sent, if the disk cannot take
@@ -94,6 +98,7 @@ class EdgeHost:
             carried: diff id → what lies in the spool for that layer.
             whole: the image in whose spool it lies.
         """
+        self._lower |= {image.reference.full_name} - {whole.reference.full_name}
         carried = {diff_id: carried[diff_id] for diff_id in image.diff_ids if diff_id in carried}
         self.spool.write(whole, layout.files(image, carried, self.kind))
         self._engine.load(image, self.spool.folder(whole), carried)
@@ -105,6 +110,7 @@ class EdgeHost:
             coming: the parts, each with what it turns out to be.
             lines: tell how far it is (see Following).
         """
+        self._lower |= {image.reference.full_name} - {whole.reference.full_name}
         heads = {layout.head_path(part.layer.diff_id): layout.head(part.layer.diff_id, blob) for part, blob in coming}
         self.spool.write(whole, heads)
         files = layout.files(image, {part.layer.diff_id: blob for part, blob in coming}, self.kind)
@@ -141,7 +147,8 @@ class EdgeHost:
 
     def tidy(self) -> None:
         """Remove from the engine what helped on the way, in this transfer and in interrupted ones."""
-        self._engine.clean()
+        if self._lower:
+            self._engine.forget(self._lower)
 
     def clean(self, image: Image) -> None:
         """Leave nothing behind in the spool of this image's transfer, nor what is old."""

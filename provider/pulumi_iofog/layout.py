@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pulumi_iofog.image import OCI_LAYER, Blob, Digest, Image, Layer, Reference, assemble, parse_manifest, sha256
-from pulumi_iofog.transfer import EngineKind
+from pulumi_iofog.parts import EngineKind
 
 PREFIX_REPOSITORY = "pulumi-iofog.local/prefix"
 """Under which an engine keeps the lower layers of an image while the rest is on its way."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pulumi_iofog.following import Following
 from pulumi_iofog.image import Blob, Digest, Image
-from pulumi_iofog.transfer import Part
+from pulumi_iofog.parts import Part
 
 
 class Loader(Protocol):

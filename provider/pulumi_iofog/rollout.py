@@ -40,8 +40,9 @@ from pulumi_iofog.image import Blob, Digest, Image, Pin, Platform, Reference
 from pulumi_iofog.layout import prefix
 from pulumi_iofog.load import Load, Loader
 from pulumi_iofog.outcome import Outcome
+from pulumi_iofog.parts import EngineKind, Inventory, Means, Part, Transfer
 from pulumi_iofog.spec import Agent
-from pulumi_iofog.transfer import EngineKind, Inventory, Means, Part, Transfer, transfer
+from pulumi_iofog.transfer import transfer
 
 LOST_TRIES = (2.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds to wait before an agent whose link was lost is visited again; from the start after progress."""

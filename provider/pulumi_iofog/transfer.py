@@ -15,16 +15,23 @@ has, how fast its link is, and which older layers the operator can get. Pure.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Sequence
 
 from pulumi_iofog.delta import delta_memory
 from pulumi_iofog.image import Blob, Digest, Image, Layer
-
-EngineKind = Literal["docker", "docker-containerd", "podman"]
-"""``docker``: classic store, image id = config digest; ``docker-containerd``: Docker 29's default
-store, image id = manifest digest; ``podman``: image id = config digest."""
+from pulumi_iofog.parts import (
+    PLAIN_FACTOR,
+    STOP_SIZE,
+    AsIs,
+    Copied,
+    Delta,
+    Inventory,
+    Means,
+    Part,
+    Recoded,
+    Transfer,
+    Way,
+)
 
 SMALL = 1_000_000
 """Bytes of a blob below which only the registry's own form is thought of: anything else costs more."""
@@ -32,8 +39,6 @@ SMALL_FOR_DELTA = 4_000_000
 """Bytes of a blob below which no delta is tried: the host would take its old image apart for it."""
 SMALL_TO_UNPACK = 4_000_000
 """Bytes of a gzip blob below which Docker unpacks it itself: it does so in little time."""
-PLAIN_FACTOR = 3
-"""Plain size of a layer by its compressed size, where it is not known."""
 SLOW, FAST = 4e6, 20e6
 """Bytes/s: up to SLOW a link is worth every effort to send less, beyond FAST none."""
 LEVELS = ((SLOW, 12, 27), (FAST, 6, 23))
@@ -43,165 +48,6 @@ ROOMY = 600_000_000
 """Bytes of free memory on the host from which a window of 128 MiB is no burden to it."""
 LOAD_HIDES = 0.75
 """Seconds that the rest must take to send, for an early load to be worth its own costs."""
-STOP_SIZE = 16_000_000
-"""Bytes that an early load takes in at least: each costs the host half a second of a core."""
-
-
-@dataclass(frozen=True, slots=True)
-class AsIs:
-    """As the registry's own blob. ``unpack``: the host gives the engine the plain tar of it, which that loads
-    sooner, or at all."""
-
-    unpack: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Recoded:
-    """Encoded anew with zstd. ``window_log``: log2 of the window in bytes."""
-
-    level: int
-    window_log: int
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """As a zstd patch against a layer (``base``, a diff id) of an image that the engine holds (``source``);
-    ``otherwise`` where the patch turns out too large, or cannot be made."""
-
-    base: Digest
-    source: str
-    otherwise: Recoded | AsIs
-
-
-@dataclass(frozen=True, slots=True)
-class Copied:
-    """Not at all: the host takes it out of an image that its engine holds (``source``). Docker's classic
-    store knows a layer only by the chain of those below it, so it wants even what it has."""
-
-    source: str
-
-
-Way = AsIs | Recoded | Delta | Copied
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One layer and how it travels."""
-
-    layer: Layer
-    way: Way
-
-    @property
-    def name(self) -> str:
-        """Names the bytes that travel: a file's name on either side. Equal names, equal bytes."""
-        mine = self.layer.diff_id[7:]
-        match self.way:
-            case Recoded(level, window_log):
-                return f"{mine}.zstd-{level}-{window_log}"
-            case Delta(base):
-                return f"{mine}.from-{base[7:]}"
-            case Copied():
-                return f"{mine}.tar"
-            case _:
-                return self.layer.blob.digest[7:]
-
-    @property
-    def plain(self) -> bool:
-        """Whether the layer lies in the spool as its plain tar."""
-        return isinstance(self.way, Delta | Copied)
-
-    @property
-    def most(self) -> int:
-        """Bytes on the wire at most."""
-        return 0 if isinstance(self.way, Copied) else self.layer.blob.size
-
-    @property
-    def likely(self) -> float:
-        """Bytes on the wire as they are to be expected."""
-        factor = {Copied: 0.0, Delta: 0.1, Recoded: 0.85, AsIs: 1.0}[type(self.way)]
-        return factor * self.layer.blob.size
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """What one agent is sent: parts from the bottom up.
-
-    Attributes:
-        absent: diff ids of the layers that are left out, because the engine holds them.
-        stops: indexes of the parts after which the engine is given what has arrived.
-        follow: what is loaded at once is read by the engine while it arrives, where that is worth it.
-    """
-
-    parts: tuple[Part, ...]
-    absent: frozenset[Digest] = frozenset()
-    stops: frozenset[int] = frozenset()
-    follow: bool = False
-
-    def groups(self, parts: Sequence[Part]) -> list[tuple[Part, ...]]:
-        """What is loaded at once: the parts up to each stop, and last, with the whole image, the rest."""
-        cuts = [0, *(stop + 1 for stop in sorted(self.stops)), len(parts)]
-        return [tuple(parts[begin:end]) for begin, end in itertools.pairwise(cuts)]
-
-    def follows(self, group: Sequence[Part]) -> bool:
-        """Whether the engine reads these parts while they arrive. Not what is made of layers that it holds."""
-        size = sum(part.layer.blob.size for part in group)
-        return self.follow and size >= STOP_SIZE and not any(part.plain for part in group)
-
-    @property
-    def most(self) -> int:
-        """Bytes on the wire at most."""
-        return sum(part.most for part in self.parts)
-
-    @property
-    def space(self) -> tuple[int, int]:
-        """Bytes on the host that it takes at most: in the spool, and under the engine's root."""
-        plain = sum(PLAIN_FACTOR * part.layer.blob.size for part in self.parts)
-        decoded = sum(PLAIN_FACTOR * part.layer.blob.size for part in self.parts if part.plain)
-        bases = sum(PLAIN_FACTOR * part.layer.blob.size for part in self.parts if isinstance(part.way, Delta | Copied))
-        return self.most + decoded + bases, plain
-
-
-@dataclass(frozen=True, slots=True)
-class HeldImage:
-    """An image that an engine holds: its id there, and its layers from the bottom up."""
-
-    id: str
-    diff_ids: tuple[Digest, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Inventory:
-    """What one agent holds, and what it has to work with.
-
-    Attributes:
-        engine: which engine answered.
-        tagged: the wanted image's name points, in the engine, at an image with the right id.
-        images: all that the engine holds.
-        gzip, zstd: whether the host has these commands.
-        memory: bytes that are available on the host.
-    """
-
-    engine: EngineKind
-    tagged: bool
-    images: tuple[HeldImage, ...] = ()
-    gzip: bool = False
-    zstd: bool = False
-    memory: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What the operator's side has for one agent.
-
-    Attributes:
-        rate: of the link, in bytes/s; None if it is not known.
-        layers: older layers whose blobs can be had, by diff id.
-        memory: bytes that a delta may take here.
-    """
-
-    rate: float | None = None
-    layers: Mapping[Digest, Blob] = field(default_factory=dict)
-    memory: int = 0
 
 
 def transfer(image: Image, inventory: Inventory, means: Means, *, thin: bool = True, plain: bool = False) -> Transfer:
@@ -220,7 +66,7 @@ def transfer(image: Image, inventory: Inventory, means: Means, *, thin: bool = T
     )
     # Podman reads a folder, which must be whole; and a fast link does not keep an engine waiting.
     follow = inventory.engine != "podman" and means.rate is not None and means.rate <= FAST
-    return Transfer(parts, absent, _stops(parts, means.rate) if thin else frozenset(), follow)
+    return Transfer(parts, absent, _stops(parts, means.rate) if thin else frozenset(), follow, inventory.engine)
 
 
 def held(image: Image, inventory: Inventory) -> frozenset[Digest]:

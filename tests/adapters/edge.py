@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lab import Host
-from pulumi_iofog.adapters.engine import engine as engines
 from pulumi_iofog.adapters.engine.engine import Engine
+from pulumi_iofog.adapters.engine.find import find
 from pulumi_iofog.adapters.ssh import connect as ssh
 from pulumi_iofog.adapters.ssh.connect import Connection
 from pulumi_iofog.edge_host import EdgeHost
 from pulumi_iofog.image import Digest, Image
+from pulumi_iofog.parts import AsIs, Part
 from pulumi_iofog.spec import Agent
-from pulumi_iofog.transfer import AsIs, Part, held
+from pulumi_iofog.transfer import held
 from tests.adapters.conftest import QUICK
 from tests.images import MadeImage
 
@@ -62,4 +63,4 @@ class Edge:
 def reach(host: Host, agent: Agent) -> Iterator[Edge]:
     """Connect and find the engine."""
     with ssh.connect(agent, patience=QUICK) as connection:
-        yield Edge(host, connection, engines.find(connection, agent), EdgeHost(connection, agent))
+        yield Edge(host, connection, find(connection, agent), EdgeHost(connection, agent))

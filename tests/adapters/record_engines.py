@@ -6,19 +6,19 @@ Each case is one call of Engine with the answers that it got; test_engine_answer
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lab import HostSpec, Lab, proof
-from pulumi_iofog.adapters.engine import engine as engines
+from pulumi_iofog.adapters.engine.answers import Listing
 from pulumi_iofog.adapters.engine.engine import Engine
+from pulumi_iofog.adapters.engine.find import find
 from pulumi_iofog.adapters.ssh import connect as ssh
 from pulumi_iofog.adapters.ssh.connect import Connection, Result
 from pulumi_iofog.errors import IofogError
 from pulumi_iofog.image import Blob, Digest, Image
 from pulumi_iofog.spec import Agent
-from pulumi_iofog.transfer import HeldImage
 from tests.adapters.edge import APP, BASE, V1, V2, Edge, reach
 from tests.images import make_image
 
@@ -33,7 +33,7 @@ def calls(engine: Engine, folder: str = SPOOL) -> dict[str, Callable[[], Any]]:
     """What is recorded and played back, by name."""
     return {
         "image_id": lambda: engine.image_id(APP),
-        "images": lambda: _listed(*engine.images(APP)),
+        "images": lambda: _listed(engine.images(APP)),
         "load": lambda: engine.load(ONE.image, folder, _carried(ONE.image)),
         "load thin": lambda: engine.load(TWO.image, folder, _carried(TWO.image, besides=FIRST)),
         "verify": lambda: engine.verify(ONE.image.pin),
@@ -42,8 +42,8 @@ def calls(engine: Engine, folder: str = SPOOL) -> dict[str, Callable[[], Any]]:
     }
 
 
-def _listed(named: str | None, images: Sequence[HeldImage]) -> list[Any]:
-    return [named, [[each.id, list(each.diff_ids)] for each in images]]
+def _listed(listing: Listing) -> list[Any]:
+    return [listing.named, [[each.id, list(each.diff_ids)] for each in listing.images]]
 
 
 def _carried(image: Image, besides: frozenset[Digest] = frozenset()) -> dict[Digest, Blob]:
@@ -83,7 +83,7 @@ def record(edge: Edge, agent: Agent) -> list[dict[str, Any]]:
             result = outcome(calls(engine, folder)[name])
             cases.append({"when": when, "call": name, "answers": recorder.answers, "outcome": result})
 
-        engine = engines.find(recorder, agent)
+        engine = find(recorder, agent)
         cases.append({"when": "found", "call": "find", "answers": recorder.answers, "outcome": engine.kind})
         proof.empty(edge.host)
         for name in ("image_id", "images", "verify", "remove", "make_room"):

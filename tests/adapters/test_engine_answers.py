@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from pulumi_iofog.adapters.engine import engine as engines
-from pulumi_iofog.adapters.engine.answers import Disk, parse_about, parse_df, parse_id, parse_images
+from pulumi_iofog.adapters.engine.answers import Disk, Listing, parse_about, parse_df, parse_id, parse_images
+from pulumi_iofog.adapters.engine.find import find
 from pulumi_iofog.adapters.ssh.connect import Result
 from pulumi_iofog.errors import EngineError
 from pulumi_iofog.image import Digest, Platform
+from pulumi_iofog.parts import HeldImage
 from pulumi_iofog.spec import Agent
-from pulumi_iofog.transfer import HeldImage
 from tests.adapters.record_engines import FOLDER, HOSTS, calls, outcome
 
 
@@ -39,7 +39,7 @@ def cases() -> Iterator[Any]:
 @pytest.mark.parametrize(("found", "case"), list(cases()))
 def test_a_recorded_answer(found: dict[str, Any], case: dict[str, Any]) -> None:
     player = Player(found["answers"] + (case["answers"] if case is not found else []))
-    engine = engines.find(player, Agent("edge"))
+    engine = find(player, Agent("edge"))
     got = engine.kind if case["call"] == "find" else outcome(calls(engine)[case["call"]])
     assert got == case["outcome"]
 
@@ -68,11 +68,16 @@ def test_an_answer_that_cannot_be_read(text: str) -> None:
 
 def test_ids_and_images() -> None:
     assert parse_id("0123\n") == parse_id("sha256:0123") == "sha256:0123"
-    text = 'sha256:1 ["sha256:a","sha256:b"]\n2 null\nError: no such\nsha256:3 []\nnamed 2\n'
+    lower = "pulumi-iofog.local/prefix:0123-1"
+    text = (
+        f'sha256:1 ["app:1","{lower}"] ["sha256:a","sha256:b"]\n'
+        '2 ["registry.example/app:1","<none>:<none>"] null\nError: no such\nsha256:3 null []\n'
+    )
     expected = [("sha256:1", ("sha256:a", "sha256:b")), ("sha256:2", ()), ("sha256:3", ())]
     held = tuple(HeldImage(id_, tuple(map(Digest, layers))) for id_, layers in expected)
-    assert parse_images(text) == ("sha256:2", held)
-    assert parse_images("") == (None, ())
+    assert parse_images(text, "registry.example/app:1") == Listing("sha256:2", held, (lower,))
+    assert parse_images(text, "docker.io/library/app:1").named == "sha256:1"
+    assert parse_images("\n", "app:1") == Listing(None, (), ())
 
 
 def test_file_systems() -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from lab import Host, Lab
 from lab.shell import wait_for
-from pulumi_iofog.adapters.engine import engine as engines
 from pulumi_iofog.adapters.engine.engine import Engine
+from pulumi_iofog.adapters.engine.find import find
 from pulumi_iofog.adapters.engine.sudo import Runner
 from pulumi_iofog.adapters.ssh import connect as ssh
 from pulumi_iofog.errors import EngineError
@@ -28,7 +28,7 @@ KINDS = {"edge-docker": "docker", "edge-podman": "podman", "edge-docker29": "doc
 def found(agent_of: AgentOf, host: str, **fields: Any) -> Iterator[Engine]:
     agent = agent_of(host, **fields)
     with ssh.connect(agent, patience=QUICK) as connection:
-        yield engines.find(connection, agent)
+        yield find(connection, agent)
 
 
 def refused(agent_of: AgentOf, host: str, **fields: Any) -> str:
@@ -42,7 +42,7 @@ def test_the_engine_that_is_there(agent_of: AgentOf, host: str) -> None:
     with found(agent_of, host) as engine:
         assert (engine.kind, engine.platform) == (KINDS[host], AMD64)
         assert engine.root == ("/var/lib/containers/storage" if host == "edge-podman" else "/var/lib/docker")
-        assert engine.images("registry.example/none:1")[0] is None
+        assert engine.images("registry.example/none:1").named is None
 
 
 @pytest.mark.parametrize("host", KINDS)
@@ -104,7 +104,7 @@ def test_docker_of_the_user(agent_of: AgentOf, lab: Lab, folder: str) -> None:
     with rootless(host, folder, "outsider"):
         with found(agent_of, "edge-docker", user="outsider", sudo=False, engine="docker") as engine:
             assert engine.kind == "docker"
-            assert engine.images("registry.example/none:1")[0] is None
+            assert engine.images("registry.example/none:1").named is None
         assert "docker: Cannot connect" in refused(agent_of, "edge-docker", user="outsider", engine="docker")
 
 
@@ -152,7 +152,7 @@ def test_a_daemon_that_is_stopped(agent_of: AgentOf, lab: Lab, host: str) -> Non
                 engine.images("app:1")
         finally:
             lab.hosts[host].start_engine()
-        assert engine.images("registry.example/none:1")[0] is None
+        assert engine.images("registry.example/none:1").named is None
 
 
 # ---- who may not ------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from lab.shell import wait_for
 from pulumi_iofog.errors import CorruptLayer, Unreachable
 from pulumi_iofog.following import COMPLETE, MORE, WHOLE
 from pulumi_iofog.image import Blob
-from pulumi_iofog.transfer import AsIs, Part, Recoded, Transfer, Way
+from pulumi_iofog.parts import AsIs, Part, Recoded, Transfer, Way
 from tests.adapters.conftest import AgentOf
 from tests.adapters.edge import APP, Edge, reach
 from tests.adapters.test_travel import ABOVE, OLD, OLD_BASE, blobs, bring, emptied, form, zstd

@@ -16,8 +16,8 @@ from pulumi_iofog.adapters.spool import Arrived
 from pulumi_iofog.errors import CorruptLayer, EngineError
 from pulumi_iofog.image import Blob, sha256
 from pulumi_iofog.layout import plain_blob, prefix
+from pulumi_iofog.parts import AsIs, Copied, Delta, HeldImage, Inventory, Part, Recoded, Transfer, Way
 from pulumi_iofog.spec import Agent
-from pulumi_iofog.transfer import AsIs, Copied, Delta, HeldImage, Inventory, Part, Recoded, Transfer, Way
 from tests.adapters.conftest import ENGINES
 from tests.adapters.edge import APP, Edge, reach
 from tests.images import MadeImage, layer_tar, make_image
@@ -90,7 +90,7 @@ def form(part: Part, data: bytes) -> Blob:
 
 def held_id(edge: Edge, made: MadeImage) -> str:
     """How the engine calls the image that is there."""
-    return next(each.id for each in edge.engine.images(APP)[1] if each.diff_ids == made.image.diff_ids)
+    return next(each.id for each in edge.engine.images(APP).images if each.diff_ids == made.image.diff_ids)
 
 
 def blobs(made: MadeImage) -> list[tuple[Way, bytes]]:

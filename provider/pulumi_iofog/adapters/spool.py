@@ -22,7 +22,7 @@ from pulumi_iofog.adapters.shell import Result, Shell, says
 from pulumi_iofog.errors import AgentError, CorruptLayer, NoSpace, Unreachable
 from pulumi_iofog.image import Digest, Image
 from pulumi_iofog.layout import archive
-from pulumi_iofog.transfer import AsIs, Copied, Delta, HeldImage, Part
+from pulumi_iofog.parts import AsIs, Copied, Delta, HeldImage, Part
 
 OPENSSL = "openssl dgst -sha256 -r"
 KEEP_DAYS = 7

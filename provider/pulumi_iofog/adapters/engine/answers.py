@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pulumi_iofog.errors import EngineError
-from pulumi_iofog.image import Platform
+from pulumi_iofog.image import Platform, Reference
+from pulumi_iofog.layout import PREFIX_REPOSITORY
+from pulumi_iofog.parts import EngineKind, HeldImage
 from pulumi_iofog.spec import EngineName
-from pulumi_iofog.transfer import EngineKind, HeldImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +45,40 @@ def parse_id(text: str) -> str:
     return line if ":" in line else f"sha256:{line}"
 
 
-def parse_images(text: str) -> tuple[str | None, tuple[HeldImage, ...]]:
-    """An id and a JSON list of diff ids on each line, null for an image without layers; then ``named ID``."""
-    named, found = None, []
-    for line in text.splitlines():
-        first, _, rest = line.strip().partition(" ")
-        if first == "named":
-            named = parse_id(rest)
-        elif rest.startswith(("[", "null")):
-            found.append(HeldImage(parse_id(first), tuple(json.loads(rest) or ())))
-    return named, tuple(found)
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What an engine holds.
+
+    Attributes:
+        named: the id of the image that was asked for by its name.
+        images: each with its layers.
+        lower: names of images of lower layers alone.
+    """
+
+    named: str | None
+    images: tuple[HeldImage, ...]
+    lower: tuple[str, ...]
+
+
+def parse_images(text: str, name: str) -> Listing:
+    """On each line an id, and JSON lists of names and of diff ids; null for an empty one. ``name``: a full one."""
+    rows = [line.split() for line in text.splitlines()]
+    found = [(parse_id(row[0]), json.loads(row[1]) or (), json.loads(row[2]) or ()) for row in rows if _is_image(row)]
+    named = next((id_ for id_, names, _ in found if name in map(_full, names)), None)
+    lower = (each for _, names, _ in found for each in names if each.startswith(f"{PREFIX_REPOSITORY}:"))
+    return Listing(named, tuple(HeldImage(id_, tuple(diff_ids)) for id_, _, diff_ids in found), tuple(lower))
+
+
+def _is_image(row: Sequence[str]) -> bool:
+    return len(row) == 3 and all(each.startswith(("[", "null")) for each in row[1:])
+
+
+def _full(name: str) -> str:
+    """Docker leaves its own registry's name away."""
+    try:
+        return Reference.parse(name).full_name
+    except ValueError:
+        return name
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from pulumi_iofog import words
-from pulumi_iofog.adapters.engine.answers import About, parse_about, parse_df, parse_id, parse_images
+from pulumi_iofog.adapters.engine.answers import About, Listing, parse_df, parse_id, parse_images
 from pulumi_iofog.adapters.engine.following import END_FOLLOWING, Coming, following, unpacking
 from pulumi_iofog.adapters.engine.sudo import Runner
-from pulumi_iofog.adapters.shell import Result, Shell, says
+from pulumi_iofog.adapters.shell import Result, says
 from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace, VerificationFailed
 from pulumi_iofog.image import Blob, Digest, Image, Pin
-from pulumi_iofog.layout import PREFIX_REPOSITORY, blob_path, head_path, padding, to_unpack
-from pulumi_iofog.spec import Agent, EngineName
-from pulumi_iofog.transfer import HeldImage
+from pulumi_iofog.layout import blob_path, head_path, padding, to_unpack
+from pulumi_iofog.parts import HeldImage
 
 LOADING_MAY_TAKE = 1800.0
 """Seconds without output for a load; a Raspberry Pi with an SD card is slow."""
@@ -32,7 +31,7 @@ LEFT_AFTER = "10m"
 
 
 class Engine:
-    """One agent's engine. Made by ``find``; methods raise EngineError and its kin."""
+    """One agent's engine. Made by ``find.find``; methods raise EngineError and its kin."""
 
     def __init__(self, shell: Runner, agent: str, about: About) -> None:
         self._shell, self._agent = shell, agent
@@ -51,19 +50,18 @@ class Engine:
             return None
         raise self._failed(f"looking for {name}", result)
 
-    def images(self, name: str) -> tuple[str | None, tuple[HeldImage, ...]]:
-        """The id that a full name points at, and every image that the engine holds, with its layers."""
+    def images(self, name: str) -> Listing:
+        """Every image that the engine holds, and which has that full name."""
         # Not as a pipe, which would hide that the first step has failed.
         script = (
             f"ids=$({self._cli} image ls --all --quiet --no-trunc) || exit; ids=$(printf '%s\\n' $ids | sort -u);"
-            f' [ -z "$ids" ] ||'
-            f" {self._cli} image inspect --format '{{{{.Id}}}} {{{{json .RootFS.Layers}}}}' $ids;"
-            f" {self._cli} image inspect --format 'named {{{{.Id}}}}' {shlex.quote(name)} 2>/dev/null; true"
+            f' [ -z "$ids" ] || {self._cli} image inspect --format'
+            " '{{.Id}} {{json .RepoTags}} {{json .RootFS.Layers}}' $ids; true"
         )
         result = self._shell.run(script)
         if not result.ok:
             raise self._failed("listing images", result)
-        return parse_images(result.text)
+        return parse_images(result.text, name)
 
     # ---- orders -------------------------------------------------------------------------------------
 
@@ -187,10 +185,9 @@ class Engine:
         """Remove containers that an interrupted verification has left."""
         self._shell.run(f"{self._cli} container prune --force --filter until={LEFT_AFTER} --filter label={LABEL}")
 
-    def clean(self) -> None:
-        """Remove images of lower layers alone, also those that an interrupted transfer has left."""
-        listed = f"{self._cli} image ls --format '{{{{.Repository}}}}:{{{{.Tag}}}}' {PREFIX_REPOSITORY}"
-        self._shell.run(f'names=$({listed}); [ -z "$names" ] || {self._cli} image rm $names')
+    def forget(self, names: Iterable[str]) -> None:
+        """Remove names of images; whatever has none left goes with its last one."""
+        self._shell.run(f"{self._cli} image rm {' '.join(map(shlex.quote, names))}")
 
     def _load(self, image: Image, folder: str, carried: Mapping[Digest, Blob]) -> str:
         packed = to_unpack(carried, self.kind)
@@ -237,75 +234,3 @@ def _unpack(blob: Blob) -> str:
     """Write a packed blob's content, or say NOT_UNPACKED; not where a signal has ended it, as Docker reads no more."""
     said = f"[ $? -gt 128 ] || echo '{NOT_UNPACKED}' >&2; false"
     return f"{{ {unpacking(blob)} < {blob_path(blob.digest)} || {{ {said}; }}; }}"
-
-
-# ---- finding the engine ---------------------------------------------------------------------------------
-
-
-def find(shell: Shell, agent: Agent) -> Engine:
-    """The agent's engine: the named one, else docker if it answers, else podman.
-
-    Without ``sudo=``: Docker as the user, and as root if it does not let the user in. Podman as root, as it
-    is root's images that ioFog sees. The user's own podman, and where Docker does not let the user in the
-    user's own (rootless) Docker, only with ``sudo=False``.
-
-    Raises EngineError, with what each has answered, if none can be used.
-    """
-    names: Sequence[EngineName] = (agent.engine,) if agent.engine else ("docker", "podman")
-    reasons = []
-    for name in names:
-        for called, runner in _ways(shell, agent, name):
-            result = runner.run(ABOUT[name])
-            if result.ok:
-                return Engine(runner, agent.name, parse_about(name, result.text, agent.name))
-            reasons.append(f"{called}: {result.error}")
-            if says(result, f"{name}: not found", f"{name}: command not found"):
-                break
-            if agent.sudo is None and not says(result, "permission denied"):
-                break
-    who = " or ".join(names)
-    raise EngineError(agent.name, f"looking for {who}", "; ".join(reasons), _hint(reasons, agent))
-
-
-def _ways(shell: Shell, agent: Agent, name: EngineName) -> Iterator[tuple[str, Runner]]:
-    """How to ask an engine, in this order, and what to call that."""
-    user, root = Runner(shell, sudo=False), Runner(shell, sudo=True, password=agent.password)
-    if not agent.sudo and (name == "docker" or agent.sudo is False):
-        yield name, user
-    if agent.sudo is False and name == "docker":
-        yield "the user's own docker", Runner(shell, sudo=False, first=OWN_DOCKER)
-    if agent.sudo is not False:
-        yield f"sudo {name}", root
-
-
-OWN_DOCKER = """for folder in "$XDG_RUNTIME_DIR" "/run/user/$(id -u)" "$HOME/.docker/run"; do
-[ -S "$folder/docker.sock" ] && DOCKER_HOST="unix://$folder/docker.sock" && break; done
-[ -n "$DOCKER_HOST" ] || { echo "no docker.sock in /run/user/$(id -u)" >&2; exit 1; }
-export DOCKER_HOST
-"""
-"""Where dockerd-rootless.sh puts its socket; a session that PAM has not made has no XDG_RUNTIME_DIR."""
-ABOUT: Mapping[EngineName, str] = {
-    "docker": "uname -m; docker version --format '{{.Server.Arch}}' && docker info --format"
-    " '{{json .DockerRootDir}} {{json .DriverStatus}}'",
-    # Not podman info, which takes six times as long, unless nothing else tells the root.
-    "podman": """uname -m; arch=$(podman version --format '{{.Client.OsArch}}') && echo "${arch#*/}" &&
-root=$(podman image ls --quiet --log-level debug 2>&1 | sed -n 's/.*Using graph root \\([^"]*\\).*/\\1/p' | tail -n 1)
-[ -n "$root" ] || root=$(podman info --format '{{.Store.GraphRoot}}') && printf '"%s" []\\n' "$root" """,
-}
-"""What an engine is asked to find out whether it answers; parse_about reads it."""
-
-
-def _hint(reasons: Sequence[str], agent: Agent) -> str:
-    said = " ".join(reasons).lower()
-    own = ", or sudo=False for the user's own podman, which ioFog does not see" if "sudo podman" in said else ""
-    if "incorrect password" in said:
-        return "sudo does not accept password="
-    if "must have a tty" in said:
-        return f"Let sudo do without a terminal: 'Defaults:{agent.user or 'USER'} !requiretty' in sudoers"
-    if "a password is required" in said:
-        return f"sudo asks for a password: give password=, or let the user use sudo without one{own}"
-    if "permission denied" in said or "sudoers" in said:
-        return f"Let {agent.user or 'the user'} reach the engine: the docker group, or sudo{own}"
-    if "cannot connect" in said or "daemon running" in said:
-        return "Start the engine on the agent: systemctl start docker"
-    return "Install docker or podman on the agent, or name the one that is there with engine="

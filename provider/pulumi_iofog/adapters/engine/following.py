@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pulumi_iofog.following import COMPLETE, WHOLE
 from pulumi_iofog.image import Blob
 from pulumi_iofog.layout import blob_path, given_size, head_path, padding
-from pulumi_iofog.transfer import Part
+from pulumi_iofog.parts import Part
 
 Coming = Sequence[tuple[Part, Blob]]
 """Parts in their order, each with what it turns out to be."""
