@@ -12,7 +12,7 @@ from pulumi_iofog.errors import IofogError
 EVERY = 0.25
 """Seconds after which the host looks again for what has arrived."""
 MORE, WHOLE, COMPLETE = b"more\n", b"whole\n", b"complete\n"
-"""Look again; the next layer is whole and proven; so are all, and the small files lie beside them."""
+"""Look again; the next layer is whole and proven; so are all, and what stands behind them follows."""
 
 
 class Following(Behind):

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 
-from lab import Lab
+from lab import Lab, proof
 from lab.shell import wait_for
+from pulumi_iofog.adapters.ssh import connect as ssh
+from pulumi_iofog.adapters.store.store import Store
+from pulumi_iofog.blobs import Blobs
+from pulumi_iofog.edge_host import EdgeHost
 from pulumi_iofog.errors import CorruptLayer, Unreachable
 from pulumi_iofog.following import COMPLETE, MORE, WHOLE
 from pulumi_iofog.image import Blob
 from pulumi_iofog.parts import AsIs, Part, Recoded, Transfer, Way
-from tests.adapters.conftest import AgentOf
+from pulumi_iofog.rollout import Job, Tools, bring
+from pulumi_iofog.spec import Agent
+from tests.adapters.conftest import QUICK, AgentOf
 from tests.adapters.edge import APP, Edge, reach
-from tests.adapters.test_travel import ABOVE, OLD, OLD_BASE, blobs, bring, emptied, form, zstd
-from tests.images import layer_tar
+from tests.adapters.test_travel import ABOVE, OLD, OLD_BASE, blobs, emptied, form, zstd
+from tests.adapters.test_travel import bring as bring_whole
+from tests.images import layer_tar, make_image
+from tests.memory_hosts import Quiet
+from tests.test_blobs import MemoryRegistry
 
 pytestmark = pytest.mark.lab
 AS_THEY_ARE = blobs(OLD)
@@ -122,7 +133,7 @@ def test_what_is_wrong_is_not_loaded(docker: Edge) -> None:
         told(None)
         assert not loaded.result(20)
     assert docker.engine.image_id(APP) is None
-    bring(docker, OLD, AS_THEY_ARE)
+    bring_whole(docker, OLD, AS_THEY_ARE)
     docker.engine.verify(OLD.image.pin)
 
 
@@ -166,3 +177,78 @@ def test_whoever_still_reads_for_a_lost_transfer_is_ended_by_the_next(lab: Lab, 
 
 def reading(edge: Edge) -> bool:
     return "docker load" in edge.host.run("ps -eo args")
+
+
+# ---- in a whole rollout ---------------------------------------------------------------------------------
+
+SEED = random.Random(7)
+LARGE = make_image({"base": SEED.randbytes(18_000_000)}, {"more": SEED.randbytes(17_000_000)}, {"app": b"1"})
+
+
+@pytest.fixture
+def rolled_out(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[bool]]]:
+    """Brings the large image to a host over a slow link; which of its loads have been followed to their end."""
+    follow, ends = EdgeHost.follow, list[bool]()
+    registry, store = MemoryRegistry(LARGE), Store(tmp_path / "cache")
+
+    def noted(self: EdgeHost, *args: object) -> bool:
+        ends.append(follow(self, *args))  # type: ignore[arg-type]
+        return ends[-1]
+
+    @contextmanager
+    def connect(agent: Agent) -> Iterator[EdgeHost]:
+        with ssh.connect(agent, patience=QUICK) as connection:
+            yield EdgeHost(connection, agent)
+
+    def roll_out(name: str) -> list[bool]:
+        tools = Tools(connect, Blobs(store, store, lambda reference: registry), Quiet(), wait=lambda seconds: None)
+        outcome = bring(Job(Agent(**lab.hosts[name].agent(lab.known_hosts_file)), LARGE.image), tools)  # type: ignore[arg-type]
+        assert outcome.error is None
+        return ends
+
+    monkeypatch.setattr(EdgeHost, "follow", noted)
+    try:
+        yield roll_out
+    finally:
+        for host in lab.hosts.values():
+            host.set_rate(None)
+        store.close()
+        registry.close()
+
+
+@pytest.mark.parametrize("name", ["edge-docker", "edge-docker29"])
+def test_every_load_is_followed_and_nothing_is_left(
+    lab: Lab, name: str, rolled_out: Callable[[str], list[bool]]
+) -> None:
+    with emptied(lab, name) as edge:
+        edge.host.set_rate("100mbit")
+        assert rolled_out(name) == [True, True]
+        assert_brought(edge)
+
+
+def test_a_link_that_is_cut_while_docker_reads(lab: Lab, rolled_out: Callable[[str], list[bool]]) -> None:
+    with emptied(lab, "edge-docker") as edge:
+        edge.host.set_rate("50mbit")
+        before = edge.host.counters().received
+
+        def cut() -> None:
+            assert wait_for(lambda: edge.host.counters().received > before + 15_000_000, 20)
+            edge.host.cut()
+            time.sleep(1.5)
+            edge.host.restore()
+
+        with ThreadPoolExecutor(1) as other:
+            cutting = other.submit(cut)
+            assert rolled_out("edge-docker")[-2:] == [True, True]
+            cutting.result()
+        assert_brought(edge)
+
+
+def assert_brought(edge: Edge) -> None:
+    """The image is there, and nothing of how it came."""
+    assert proof.can_create(edge.host, APP)
+    assert proof.images(edge.host) == [APP]
+    assert edge.host.run(f"find {edge.edge.spool.root} -mindepth 1") == ""
+    assert wait_for(lambda: not reading(edge), 10)
+    tmp = {"edge-docker": "/var/lib/docker/tmp"}.get(edge.host.spec.name)
+    assert tmp is None or edge.host.run(f"ls {tmp}") == ""

@@ -206,6 +206,19 @@ def test_lower_layers_are_loaded_first_and_gone_at_the_end(edge: Edge) -> None:
     edge.engine.verify(image.pin)
 
 
+def test_lower_layers_that_an_interrupted_transfer_has_loaded_go_with_the_next(edge: Edge, lab: Lab) -> None:
+    image, part = OLD.image, Part(OLD.image.layers[0], AsIs())
+    data = OLD.blobs[part.layer.blob.digest]
+    edge.edge.receive(image, part, lambda offset: [data], lambda count: None)
+    lower = prefix(image, 1)
+    edge.edge.load(lower, {part.layer.diff_id: edge.edge.settle(image, part, form(part, data))}, image)
+    assert proof.images(edge.host) == [lower.reference.full_name]
+    with reach(edge.host, Agent(**edge.host.agent(lab.known_hosts_file))) as again:  # type: ignore[arg-type]
+        assert again.held(image) == {part.layer.diff_id}
+        again.edge.tidy()
+    assert proof.images(edge.host) == []
+
+
 def test_a_docker_that_is_down_is_not_taken_for_a_layer_that_is_wrong(lab: Lab) -> None:
     with emptied(lab, "edge-docker") as edge:
         edge.host.stop_engine()
