@@ -18,9 +18,10 @@ export DOCKER_HOST
 """
 """Where dockerd-rootless.sh puts its socket; a session that PAM has not made has no XDG_RUNTIME_DIR."""
 ABOUT: Mapping[EngineName, str] = {
-    # Both at once.
+    # Both at once; where the daemon does not answer, the first says so better.
     "docker": r"""uname -m; docker version --format '{{.Server.Arch}}' &
-info=$(docker info --format '{{json .DockerRootDir}} {{json .DriverStatus}}') && wait $! && printf '%s\n' "$info" """,
+info=$(docker info --format '{{json .DockerRootDir}} {{json .DriverStatus}}' 2>/dev/null); code=$?
+wait $! && printf '%s\n' "$info" && exit $code """,
     # Not podman info, which takes six times as long, unless nothing else tells the root.
     "podman": r"""uname -m; arch=$(podman version --format '{{.Client.OsArch}}') && echo "${arch#*/}" &&
 root=$(podman image ls --quiet --log-level debug 2>&1 | sed -n 's/.*Using graph root \([^"]*\).*/\1/p' | tail -n 1)
