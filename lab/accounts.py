@@ -108,7 +108,7 @@ def write_shims(folder: Path, arch: Architecture) -> None:
     scripts = {
         "uname": f'[ "$1" = -m ] && echo {machine} && exit; exec /usr/bin/uname "$@"',
         "docker": _shim("/usr/bin/docker", "Server.Arch", goarch),
-        "podman": _shim("/usr/bin/podman", "Host.Arch", goarch),
+        "podman": _shim("/usr/bin/podman", "Client.OsArch", rf"linux\/{goarch}"),
     }
     for name, script in scripts.items():
         (folder / name).write_text(f"#!/bin/sh\n{script}\n")
