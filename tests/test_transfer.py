@@ -163,6 +163,9 @@ def test_early_loads_only_where_the_rest_takes_long_enough_to_hide_them() -> Non
     assert transfer(V1, inventory(zstd=False), Means(MIDDLE)).stops == {0}
     assert transfer(V1, inventory(zstd=False), Means(SLOW)).stops == {0, 1}
     assert transfer(V1, inventory(zstd=False), Means(FAST)).stops == frozenset()
+    small = image(BASE, layer("k", 12_000_000), layer("l", 3_000_000))
+    assert transfer(small, inventory(zstd=False), Means(MIDDLE)).stops == {0}
+    assert transfer(small, inventory(zstd=False), Means(SLOW)).stops == {0, 1}, "four seconds of the link"
     assert transfer(V1, inventory(zstd=False), Means(None)).stops == frozenset()
 
 

@@ -12,6 +12,9 @@ from lab.controller_process import EMAIL, PASSWORD, ControllerProcess
 from lab.stack import Stack
 
 PROGRAM = Path(__file__).parent / "program"
+QUIET = 1500
+"""Bytes that a host receives at most while nobody visits it: what all hosts of one network are asked. A visit takes
+several thousand."""
 
 
 class Site:

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from lab.controller_process import EMAIL, PASSWORD, ControllerProcess
-from tests.e2e.site import Site
+from tests.e2e.site import QUIET, Site
 
 
 class Hand:
@@ -48,7 +48,7 @@ def test_an_item_changed_or_deleted_by_hand_is_found_and_repaired(site: Site) ->
     before = site.received("docker")
     assert site.stack.up().ok
     assert site.items()[site.repository]["description"] == item["description"]
-    assert site.received("docker")["docker"] - before["docker"] < 500
+    assert site.received("docker")["docker"] - before["docker"] < QUIET
 
     hand.call("DELETE", f"/catalog/microservices/{item['id']}")
     assert site.stack.refresh().ok
@@ -69,7 +69,7 @@ def test_a_name_that_is_taken_is_refused_before_a_byte_is_sent(site: Site) -> No
     assert not up.ok
     assert f"catalog item {item_id} has that name already, and this stack did not make it" in up.output
     assert "Set adopt=True to take it over" in up.output
-    assert site.received("docker")["docker"] - before["docker"] < 500
+    assert site.received("docker")["docker"] - before["docker"] < QUIET
 
     site.want(["docker"], x86=image, adopt=True)
     up = site.stack.up()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lab import proof
-from tests.e2e.site import Site
+from tests.e2e.site import QUIET, Site
 
 ENGINES = ("docker", "podman", "docker29")
 
@@ -40,7 +40,7 @@ def test_an_image_from_create_to_destroy(site: Site, engine: str) -> None:
     again = site.stack.up("--expect-no-changes")
     assert again.ok, again.output
     # Less than a TCP handshake and SSH's greeting: ARP and neighbour discovery may happen.
-    assert site.received(engine)[engine] - before[engine] < 500
+    assert site.received(engine)[engine] - before[engine] < QUIET
 
     # The application layer changes: only that is sent.
     second = site.push("2")
