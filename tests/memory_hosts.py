@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from pulumi_iofog import rollout
 from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, Unreachable, VerificationFailed
-from pulumi_iofog.following import COMPLETE, EVERY, MORE, WHOLE
+from pulumi_iofog.following import COMPLETE, MORE, WHOLE
 from pulumi_iofog.image import AMD64, Blob, Digest, Image, Pin, Platform, Reference
 from pulumi_iofog.parts import EngineKind, HeldImage, Inventory, Part, Transfer
 from pulumi_iofog.spec import Agent
@@ -147,31 +146,6 @@ class SwiftHost(MemoryHost):
         if not self.has(part):
             self.spool[part.name] = b"".join(stream(0))
             on_bytes(len(self.spool[part.name]))
-
-
-@dataclass
-class PausingHost(SwiftHost):
-    """Waits a while after so many bytes of each part, and notes whether the engine reads along by then."""
-
-    pauses: set[int] = field(default_factory=set)
-    reads: bool = False
-    seen: list[tuple[int, bool]] = field(default_factory=list)
-
-    def receive(
-        self, image: Image, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]
-    ) -> None:
-        data, sent = b"".join(stream(0)), 0
-        for pause in sorted(each for each in self.pauses if each < len(data)):
-            on_bytes(pause - sent)
-            sent = pause
-            time.sleep(3 * EVERY)
-            self.seen.append((pause, self.reads))
-        on_bytes(len(data) - sent)
-        self.spool[part.name] = data
-
-    def follow(self, image: Image, coming: Sequence[tuple[Part, Blob]], whole: Image, lines: Iterator[bytes]) -> bool:
-        self.reads = True
-        return super().follow(image, coming, whole, lines)
 
 
 class ForgetfulHost(SwiftHost):

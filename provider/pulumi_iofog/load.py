@@ -1,23 +1,18 @@
-"""One load: layers received and proven on a host, then given to its engine, which may have read them before."""
+"""One load: layers proven as they arrive on a host, then given to its engine, which may read them before."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Protocol
 
-from pulumi_iofog.following import MORE, Following
+from pulumi_iofog.following import Following
 from pulumi_iofog.image import Blob, Digest, Image
-from pulumi_iofog.parts import FOLLOW_SIZE, Part
-
-Stream = Callable[[int], Iterable[bytes]]
-"""Gives bytes from an offset on."""
+from pulumi_iofog.parts import Part
 
 
 class Loader(Protocol):
     """What a load needs of a host."""
 
-    def receive(self, image: Image, part: Part, stream: Stream, on_bytes: Callable[[int], None]) -> None: ...
     def settle(self, image: Image, part: Part, form: Blob) -> Blob: ...
     def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None: ...
     def follow(
@@ -45,37 +40,16 @@ class Load:
     ) -> None:
         self._host, self._image, self._target, self._form, self._carried = host, image, target, form, carried
         self._following: Following | None = None
-        self._received, self._coming = set[Part](), 0
-        """What is there, and how many bytes of the next part."""
 
     def follow(self, parts: Sequence[Part]) -> Following:
-        """Let the engine read the last of these parts' bytes while they arrive."""
+        """Let the engine read these parts while they arrive."""
 
         def load(lines: Iterator[bytes]) -> bool:
             coming = [(part, self._form(part)) for part in parts]
-            said = []
-            for line in lines:
-                said += [line] if line != MORE else []
-                if self._left(coming) <= FOLLOW_SIZE:
-                    return self._host.follow(self._target, coming, self._image, chain(said, lines))
-            return False
+            return self._host.follow(self._target, coming, self._image, lines)
 
         self._following = Following(load)
         return self._following
-
-    def _left(self, coming: Sequence[tuple[Part, Blob]]) -> int:
-        return sum(blob.size for part, blob in coming if part not in self._received) - self._coming
-
-    def receive(self, part: Part, stream: Stream, on_bytes: Callable[[int], None]) -> None:
-        """Bring a part's bytes onto the host."""
-
-        def counted(count: int) -> None:
-            self._coming += count
-            on_bytes(count)
-
-        self._host.receive(self._image, part, stream, counted)
-        self._received.add(part)
-        self._coming = 0
 
     def settle(self, part: Part) -> None:
         """Prove what has arrived."""

@@ -16,8 +16,7 @@ store, image id = manifest digest; ``podman``: image id = config digest."""
 PLAIN_FACTOR = 3
 """Plain size of a layer by its compressed size, where it is not known."""
 FOLLOW_SIZE = 16_000_000
-"""Bytes at the end of a load that the engine reads while they arrive. What it reads it puts aside, so sooner it would
-write all of it to its disk, on a link that takes minutes."""
+"""Bytes from which on it is worth it that the engine reads what is still arriving."""
 
 
 @dataclass(frozen=True, slots=True)
