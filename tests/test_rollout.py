@@ -120,11 +120,12 @@ def test_another_failure_of_a_thin_load_is_not_repeated(site: Site) -> None:
 
 BIG1 = make_image({"base": random.Random(1).randbytes(17_000_000)}, {"app": random.Random(2).randbytes(2_000_000)})
 BIG2 = make_image({"base": random.Random(3).randbytes(17_000_000)}, {"app": random.Random(2).randbytes(2_000_000)})
+BIG3 = make_image({"base": random.Random(1).randbytes(17_000_000)}, {"more": random.Random(4).randbytes(17_000_000)})
 
 
 @pytest.fixture
 def big(tmp_path: Path) -> Site:
-    site = Site(tmp_path, BIG1, BIG2)
+    site = Site(tmp_path, BIG1, BIG2, BIG3)
     site.known = {layer.diff_id: layer.blob for layer in BIG1.image.layers}
     return site
 
@@ -139,20 +140,24 @@ def test_on_a_slow_link_lower_layers_are_loaded_while_the_rest_is_on_its_way(big
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_docker_reads_what_arrives_on_a_slow_link_or_loads_it_afterwards(big: Site, fails: bool) -> None:
-    host = big.hosts["edge-1"] = SwiftHost(kind="docker", speed=1e6, follow_fails=fails)
+def test_docker_reads_what_arrives_or_loads_it_afterwards(big: Site, fails: bool) -> None:
+    host = big.hosts["edge-1"] = SwiftHost(kind="docker", speed=5e6, follow_fails=fails)
     assert bring(job(image=BIG1.image), big.tools()).error is None
-    loads = [call for call in host.calls if call.startswith(("load", "follow"))]
-    # What is above is little.
-    assert loads == (["load 1", "load"] if fails else ["followed 1", "load"])
-    assert host.dropped == {BIG1.image.layers[0].blob.digest}
+    assert [call for call in host.calls if call.startswith(("load", "follow"))] == ["load" if fails else "followed"]
 
 
-def test_docker_is_told_when_what_it_reads_will_not_come(big: Site) -> None:
-    host = big.hosts["edge-1"] = SwiftHost(kind="docker", speed=1e6, corrupts={AsIs})
+def test_docker_reads_each_load_of_several(big: Site) -> None:
+    host = big.hosts["edge-1"] = SwiftHost(kind="docker", speed=5e6)
+    assert bring(job(image=BIG3.image), big.tools()).error is None
+    assert [call for call in host.calls if call.startswith(("load", "follow"))] == ["followed 1", "followed"]
+    assert host.dropped == {BIG3.image.layers[0].blob.digest}, "not given twice"
+
+
+def test_docker_loads_nothing_of_what_it_reads_when_that_is_wrong(big: Site) -> None:
+    host = big.hosts["edge-1"] = SwiftHost(kind="docker", speed=5e6, corrupts={AsIs})
     assert bring(job(image=BIG1.image), big.tools()).error == "edge: proving a layer: what arrived has another sha256"
     assert host.calls.count("given up") == 2
-    assert "load 1" not in host.calls
+    assert not any(call.startswith(("followed", "load")) for call in host.calls)
 
 
 def test_lower_layers_that_the_engine_has_lost_again_are_sent_again(big: Site) -> None:

@@ -163,9 +163,6 @@ def test_early_loads_only_where_the_rest_takes_long_enough_to_hide_them() -> Non
     assert transfer(V1, inventory(zstd=False), Means(MIDDLE)).stops == {0}
     assert transfer(V1, inventory(zstd=False), Means(SLOW)).stops == {0, 1}
     assert transfer(V1, inventory(zstd=False), Means(FAST)).stops == frozenset()
-    small = image(BASE, layer("k", 12_000_000), layer("l", 3_000_000))
-    assert transfer(small, inventory(zstd=False), Means(MIDDLE)).stops == {0}
-    assert transfer(small, inventory(zstd=False), Means(SLOW)).stops == {0, 1}, "four seconds of the link"
     assert transfer(V1, inventory(zstd=False), Means(None)).stops == frozenset()
 
 
@@ -173,14 +170,14 @@ def test_early_loads_only_where_the_rest_takes_long_enough_to_hide_them() -> Non
     ("holds", "rate", "follow"),
     [
         pytest.param(inventory(), MIDDLE, True, id="100 Mbit/s"),
-        pytest.param(inventory(), SLOW, True, id="20 Mbit/s"),
+        pytest.param(inventory(), SLOW, False, id="20 Mbit/s: there it saves little"),
         pytest.param(inventory(engine="docker-containerd"), MIDDLE, True, id="containerd's store"),
         pytest.param(inventory(), FAST, False, id="a fast link keeps nobody waiting"),
         pytest.param(inventory(), None, False, id="little to send, or not measured"),
         pytest.param(inventory(engine="podman"), MIDDLE, False, id="podman reads a whole folder"),
     ],
 )
-def test_layers_are_read_while_they_arrive_on_slow_links(holds: Inventory, rate: float | None, follow: bool) -> None:
+def test_layers_are_read_while_they_arrive(holds: Inventory, rate: float | None, follow: bool) -> None:
     sending = transfer(V1, holds, Means(rate))
     assert sending.follows(sending.groups(sending.parts)[0]) == follow
 
@@ -195,9 +192,9 @@ def test_what_is_loaded_at_once() -> None:
 
 
 def test_little_is_not_read_while_it_arrives_nor_what_the_host_makes() -> None:
-    sending = transfer(V2, inventory(BASE, DEPENDENCIES), Means(SLOW))
+    sending = transfer(V2, inventory(BASE, DEPENDENCIES), Means(MIDDLE))
     assert not sending.follows(sending.parts)
-    sending = transfer(V3, inventory(BASE, DEPENDENCIES, APP), Means(SLOW, KNOWN, 4 * GB))
+    sending = transfer(V3, inventory(BASE, DEPENDENCIES, APP), Means(MIDDLE, KNOWN, 4 * GB))
     assert not any(sending.follows(group) for group in sending.groups(sending.parts))
 
 

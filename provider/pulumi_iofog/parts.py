@@ -15,8 +15,8 @@ store, image id = manifest digest; ``podman``: image id = config digest."""
 
 PLAIN_FACTOR = 3
 """Plain size of a layer by its compressed size, where it is not known."""
-FOLLOW_SIZE = 16_000_000
-"""Bytes from which on it is worth it that the engine reads what is still arriving."""
+STOP_SIZE = 16_000_000
+"""Bytes that an early load takes in at least: each costs the host half a second of a core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Transfer:
     def follows(self, group: Sequence[Part]) -> bool:
         """Whether the engine reads these parts while they arrive. Not what is made of layers that it holds."""
         size = sum(part.layer.blob.size for part in group)
-        return self.follow and size >= FOLLOW_SIZE and not any(part.plain for part in group)
+        return self.follow and size >= STOP_SIZE and not any(part.plain for part in group)
 
     @property
     def most(self) -> int:

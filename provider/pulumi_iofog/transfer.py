@@ -21,6 +21,7 @@ from pulumi_iofog.delta import delta_memory
 from pulumi_iofog.image import Blob, Digest, Image, Layer
 from pulumi_iofog.parts import (
     PLAIN_FACTOR,
+    STOP_SIZE,
     AsIs,
     Copied,
     Delta,
@@ -47,9 +48,6 @@ ROOMY = 600_000_000
 """Bytes of free memory on the host from which a window of 128 MiB is no burden to it."""
 LOAD_HIDES = 0.75
 """Seconds that the rest must take to send, for an early load to be worth its own costs."""
-STOP_SIZE, STOP_SECONDS = 16_000_000, 4.0
-"""Bytes that an early load takes in at least, or what the link takes so long for: each costs the host half a second
-of a core, and a small host much more."""
 
 
 def transfer(image: Image, inventory: Inventory, means: Means, *, thin: bool = True, plain: bool = False) -> Transfer:
@@ -66,8 +64,9 @@ def transfer(image: Image, inventory: Inventory, means: Means, *, thin: bool = T
         Part(layer, _as_is(layer, inventory, None) if plain else _way(layer, index, inventory, means))
         for index, layer in layers.values()
     )
-    # Podman reads a folder, which must be whole; and a fast link does not keep an engine waiting.
-    follow = inventory.engine != "podman" and means.rate is not None and means.rate <= FAST
+    # Podman reads a folder, which must be whole; a fast link does not keep an engine waiting, and on a slow one it
+    # would put aside for minutes what saves half a second.
+    follow = inventory.engine != "podman" and means.rate is not None and SLOW < means.rate <= FAST
     return Transfer(parts, absent, _stops(parts, means.rate) if thin else frozenset(), follow, inventory.engine)
 
 
@@ -160,12 +159,11 @@ def _recoded(inventory: Inventory, rate: float | None) -> Recoded | None:
 def _stops(parts: Sequence[Part], rate: float | None) -> frozenset[int]:
     if rate is None:
         return frozenset()
-    enough = min(STOP_SIZE, STOP_SECONDS * rate)
     stops, taken = set(), 0.0
     for index, part in enumerate(parts):
         taken += part.layer.blob.size
         rest = sum(later.likely for later in parts[index + 1 :])
-        if taken >= enough and rest / rate >= LOAD_HIDES:
+        if taken >= STOP_SIZE and rest / rate >= LOAD_HIDES:
             stops.add(index)
             taken = 0.0
     return frozenset(stops)
