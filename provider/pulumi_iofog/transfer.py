@@ -64,9 +64,9 @@ def transfer(image: Image, inventory: Inventory, means: Means, *, thin: bool = T
         Part(layer, _as_is(layer, inventory, None) if plain else _way(layer, index, inventory, means))
         for index, layer in layers.values()
     )
-    # Podman reads a folder, which must be whole; a fast link does not keep an engine waiting, and on a slow one it
-    # would put aside for minutes what saves half a second.
-    follow = inventory.engine != "podman" and means.rate is not None and SLOW < means.rate <= FAST
+    # Podman reads a folder, which must be whole, and containerd's store loses a layer whose first load was broken off.
+    # A fast link does not keep an engine waiting; on a slow one it would put aside for minutes what saves a second.
+    follow = inventory.engine == "docker" and means.rate is not None and SLOW < means.rate <= FAST
     return Transfer(parts, absent, _stops(parts, means.rate) if thin else frozenset(), follow, inventory.engine)
 
 
