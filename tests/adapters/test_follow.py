@@ -198,7 +198,7 @@ def rolled_out(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     def roll_out() -> list[bool]:
         tools = Tools(connect, Blobs(store, store, lambda reference: registry), Quiet(), wait=lambda seconds: None)
         outcome = bring(Job(Agent(**lab.hosts["edge-docker"].agent(lab.known_hosts_file)), LARGE.image), tools)  # type: ignore[arg-type]
-        assert outcome.error is None
+        assert outcome.error is None, outcome.error
         return ends
 
     monkeypatch.setattr(EdgeHost, "follow", noted)
@@ -233,6 +233,28 @@ def test_a_link_that_is_cut_while_docker_reads(lab: Lab, rolled_out: Callable[[]
             cutting = other.submit(cut)
             assert rolled_out()[-1], "the last load, as every time the link is there"
             cutting.result()
+        assert_brought(edge)
+
+
+def test_a_docker_that_goes_down_while_it_reads(lab: Lab, rolled_out: Callable[[], list[bool]]) -> None:
+    with emptied(lab, "edge-docker") as edge:
+        edge.host.set_rate("100mbit")
+
+        def stop() -> None:
+            assert wait_for(lambda: reading(edge), 20)
+            edge.host.stop_engine()
+
+        with ThreadPoolExecutor(1) as other:
+            stopping = other.submit(stop)
+            try:
+                with pytest.raises(AssertionError, match="Is the docker service running on the agent"):
+                    rolled_out()
+                stopping.result()
+            finally:
+                edge.host.start_engine()
+        before = edge.host.counters().received
+        rolled_out()
+        assert edge.host.counters().received - before < 1_000_000, "nothing is sent again"
         assert_brought(edge)
 
 
