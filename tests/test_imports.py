@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "images": {"blobs", "errors", "image", "adapters.store.store"},
     "edge_host": {
         *("errors", "following", "image", "layout", "parts", "spec", "transfer", "adapters.engine.find"),
-        *("adapters.engine.following", "adapters.spool", "adapters.ssh.connect", "adapters.ssh.link"),
+        *("adapters.spool", "adapters.ssh.connect", "adapters.ssh.link"),
     },
     "blobs": {
         *("errors", "image", "layout", "parts", "adapters.recode", "adapters.store.growing"),
@@ -78,13 +78,14 @@ ALLOWED: dict[str, set[str]] = {
     "adapters.controller.token": {"errors", "spec", "adapters.controller.http"},
     "adapters.engine.engine": {
         *("errors", "image", "layout", "parts", "words", "adapters.engine.answers"),
-        *("adapters.engine.following", "adapters.engine.sudo", "adapters.shell"),
+        *("adapters.engine.archive", "adapters.engine.following", "adapters.engine.sudo", "adapters.shell"),
     },
     "adapters.engine.find": {
         *("errors", "spec", "adapters.engine.answers", "adapters.engine.engine", "adapters.engine.sudo"),
         "adapters.shell",
     },
-    "adapters.engine.following": {"following", "image", "layout", "parts"},
+    "adapters.engine.archive": {"image", "layout"},
+    "adapters.engine.following": {"following", "image", "layout", "parts", "adapters.engine.archive"},
     "adapters.engine.answers": {"errors", "image", "layout", "parts", "spec"},
     "adapters.engine.sudo": {"adapters.shell"},
     "adapters.namespace_file": {"errors", "namespace"},

@@ -80,7 +80,8 @@ def test_the_links_rate_and_the_host_decide_the_encoding(
     rate: float | None, zstd: bool, memory: int, way: object
 ) -> None:
     sending = transfer(V1, inventory(zstd=zstd, memory=memory), Means(rate))
-    assert ways(sending)[:2] == [way] * 2
+    small = AsIs() if way == AsIs(unpack=True) else way  # what takes Docker little time it unpacks itself
+    assert ways(sending) == [way, way, small]
 
 
 @pytest.mark.parametrize("engine", ["docker", "podman"])

@@ -7,14 +7,13 @@ from dataclasses import replace
 
 from pulumi_iofog import layout
 from pulumi_iofog.adapters.engine.find import find
-from pulumi_iofog.adapters.engine.following import Coming
 from pulumi_iofog.adapters.spool import Arrived, Spool, saved_folder
 from pulumi_iofog.adapters.ssh import link
 from pulumi_iofog.adapters.ssh.connect import Connection
 from pulumi_iofog.errors import VerificationFailed
 from pulumi_iofog.following import COMPLETE
 from pulumi_iofog.image import Blob, Digest, Image, Pin, Platform
-from pulumi_iofog.parts import Copied, Delta, EngineKind, Inventory, Part, Recoded, Transfer
+from pulumi_iofog.parts import Coming, Copied, Delta, EngineKind, Inventory, Part, Recoded, Transfer
 from pulumi_iofog.spec import Agent
 from pulumi_iofog.transfer import FAST
 
@@ -98,7 +97,7 @@ class EdgeHost:
             carried: diff id → what lies in the spool for that layer.
             whole: the image in whose spool it lies.
         """
-        self._lower |= {image.reference.full_name} - {whole.reference.full_name}
+        self._remember(image, whole)
         carried = {diff_id: carried[diff_id] for diff_id in image.diff_ids if diff_id in carried}
         self.spool.write(whole, layout.files(image, carried, self.kind))
         self._engine.load(image, self.spool.folder(whole), carried)
@@ -110,12 +109,17 @@ class EdgeHost:
             coming: the parts, each with what it turns out to be.
             lines: tell how far it is (see Following).
         """
-        self._lower |= {image.reference.full_name} - {whole.reference.full_name}
+        self._remember(image, whole)
         heads = {layout.head_path(part.layer.diff_id): layout.head(part.layer.diff_id, blob) for part, blob in coming}
         self.spool.write(whole, heads)
         files = layout.files(image, {part.layer.diff_id: blob for part, blob in coming}, self.kind)
         told = (line + layout.archive(files) if line == COMPLETE else line for line in lines)
         return self._engine.follow(self.spool.folder(whole), coming, told)
+
+    def _remember(self, image: Image, whole: Image) -> None:
+        """Lower layers alone are to be forgotten at the end, also where their load has failed."""
+        if (name := image.reference.full_name) != whole.reference.full_name:
+            self._lower.add(name)
 
     def drop(self, image: Image, blobs: Iterable[Blob]) -> None:
         """Remove from the spool what the engine has taken in."""

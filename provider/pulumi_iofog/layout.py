@@ -39,18 +39,18 @@ def files(image: Image, carried: Mapping[Digest, Blob], engine: EngineKind) -> d
         "manifest.json": _json(_docker_archive(image, {**carried, **{layer: Blob(layer, 0, "") for layer in packed}})),
         blob_path(sha256(manifest)): manifest,
         blob_path(image.image_id): image.config,
-        **{head_path(layer): head(layer, blob) for layer, (blob, _) in packed.items()},
+        **{head_path(layer): head(layer, blob) for layer, blob in packed.items()},
     }
 
 
-def to_unpack(carried: Mapping[Digest, Blob], engine: EngineKind) -> dict[Digest, tuple[Blob, int]]:
-    """What Docker is given as a plain tar though it lies packed in the folder: diff id → blob, and the tar's size.
+def to_unpack(carried: Mapping[Digest, Blob], engine: EngineKind) -> dict[Digest, Blob]:
+    """What Docker is given as a plain tar though it lies packed in the folder: diff id → blob.
 
     It is unpacked on its way into the engine, so that no plain tar is ever written beside the engine's own copy.
     """
     if engine == "podman":
         return {}
-    return {layer: (blob, blob.plain_size) for layer, blob in carried.items() if blob.plain_size is not None}
+    return {layer: blob for layer, blob in carried.items() if blob.plain_size is not None}
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pulumi_iofog.following import Following
 from pulumi_iofog.image import Blob, Digest, Image
-from pulumi_iofog.parts import Part
+from pulumi_iofog.parts import Coming, Part
 
 
 class Loader(Protocol):
@@ -15,9 +15,7 @@ class Loader(Protocol):
 
     def settle(self, image: Image, part: Part, form: Blob) -> Blob: ...
     def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None: ...
-    def follow(
-        self, image: Image, coming: Sequence[tuple[Part, Blob]], whole: Image, lines: Iterator[bytes]
-    ) -> bool: ...
+    def follow(self, image: Image, coming: Coming, whole: Image, lines: Iterator[bytes]) -> bool: ...
     def drop(self, image: Image, blobs: Iterable[Blob]) -> None: ...
 
 

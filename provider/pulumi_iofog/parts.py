@@ -104,6 +104,10 @@ class Part:
         return factor * self.layer.blob.size
 
 
+Coming = Sequence[tuple[Part, Blob]]
+"""Parts in their order, each with what it turns out to be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """What one agent is sent: parts from the bottom up.

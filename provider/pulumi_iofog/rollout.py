@@ -228,8 +228,7 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
     tools.progress.begin(name, "comparing")
     parts = [tools.blobs.ready(image.reference, part) for part in sending.parts]
     missing = [part for part in parts if not host.has(part)]
-    with ExitStack() as stack, tools.blobs.ahead(image.reference, missing):
-        proving, loading = stack.enter_context(Behind()), stack.enter_context(Behind())
+    with Behind() as proving, Behind() as loading, ExitStack() as reading, tools.blobs.ahead(image.reference, missing):
         proving.do(host.sweep)
         proven = proving.do(partial(host.give_back, image, parts, inventory))
         tools.progress.begin(name, "sending", sending.most)
@@ -238,7 +237,7 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
             target = image if group is groups[-1] else prefix(image, image.layers.index(group[-1].layer) + 1)
             load = Load(host, image, target, partial(tools.blobs.form, image.reference), carried)
             if sending.follows(group):
-                stack.enter_context(load.follow(group))
+                reading.enter_context(load.follow(group))
             for part in group:
                 host.receive(image, part, partial(stream, image.reference, part), meter)
                 proven = proving.do(partial(load.settle, part))

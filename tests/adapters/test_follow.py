@@ -95,8 +95,13 @@ def coming(travelling: list[tuple[Way, bytes]]) -> list[tuple[Part, Blob]]:
 
 
 def bring_followed(edge: Edge, travelling: list[tuple[Way, bytes]], *, late: bool = False) -> None:
+    if late:
+        arrive(edge, Told(), travelling)
     with followed(edge, coming(travelling)) as (told, loaded):
-        arrive(edge, told, travelling, 0.0 if late else 0.3)
+        if late:
+            told(*[WHOLE] * len(travelling))
+        else:
+            arrive(edge, told, travelling, 0.3)
         assert edge.engine.image_id(APP) is None, "nothing is loaded before all of it is proven"
         told(COMPLETE, None)
         assert loaded.result(20)

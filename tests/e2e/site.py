@@ -13,8 +13,8 @@ from lab.stack import Stack
 
 PROGRAM = Path(__file__).parent / "program"
 QUIET = 1500
-"""Bytes that a host receives at most while nobody visits it: what all hosts of one network are asked. A visit takes
-several thousand."""
+"""Bytes that a host receives at most while nobody visits it: what all hosts of one network are asked; 1,220 were seen
+right after its start, later 252. A login alone takes 2,212."""
 
 
 class Site:

@@ -26,7 +26,7 @@ class Shell(Protocol):
 
     def run(self, script: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Result: ...
     def send(
-        self, script: str, chunks: Iterable[bytes], on_bytes: Callable[[int], None], *, timeout: float = 600.0
+        self, script: str, chunks: Iterable[bytes], on_bytes: Callable[[int], None] = ..., *, timeout: float = 600.0
     ) -> Result: ...
 
 

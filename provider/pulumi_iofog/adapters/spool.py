@@ -109,7 +109,7 @@ class Spool:
     def write(self, image: Image, files: Mapping[str, bytes]) -> None:
         """Put small files into the image's folder."""
         # As an archive, in one round trip.
-        result = self._shell.send(f"{self._enter(image)} && tar -xf -", [archive(files)], lambda count: None)
+        result = self._shell.send(f"{self._enter(image)} && tar -xf -", [archive(files)])
         if not result.ok:
             raise self._failed("writing an image layout", result)
 

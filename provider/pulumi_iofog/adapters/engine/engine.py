@@ -13,13 +13,14 @@ from pathlib import PurePosixPath
 
 from pulumi_iofog import words
 from pulumi_iofog.adapters.engine.answers import About, Listing, parse_df, parse_id, parse_images
-from pulumi_iofog.adapters.engine.following import END_FOLLOWING, Coming, following, unpacking
+from pulumi_iofog.adapters.engine.archive import entry, unpacking
+from pulumi_iofog.adapters.engine.following import END_FOLLOWING, following
 from pulumi_iofog.adapters.engine.sudo import Runner
 from pulumi_iofog.adapters.shell import Result, says
 from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace, VerificationFailed
 from pulumi_iofog.image import Blob, Digest, Image, Pin
-from pulumi_iofog.layout import blob_path, head_path, padding, to_unpack
-from pulumi_iofog.parts import HeldImage
+from pulumi_iofog.layout import blob_path, to_unpack
+from pulumi_iofog.parts import Coming, HeldImage
 
 LOADING_MAY_TAKE = 1800.0
 """Seconds without output for a load; a Raspberry Pi with an SD card is slow."""
@@ -195,10 +196,7 @@ class Engine:
         small = [blob_path(image.manifest.manifest_digest), blob_path(image.image_id)]
         files = ["oci-layout", "index.json", "manifest.json", *small, *layers]
         # Before the archive that tar makes, as nothing is read after its end.
-        unpacked = "".join(
-            f"cat {head_path(layer)} && {_unpack(blob)} && head -c {padding(size)} /dev/zero && "
-            for layer, (blob, size) in packed.items()
-        )
+        unpacked = "".join(entry(layer, blob, _unpack(blob)) for layer, blob in packed.items())
         return _docker_load(folder, f"{unpacked}tar -cf - {' '.join(files)}")
 
     def _pull(self, image: Image, folder: str) -> str:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from pulumi_iofog.adapters.engine.archive import entry, unpacking
 from pulumi_iofog.following import COMPLETE, WHOLE
 from pulumi_iofog.image import Blob
-from pulumi_iofog.layout import blob_path, given_size, head_path, padding
-from pulumi_iofog.parts import Part
-
-Coming = Sequence[tuple[Part, Blob]]
-"""Parts in their order, each with what it turns out to be."""
+from pulumi_iofog.layout import blob_path
+from pulumi_iofog.parts import Coming, Part
 
 
 def following(coming: Coming) -> str:
@@ -19,11 +15,7 @@ def following(coming: Coming) -> str:
     They are told by lines on standard input how far it is (see Following), and after COMPLETE follows what is to
     stand behind the layers. With the end of standard input they break off.
     """
-    layers = "".join(
-        f"cat {head_path(part.layer.diff_id)} && {_arriving(part, blob)}"
-        f" && head -c {padding(given_size(blob))} /dev/zero && "
-        for part, blob in coming
-    )
+    layers = "".join(entry(part.layer.diff_id, blob, _arriving(part, blob)) for part, blob in coming)
     return f'{_FUNCTIONS}{layers}until [ "$said" = {_word(COMPLETE)} ]; do hear; done && cat'
 
 
@@ -35,11 +27,6 @@ done 2>/dev/null
 """
 """Commands that end, with all that they have started, those who still wait at a link that was lost: sshd may not
 notice that for hours, and what Docker has read stays on its disk meanwhile. Their working folder is the spool."""
-
-
-def unpacking(blob: Blob) -> str:
-    """The command that makes a layer's plain tar of its blob."""
-    return "gzip -dcq" if blob.media_type.endswith("gzip") else "zstd -dcq --long=31"
 
 
 def _arriving(part: Part, blob: Blob) -> str:

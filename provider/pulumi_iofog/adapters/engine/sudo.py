@@ -29,7 +29,7 @@ class Runner:
     def tell(self, script: str, lines: Iterable[bytes], *, timeout: float = 60.0) -> Result:
         """Run a script that is told lines while it runs; one that it does not know may come first."""
         # Where sudo asks for no password, that is left for the script.
-        return self._shell.send(self._as_whom(script), chain([self._for_sudo()], lines), _uncounted, timeout=timeout)
+        return self._shell.send(self._as_whom(script), chain([self._for_sudo()], lines), timeout=timeout)
 
     def _for_sudo(self) -> bytes:
         return self._password.encode() + b"\n" if self._sudo and self._password is not None else b""
@@ -41,7 +41,3 @@ class Runner:
         sudo = "sudo -n" if self._password is None else "sudo -S -p ''"
         become = f"""[ "$(id -u)" = 0 ] || set -- {sudo} "$@"; exec "$@" """
         return f"export LC_ALL=C; set -- sh -c {shlex.quote(script)}; {become}"
-
-
-def _uncounted(count: int) -> None:
-    pass

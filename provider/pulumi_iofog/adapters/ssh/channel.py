@@ -86,6 +86,10 @@ class TcpInfo:
     busy: float
 
 
+def uncounted(count: int) -> None:
+    """For bytes that nobody counts."""
+
+
 class Connection:
     """An open SSH connection; several threads may run commands on it."""
 
@@ -116,10 +120,15 @@ class Connection:
         """
         if not stdin:
             script = f"exec </dev/null; {script}"
-        return self._exchange("running a command", script, [stdin] if stdin else None, _uncounted, timeout)
+        return self._exchange("running a command", script, [stdin] if stdin else None, uncounted, timeout)
 
     def send(
-        self, script: str, chunks: Iterable[bytes], on_bytes: Callable[[int], None], *, timeout: float = 600.0
+        self,
+        script: str,
+        chunks: Iterable[bytes],
+        on_bytes: Callable[[int], None] = uncounted,
+        *,
+        timeout: float = 600.0,
     ) -> Result:
         """Stream chunks into a script's standard input, then wait for its end.
 
@@ -179,10 +188,6 @@ def _waiting(script: str) -> str:
     more, and close the whole connection ("data packet referred to nonexistent channel").
     """
     return f"( {script} ); code=$?; echo {shlex.quote(_END)}; cat >/dev/null; exit $code"
-
-
-def _uncounted(count: int) -> None:
-    pass
 
 
 def _give(
