@@ -6,7 +6,7 @@ pulumi config set --path 'iofog:manifests[0]' images/gateway.yaml
 import pulumi
 
 import pulumi_iofog as iofog
-from pulumi_iofog.manifest import read_documents
+from pulumi_iofog.inputs.iofogctl_document import read_documents
 
 try:
     documents = read_documents(*pulumi.Config("iofog").require_object("manifests"))

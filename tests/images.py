@@ -9,7 +9,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from pulumi_iofog.image import (
+from pulumi_iofog.oci.image import (
     AMD64,
     OCI_CONFIG,
     OCI_LAYER,

@@ -10,7 +10,7 @@ import pytest
 
 from pulumi_iofog.__main__ import main
 from pulumi_iofog.convert import Flags, program
-from pulumi_iofog.manifest import Document
+from pulumi_iofog.inputs.iofogctl_document import Document
 
 CASES = Path(__file__).parent / "cases" / "manifest"
 LONG = "a-very-long-name-of-an-image-that-somebody-has-given-it-for-reasons-of-their-own"

@@ -71,7 +71,7 @@ def test_the_wheel_works_where_nothing_else_is_installed(wheel: Path, tmp_path: 
     _run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel)
     _run(python, "-m", "pip", "--disable-pip-version-check", "check")
     said = _run(python, "-I", "-c", "import pulumi_iofog; print(pulumi_iofog.OfflineImage.__module__)")
-    assert said == "pulumi_iofog.offline_image\n"
+    assert said == "pulumi_iofog.program.offline_image\n"
     assert "convert" in _run(python, "-I", "-m", "pulumi_iofog", "--help")
 
 

@@ -1,6 +1,7 @@
 """Container images onto Eclipse ioFog edge hosts that cannot pull them, as a Pulumi resource."""
 
-from pulumi_iofog.args import (
+from pulumi_iofog.errors import IofogError
+from pulumi_iofog.program.args import (
     AgentArgs,
     AgentArgsDict,
     ControllerArgs,
@@ -10,9 +11,8 @@ from pulumi_iofog.args import (
     RegistryAuthArgs,
     RegistryAuthArgsDict,
 )
-from pulumi_iofog.errors import IofogError
-from pulumi_iofog.offline_image import OfflineImage
-from pulumi_iofog.offline_image_set import OfflineImageSet
+from pulumi_iofog.program.offline_image import OfflineImage
+from pulumi_iofog.program.offline_image_set import OfflineImageSet
 
 __all__ = [
     "AgentArgs",

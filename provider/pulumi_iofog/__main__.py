@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pulumi_iofog.convert import Flags, program
 from pulumi_iofog.errors import InputError
-from pulumi_iofog.manifest import read_documents
+from pulumi_iofog.inputs.iofogctl_document import read_documents
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pulumi_iofog.errors import Failure, InputError
-from pulumi_iofog.manifest import Document
-from pulumi_iofog.spec import parse
+from pulumi_iofog.inputs.iofogctl_document import Document
+from pulumi_iofog.inputs.spec import parse
 
 WIDTH = 88
 """Ruff's own, which most projects keep."""

@@ -1,7 +1,7 @@
 """Pulumi's verbs for OfflineImage: check, diff, create, update, read, delete.
 
-Each reads its properties into values, has them decided (resolve.py, plan.py), has them carried out
-(rollout.py, the Controller) and writes the result back. The adapters are built in session.py.
+Each reads its properties into values, has them decided (check/), has them carried out (rollout/, the
+Controller) and writes the result back. The adapters are built in session/adapters.py.
 
 ``pulumi_iofog.provider:provider`` is a saved name: it is in every state that this provider has made,
 and must lead here for ever.
@@ -24,18 +24,19 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from pulumi_iofog import plugin, properties, rollout, state
-from pulumi_iofog.adapters.ssh.pool import Pool
+from pulumi_iofog import plugin
+from pulumi_iofog.check import properties, state
+from pulumi_iofog.check.diff import Changes, Desired, compare, estimate, summary
+from pulumi_iofog.check.properties import Props
+from pulumi_iofog.check.resolve import Resolution, resolve
 from pulumi_iofog.errors import ControllerError, Failure, InputError, IofogError, ItemNotFound
-from pulumi_iofog.outcome import Outcome, report
-from pulumi_iofog.outcome import pending as pending_agents
-from pulumi_iofog.pace import Limits
-from pulumi_iofog.plan import Changes, Desired, compare, estimate, summary
-from pulumi_iofog.progress import Progress
-from pulumi_iofog.properties import Props
-from pulumi_iofog.resolve import Resolution, resolve
-from pulumi_iofog.session import Run, Session
-from pulumi_iofog.spec import CatalogItem, Spec
+from pulumi_iofog.inputs.spec import CatalogItem, Spec
+from pulumi_iofog.rollout import rollout
+from pulumi_iofog.rollout.outcome import Outcome, report
+from pulumi_iofog.rollout.outcome import pending as pending_agents
+from pulumi_iofog.rollout.progress import Progress
+from pulumi_iofog.session.adapters import Shared
+from pulumi_iofog.session.offline_image import Run, Session
 
 RUN = "__run"
 """A property that the program passes to check only: whether this is a preview, and of what."""
@@ -50,10 +51,8 @@ class OfflineImageProvider(ResourceProvider):
 
     serialize_as_secret_always = False
     _config: Callable[[str], str | None] = staticmethod(lambda key: None)
-    _limits: Limits | None = None
-    _connections = Pool()
+    _shared = Shared()
     _preview = False
-    _summarised: frozenset[str | None] = frozenset()
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return (pkgutil.resolve_name, ("pulumi_iofog.provider:provider",))
@@ -61,7 +60,7 @@ class OfflineImageProvider(ResourceProvider):
     def configure(self, req: ConfigureRequest) -> None:
         """Keep the stack's config, and let errors reach the user as messages."""
         self._config = req.config.get
-        plugin.on_cancel(self._connections.interrupt)
+        plugin.on_cancel(self._shared.connections.interrupt)
         plugin.show_errors_as_messages()
 
     # ---- preview ------------------------------------------------------------------------------------
@@ -106,13 +105,13 @@ class OfflineImageProvider(ResourceProvider):
         for line in found.moved:
             console.warn(line)
         # A replacement is checked a second time, as if there were nothing yet.
-        if first and run.preview and console.urn not in self._summarised:
+        if first and run.preview and not self._shared.announced(console.urn):
             new = _desired(inputs)
             console.note(_summary(compare(None, new), new, {}, inputs, session))
 
     def _summarise(self, changes: Changes, new: Desired, olds: Props, news: Props) -> None:
         console = plugin.console()
-        self._summarised |= {console.urn}
+        self._shared.announce(console.urn)
         with self._session(state.spec_of(news)) as session:
             console.note(_summary(changes, new, olds, news, session))
 
@@ -149,7 +148,7 @@ class OfflineImageProvider(ResourceProvider):
         jobs = session.jobs(changes.agents, new, state.pins_of(news), state.desired(olds), state.pins_of(olds))
         outcomes = rollout.roll_out(jobs, session.rollout_tools(progress), pool=spec.transfer_pool)
         # Who presses Ctrl-C has not said that those agents may be left out.
-        allowed = 0 if self._connections.interrupted else spec.max_unavailable
+        allowed = 0 if self._shared.connections.interrupted else spec.max_unavailable
         return outcomes, pending_agents(outcomes, allowed)
 
     # ---- refresh, destroy ---------------------------------------------------------------------------
@@ -177,9 +176,8 @@ class OfflineImageProvider(ResourceProvider):
                     plugin.console().warn(line)
 
     def _session(self, spec: Spec) -> Session:
-        # Made here and not in configure, whose errors Pulumi shows without a resource to point at.
-        self._limits = self._limits or Limits(self._config)
-        return Session(spec, self._config, self._limits, self._connections)
+        # Not in configure, whose errors Pulumi shows without a resource to point at.
+        return Session(spec, self._config, self._shared)
 
 
 provider = OfflineImageProvider()

@@ -16,8 +16,8 @@ from pulumi_iofog.adapters.registry import http as registry_http
 from pulumi_iofog.adapters.registry.registry import Registry
 from pulumi_iofog.adapters.ssh import ssh_config
 from pulumi_iofog.adapters.ssh.connect import Patience
-from pulumi_iofog.spec import Agent
-from tests.adapters.registry_server import SERVED, RegistryServer
+from pulumi_iofog.inputs.spec import Agent
+from tests.adapters.registry.registry_server import SERVED, RegistryServer
 
 HOSTS = (
     HostSpec("edge-docker", "docker"),

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pulumi_iofog.errors import Failure, InputError
-from pulumi_iofog.namespace import FOLDERS, Namespace, parse_namespace
+from pulumi_iofog.inputs.iofogctl_namespace import FOLDERS, Namespace, parse_namespace
 
 Tokens = tuple[str, str]
 """Access token and refresh token."""

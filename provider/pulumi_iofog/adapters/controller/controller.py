@@ -11,8 +11,8 @@ from typing import Any
 from pulumi_iofog.adapters.controller.dialect import NUMBERS, Dialect
 from pulumi_iofog.adapters.controller.http import TRIES, Http, LostAnswer, is_unauthorized
 from pulumi_iofog.adapters.controller.token import Stored, Token
-from pulumi_iofog.errors import ControllerError, ItemInUse, ItemNotFound, NameTaken
-from pulumi_iofog.spec import Arch, CatalogItem, ControllerSettings, KnownAgent
+from pulumi_iofog.errors import ControllerError, IofogError, ItemInUse, ItemNotFound, NameTaken
+from pulumi_iofog.inputs.spec import Arch, CatalogItem, ControllerSettings, KnownAgent
 
 ITEMS = "/catalog/microservices"
 NOWHERE = ("", "0.0.0.0")  # noqa: S104
@@ -89,7 +89,7 @@ class Controller:
         doing = f"registering the catalog item {item.name}"
         self._refuse_unknown_arches(doing, item)
         before = self.find_item(item.name)
-        lost: ControllerError | None = None
+        lost: IofogError | None = None
         for _ in range(TRIES):
             try:
                 body = self._call(doing, "POST", ITEMS, self._body(item), repeat=False)

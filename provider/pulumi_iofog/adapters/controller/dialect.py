@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pulumi_iofog.spec import ARCHES, Arch
+from pulumi_iofog.inputs.spec import ARCHES, Arch
 
 Version = tuple[int, int]
 BEARER_SINCE: Version = (3, 5)

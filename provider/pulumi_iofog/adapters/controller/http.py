@@ -16,11 +16,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-import urllib3
 
 from pulumi_iofog.adapters.controller.dialect import Dialect
-from pulumi_iofog.errors import ControllerError, ControllerLogin, ItemInUse, ItemNotFound, NameTaken
-from pulumi_iofog.spec import ControllerSettings
+from pulumi_iofog.adapters.http import Transient, accept_unverified, cause, host_of, without_netrc
+from pulumi_iofog.errors import ControllerError, ControllerLogin, IofogError, ItemInUse, ItemNotFound, NameTaken
+from pulumi_iofog.inputs.spec import ControllerSettings
 
 TRIES = 4
 TRANSIENT = (502, 503, 504)
@@ -37,7 +37,7 @@ FOREIGN_KEY = "foreign key constraint"
 class LostAnswer(Exception):
     """The answer to a request that must not be repeated blindly did not come; it may have been acted on."""
 
-    def __init__(self, error: ControllerError) -> None:
+    def __init__(self, error: IofogError) -> None:
         super().__init__(error)
         self.error = error
 
@@ -60,11 +60,8 @@ class Http:
         if settings.ca_file and not settings.insecure:
             self._verify = str(Path(settings.ca_file).expanduser())
         if settings.insecure:
-            # insecure=True is the user's word; a warning a request would fill the update's diagnostics.
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        self._session = requests.Session()
-        # Keeps requests from sending what ~/.netrc has for the host.
-        self._session.auth = lambda request: request
+            accept_unverified()
+        self._session = without_netrc(requests.Session())
 
     def close(self) -> None:
         self._session.close()
@@ -96,8 +93,8 @@ class Http:
         for number in range(TRIES):
             try:
                 response = self._once(doing, method, path, body, authorization)
-            except _Passing as passing:
-                problem = passing.error
+            except Transient as transient:
+                problem: IofogError = transient.error
             else:
                 if response.status_code not in TRANSIENT:
                     return self._no_redirect(doing, response)
@@ -126,27 +123,27 @@ class Http:
         if not 300 <= response.status_code < 400:
             return response
         parts = urlsplit(response.headers.get("Location", ""))
-        there = f"{parts.scheme}://{_host(parts.netloc)}" if parts.netloc else "another place"
+        there = f"{parts.scheme}://{host_of(parts.netloc)}" if parts.netloc else "another place"
         raise ControllerError(self.endpoint, doing, f"it redirects to {there}", "Give that as the endpoint.")
 
     # ---- what is wrong ------------------------------------------------------------------------------
 
     @contextmanager
     def _translated(self, doing: str) -> Iterator[None]:
-        """requests' errors → ControllerError; those that may pass by themselves → _Passing."""
+        """requests' errors → ControllerError; those that may pass by themselves → Transient."""
         try:
             yield
         except requests.exceptions.SSLError as problem:
             # OpenSSL's own brackets around the words help nobody: "[SSL: …] why (_ssl.c:1006)".
-            why = re.sub(r"^\[.*?\] | ?\(_ssl\.c:\d+\)$", "", _cause(problem)).rstrip(".")
+            why = re.sub(r"^\[.*?\] | ?\(_ssl\.c:\d+\)$", "", cause(problem)).rstrip(".")
             raise ControllerError(self.endpoint, doing, f"TLS: {why}", _tls_hint(why)) from None
         except requests.exceptions.Timeout:
-            raise _Passing(ControllerError(self.endpoint, doing, "no answer in time", REACHABLE)) from None
+            raise Transient(ControllerError(self.endpoint, doing, "no answer in time", REACHABLE)) from None
         except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as problem:
-            why = _cause(problem)
+            why = cause(problem)
             https = self.endpoint.startswith("http:") and ("closed connection" in why or "reset" in why)
             hint = f"{REACHABLE} Does it want https://?" if https else REACHABLE
-            raise _Passing(ControllerError(self.endpoint, doing, why, hint)) from None
+            raise Transient(ControllerError(self.endpoint, doing, why, hint)) from None
         except requests.exceptions.RequestException as problem:
             # Its text may quote a header or a URL: the kind is enough.
             raise ControllerError(
@@ -217,14 +214,6 @@ class Http:
         return ControllerError(self.endpoint, doing, "what answers there is no ioFog Controller", hint)
 
 
-class _Passing(Exception):
-    """A failure that may pass by itself."""
-
-    def __init__(self, error: ControllerError) -> None:
-        super().__init__(error)
-        self.error = error
-
-
 def normal(endpoint: str) -> str:
     """``host`` → ``http://host:51121``, ``host:80`` → ``http://host:80``, as iofogctl has it
     (pkg/util/get_controller_endpoint.go); ``https://host/api/v3/`` → ``https://host``.
@@ -234,7 +223,7 @@ def normal(endpoint: str) -> str:
     bare = "://" not in endpoint
     try:
         parts = urlsplit(f"http://{endpoint.strip()}" if bare else endpoint.strip())
-        host, port = _host(parts.netloc), parts.port
+        host, port = host_of(parts.netloc), parts.port
     except ValueError:
         host, port = "", None
     if not host or not parts.hostname or parts.scheme not in ("http", "https"):
@@ -250,10 +239,6 @@ def is_unauthorized(response: requests.Response) -> bool:
     return response.status_code == 401 or (response.status_code == 500 and b'parameter \\"token\\"' in response.content)
 
 
-def _host(netloc: str) -> str:
-    return netloc.rpartition("@")[2]
-
-
 def _tls_hint(why: str) -> str:
     if "mismatch" in why or "not valid for" in why:
         return "Use the name that its certificate has."
@@ -262,12 +247,3 @@ def _tls_hint(why: str) -> str:
     if "certificate verify failed" in why:
         return "For a private CA give ca_file=, a PEM file with its certificate."
     return "Does the endpoint speak TLS (https), and is ca_file= a PEM file?"
-
-
-def _cause(problem: BaseException) -> str:
-    """The cause at the bottom of what requests and urllib3 have wrapped it in."""
-    inner = (getattr(problem, "reason", None), problem.__cause__, *problem.args)
-    deeper = next((each for each in inner if isinstance(each, BaseException)), None)
-    if deeper:
-        return _cause(deeper)
-    return str(getattr(problem, "strerror", None) or problem) or type(problem).__name__

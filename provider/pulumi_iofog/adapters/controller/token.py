@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from pulumi_iofog.adapters.controller.http import Http
 from pulumi_iofog.errors import ControllerLogin
-from pulumi_iofog.spec import ControllerSettings
+from pulumi_iofog.inputs.spec import ControllerSettings
 
 Tokens = tuple[str, str]
 """Access token and refresh token; the second may be empty."""

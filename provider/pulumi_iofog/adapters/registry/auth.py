@@ -19,11 +19,12 @@ from urllib.parse import urlsplit
 
 import requests
 
+from pulumi_iofog.adapters.http import Transient
 from pulumi_iofog.adapters.registry import docker_config, http
 from pulumi_iofog.adapters.registry.docker_config import TOKEN_USER
 from pulumi_iofog.adapters.registry.hosts import Place
-from pulumi_iofog.adapters.registry.http import TRANSIENT, Http, Passing, Task, translated
-from pulumi_iofog.spec import RegistryAuth
+from pulumi_iofog.adapters.registry.http import TRANSIENT, Http, Task, translated
+from pulumi_iofog.inputs.spec import RegistryAuth
 
 BODY_LIMIT = 1 << 20
 """Bytes of a token service's answer."""
@@ -113,7 +114,7 @@ class Authenticator:
     def _refuse(self, task: Task, response: requests.Response, body: bytes) -> None:
         why = f"the token service answered HTTP status {response.status_code}{self._said(body)}"
         if response.status_code in TRANSIENT:
-            raise Passing(task.error(why, "Try again later"), http.retry_after(response))
+            raise Transient(task.error(why, "Try again later"), http.retry_after(response))
         login = "docker login" + ("" if task.who == "docker.io" else f" {task.who}")
         raise task.error(why, f"Check auth=, or run: {login}")
 

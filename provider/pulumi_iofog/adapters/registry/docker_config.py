@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pulumi_iofog.errors import RegistryError
-from pulumi_iofog.spec import RegistryAuth
+from pulumi_iofog.inputs.spec import RegistryAuth
 
 DOCKER_HUB = "https://index.docker.io/v1/"
 HELPER_TIMEOUT = 30.0

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from pulumi_iofog.adapters.registry.http import Http
 from pulumi_iofog.errors import RegistryError
-from pulumi_iofog.image import Reference
-from pulumi_iofog.registries import RegistryOptions
+from pulumi_iofog.inputs.registry_settings import RegistryOptions
+from pulumi_iofog.oci.image import Reference
 
 CERTS_D = (
     "/etc/docker/certs.d",

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
+from pulumi_iofog.adapters.http import Transient, accept_unverified, cause, host_of, without_netrc
 from pulumi_iofog.errors import RegistryError
 
 T = TypeVar("T")
@@ -54,14 +55,6 @@ class Task:
         return RegistryError(self.who, self.doing, why, hint)
 
 
-class Passing(Exception):
-    """A failure that may pass by itself; ``retry_after`` is the other side's wish, in seconds."""
-
-    def __init__(self, error: RegistryError, retry_after: float | None = None) -> None:
-        super().__init__(error)
-        self.error, self.retry_after = error, retry_after
-
-
 class Http:
     """Requests to registries and their token services; several threads may use it.
 
@@ -71,9 +64,7 @@ class Http:
 
     def __init__(self, timeout: tuple[float, float], patience: Patience) -> None:
         self.patience, self._timeout = patience, timeout
-        self._session = _Session()
-        # An authentication of its own keeps requests from sending what ~/.netrc has for the host.
-        self._session.auth = lambda request: request
+        self._session = without_netrc(_Session())
 
     def close(self) -> None:
         self._session.close()
@@ -81,19 +72,18 @@ class Http:
     def use(self, prefix: str, context: ssl.SSLContext, *, verify: bool) -> None:
         """Have this TLS context for URLs that begin so."""
         if not verify:
-            # It is the user's word, or loopback; a warning a request would fill the update's diagnostics.
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+            accept_unverified()
         self._session.mount(prefix, _Adapter(context, verify=verify))
 
     def persist(self, act: Callable[[], T], tries: int = TRIES) -> T:
-        """What ``act`` returns; done again after Passing, a few times."""
+        """What ``act`` returns; done again after Transient, a few times."""
         for number in range(tries):
             try:
                 return act()
-            except Passing as passing:
+            except Transient as transient:
                 if number == tries - 1:
-                    raise passing.error from None
-                self.patience.wait(number, passing.retry_after)
+                    raise transient.error from None
+                self.patience.wait(number, transient.retry_after)
         raise AssertionError("unreachable")
 
     def get(
@@ -155,18 +145,18 @@ class _Downgrade(requests.RequestException):
 
 @contextmanager
 def translated(task: Task) -> Iterator[None]:
-    """requests' and urllib3's errors → RegistryError, or Passing with one where it may pass by itself."""
+    """requests' and urllib3's errors → RegistryError, or Transient with one where it may pass by itself."""
     try:
         yield
     except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as problem:
-        why = _cause(problem)
+        why = cause(problem)
         if "EOF" in why:  # a connection that was lost, in OpenSSL's words
-            raise Passing(task.error(f"TLS: {why}{_place(task, problem)}", _NETWORK)) from None
+            raise Transient(task.error(f"TLS: {why}{_place(task, problem)}", _NETWORK)) from None
         hint = f"For a private CA give caFile in iofog:registries, or put it into /etc/docker/certs.d/{task.who};"
         hint += " for plain http, set insecure there"
         raise task.error(f"TLS: {why}{_place(task, problem)}", hint) from None
     except (requests.Timeout, urllib3.exceptions.TimeoutError) as problem:
-        raise Passing(task.error(f"no answer in time{_place(task, problem)}", _NETWORK)) from None
+        raise Transient(task.error(f"no answer in time{_place(task, problem)}", _NETWORK)) from None
     except _Downgrade as problem:
         raise task.error(f"it redirects from https to plain http{_place(task, problem)}") from None
     except (
@@ -174,7 +164,7 @@ def translated(task: Task) -> Iterator[None]:
         requests.exceptions.ChunkedEncodingError,
         urllib3.exceptions.ProtocolError,
     ) as problem:
-        raise Passing(task.error(f"{_cause(problem)}{_place(task, problem)}", _NETWORK)) from None
+        raise Transient(task.error(f"{cause(problem)}{_place(task, problem)}", _NETWORK)) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError) as problem:
         # Its text may quote a signed URL: the kind is enough.
         raise task.error(f"no request can be made of it ({type(problem).__name__})") from None
@@ -214,17 +204,8 @@ def _place(task: Task, problem: BaseException) -> str:
     """Where it happened, if not at the registry itself: a token service or a blob store."""
     request = getattr(problem, "request", None)
     host = urlsplit(request.url).netloc if request is not None and isinstance(request.url, str) else ""
-    return f" (at {host})" if host and _host(host) != _host(task.who) else ""
+    return f" (at {host})" if host and host_of(host).lower() != host_of(task.who).lower() else ""
 
 
 def _host(netloc: str) -> str:
     return netloc.rpartition("@")[2].lower()
-
-
-def _cause(problem: BaseException) -> str:
-    """The cause at the bottom of what requests and urllib3 have wrapped it in."""
-    inner = (getattr(problem, "reason", None), problem.__cause__, *problem.args)
-    deeper = next((each for each in inner if isinstance(each, BaseException)), None)
-    if deeper:
-        return _cause(deeper)
-    return str(getattr(problem, "strerror", None) or problem) or type(problem).__name__

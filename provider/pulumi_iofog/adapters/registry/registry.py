@@ -10,12 +10,15 @@ from typing import TypeVar
 
 import requests
 
+from pulumi_iofog.adapters.http import Transient
 from pulumi_iofog.adapters.registry import http
 from pulumi_iofog.adapters.registry.auth import Authenticator
 from pulumi_iofog.adapters.registry.hosts import CERTS_D, Hosts, Place
-from pulumi_iofog.adapters.registry.http import CHUNK, TRANSIENT, TRIES, Http, Passing, Patience, Task, translated
+from pulumi_iofog.adapters.registry.http import CHUNK, TRANSIENT, TRIES, Http, Patience, Task, translated
 from pulumi_iofog.errors import ImageNotFound, RegistryError
-from pulumi_iofog.image import (
+from pulumi_iofog.inputs.registry_settings import RegistryOptions
+from pulumi_iofog.inputs.spec import RegistryAuth
+from pulumi_iofog.oci.image import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
     DOCKER_SCHEMA1,
@@ -29,8 +32,6 @@ from pulumi_iofog.image import (
     media_type_of,
     sha256,
 )
-from pulumi_iofog.registries import RegistryOptions
-from pulumi_iofog.spec import RegistryAuth
 
 T = TypeVar("T")
 
@@ -132,14 +133,14 @@ class Registry:
         task = Task(place.domain, f"pulling {blob.digest} of {place}")
         fruitless = 0
         while offset < blob.size:
-            problem = Passing(task.error("it ended too early"))
+            problem = Transient(task.error("it ended too early"))
             try:
                 for chunk in self._read_blob(task, place, blob, offset):
                     offset += len(chunk)
                     fruitless = 0
                     yield chunk
-            except Passing as passing:
-                problem = passing
+            except Transient as transient:
+                problem = transient
             if offset >= blob.size:
                 return
             fruitless += 1
@@ -162,7 +163,7 @@ class Registry:
 
     @contextmanager
     def _open(self, task: Task, place: Place, path: str, headers: dict[str, str]) -> Iterator[requests.Response]:
-        """A successful answer, its body not read yet. Raises Passing for what may pass by itself."""
+        """A successful answer, its body not read yet. Raises Transient for what may pass by itself."""
         with translated(task):
             with self._ask(place, path, headers) as response:
                 if response.status_code < 400:
@@ -170,7 +171,7 @@ class Registry:
                     return
                 problem = self._refused(task, place, response)
             if response.status_code in TRANSIENT:
-                raise Passing(problem, http.retry_after(response))
+                raise Transient(problem, http.retry_after(response))
             raise problem
 
     def _ask(self, place: Place, path: str, headers: dict[str, str]) -> requests.Response:

@@ -15,7 +15,7 @@ from typing import Any
 from pulumi_iofog.adapters.sources.files import Files, blob_name, read
 from pulumi_iofog.adapters.sources.found import Found
 from pulumi_iofog.errors import SourceError
-from pulumi_iofog.image import (
+from pulumi_iofog.oci.image import (
     OCI_CONFIG,
     OCI_LAYER,
     OCI_MANIFEST,

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from pulumi_iofog.errors import SourceError
-from pulumi_iofog.image import Digest
+from pulumi_iofog.oci.image import Digest
 
 CHUNK = 1 << 20
 """Bytes read at once."""

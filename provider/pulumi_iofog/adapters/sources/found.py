@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pulumi_iofog.image import Digest, parse_digest, sha256
+from pulumi_iofog.oci.image import Digest, parse_digest, sha256
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,12 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Protocol
 
-from pulumi_iofog.adapters.sources import docker_archive, layout, packed
+from pulumi_iofog.adapters.sources import docker_archive, oci_layout, packed
 from pulumi_iofog.adapters.sources.daemon import Daemon
 from pulumi_iofog.adapters.sources.files import Files, Folder, Tar, blob_name, translated
 from pulumi_iofog.adapters.sources.found import Found
 from pulumi_iofog.errors import SourceError
-from pulumi_iofog.image import Blob, Reference, media_type_of, parse_digest, short
+from pulumi_iofog.oci.image import Blob, Reference, media_type_of, parse_digest, short
 
 FOREVER = float("inf")
 REPLACED = "If it has been replaced since it was looked at, run pulumi up again"
@@ -67,7 +67,7 @@ class Local:
         found = self._find(reference)
         if target is None:
             return found.raw, found.media_type
-        raw = found.small(target) or layout.manifest(self._open(reference), parse_digest(target))
+        raw = found.small(target) or oci_layout.manifest(self._open(reference), parse_digest(target))
         return raw, media_type_of(raw)
 
     def blob(self, reference: Reference, blob: Blob, offset: int = 0) -> Generator[bytes, None, None]:
@@ -102,7 +102,9 @@ class Local:
             as_layout = reference.transport in ("oci", "oci-archive") or (
                 reference.transport == "docker-daemon" and "index.json" in files
             )
-            found = layout.find(files, _only(reference)) if as_layout else docker_archive.find(files, _only(reference))
+            found = (
+                oci_layout.find(files, _only(reference)) if as_layout else docker_archive.find(files, _only(reference))
+            )
             with contextlib.suppress(UnicodeDecodeError):
                 self._memory.remember(key, found.record())
         return found

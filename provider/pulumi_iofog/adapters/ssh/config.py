@@ -17,7 +17,7 @@ from pathlib import Path
 from pulumi_iofog.adapters.ssh import ssh_config
 from pulumi_iofog.adapters.ssh.settings import Settings, at_home
 from pulumi_iofog.errors import AgentError
-from pulumi_iofog.spec import Agent
+from pulumi_iofog.inputs.spec import Agent
 
 KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")

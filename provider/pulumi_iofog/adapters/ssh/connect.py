@@ -31,7 +31,7 @@ from pulumi_iofog.adapters.ssh.errors import connecting, translated, unreachable
 from pulumi_iofog.adapters.ssh.host_keys import HostKeys
 from pulumi_iofog.adapters.ssh.login import Login
 from pulumi_iofog.errors import Unreachable
-from pulumi_iofog.spec import Agent
+from pulumi_iofog.inputs.spec import Agent
 
 __all__ = ["Connection", "Patience", "Result", "configured_host", "connect"]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from pulumi_iofog.adapters.ssh.connect import Connection, connect
 from pulumi_iofog.errors import AgentError
-from pulumi_iofog.spec import Agent
+from pulumi_iofog.inputs.spec import Agent
 
 IDLE = 300.0
 """Seconds for which a connection is kept that nobody uses: the next image may first go to many other agents."""

@@ -1,0 +1,316 @@
+"""The operator's local cache: blobs by digest, shared by threads, resources and processes.
+
+~/.cache/pulumi-iofog/
+├── blobs/sha256/<hex>          whole and verified; locked shared by every Store that uses it
+├── blobs/sha256/<hex>.part     being downloaded, locked; or left by an interrupted download
+├── derived/<name>              made from blobs: layers in another form, deltas
+├── turns/<sha256>              held while somebody makes a thing, or works on an agent
+└── remembered/<sha256>.json    small records: what was resolved, and when
+
+The locks are flock's on the files themselves, so none is left when a process crashes. Trimming removes only
+what it can lock for itself: a blob that fetch has returned stays until its Store is closed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from pulumi_iofog import text
+from pulumi_iofog.adapters.cache import file_lock, files
+from pulumi_iofog.errors import StoreError
+from pulumi_iofog.oci.image import Blob, Digest, sha256
+
+Download = Callable[[int], Generator[bytes, None, None]]
+"""Called with the offset to begin at, in bytes."""
+
+LIMIT = 20_000_000_000
+"""Bytes that blobs may take up; beyond it the least recently used go first."""
+LOOK_AGAIN = 0.02
+"""Seconds between two looks at a download that another thread or process is at."""
+RECORDS = 1000
+"""Small records that are kept; beyond it the oldest go."""
+TEMPORARY = "pulumi-iofog-store-"
+"""How the names of temporary stores begin."""
+_BLOB = re.compile(r"[0-9a-f]{64}(\.part)?")
+
+
+class Store:
+    """Content-addressed blobs and small records under one private folder.
+
+    Args:
+        root: the folder; default ``$XDG_CACHE_HOME/pulumi-iofog``, else ``~/.cache/pulumi-iofog``.
+        moved_by: the environment variable that puts it elsewhere: for messages.
+
+    Methods raise StoreError where the disk is full or the folder cannot be used.
+    """
+
+    def __init__(self, root: Path | None = None, *, moved_by: str = "XDG_CACHE_HOME") -> None:
+        self.root, self._moved_by = root or _default_root(), moved_by
+        self._blobs, self._records = self.root / "blobs" / "sha256", self.root / "remembered"
+        self._derived = self.root / "derived"
+        self._in_use: dict[Digest, int] = {}
+        """Open file descriptors, each with a shared lock."""
+        self._lock = threading.Lock()
+        weakref.finalize(self, file_lock.close_all, self._in_use)
+        with self._translated("making the cache folder"):
+            for folder in (self._blobs, self._derived, self._records, self.root / "turns"):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.root.chmod(0o700)
+
+    def close(self) -> None:
+        """Let go of what fetch has returned: from now on it may be trimmed."""
+        with self._lock:
+            file_lock.close_all(self._in_use)
+
+    @classmethod
+    @contextmanager
+    def temporary(cls) -> Iterator[Store]:
+        """A store that is gone with its ``with``; those of processes that crashed go too."""
+        file_lock.remove_abandoned_folders(TEMPORARY)
+        folder, lock = file_lock.new_folder(TEMPORARY)
+        try:
+            with contextlib.closing(cls(folder, moved_by="TMPDIR")) as store:
+                yield store
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+    # ---- blobs --------------------------------------------------------------------------------------
+
+    def get(self, digest: Digest) -> Path | None:
+        """The blob's file if it is there; it stays there until the store is closed."""
+        path = self.blob_path(digest)
+        with self._translated(f"opening {digest}"), self._lock:
+            held = self._in_use.get(digest)
+            if held is None or not file_lock.is_at(held, path):
+                if held is not None:
+                    os.close(self._in_use.pop(digest))
+                held = file_lock.lock(path, fcntl.LOCK_SH, os.O_RDWR)
+                if held is None:
+                    return None
+                self._in_use[digest] = held
+            os.utime(held)
+        return path
+
+    def read(self, digest: Digest) -> bytes | None:
+        """A small blob's bytes, verified; None if it is not there, or damaged (then it is removed)."""
+        path = self.blob_path(digest)
+        with self._translated(f"reading {digest}"):
+            try:
+                data = path.read_bytes()
+                os.utime(path)
+            except FileNotFoundError:
+                return None
+            if sha256(data) == digest:
+                return data
+            path.unlink(missing_ok=True)
+        return None
+
+    def put(self, data: bytes) -> Path:
+        """Keep some bytes under their digest."""
+        if not (path := self.blob_path(sha256(data))).exists():
+            self._write(f"keeping sha256:{path.name}", path, data)
+        return path
+
+    def fetch(self, blob: Blob, download: Download) -> Path:
+        """The verified blob as a file; downloaded once, however many threads and processes want it.
+
+        A download that breaks leaves its part, and the next one goes on from there. The file stays until
+        the store is closed, whoever trims it.
+
+        Raises:
+            StoreError: what was downloaded has another digest or size, twice; or the disk is full.
+        """
+        downloaded = False
+        with self._translated(f"keeping {blob.digest}"):
+            while not (path := self._whole(blob)):
+                downloaded = self._try_download(blob, download) or downloaded
+            if downloaded:
+                self.trim()
+        return path
+
+    def _whole(self, blob: Blob) -> Path | None:
+        """The blob's file, unless a crash of the machine has cut it off; then it is removed."""
+        path = self.get(blob.digest)
+        if path is None or (size := path.stat().st_size) == blob.size:
+            return path
+        with path.open("rb") as file:
+            right = files.hash_file(file)[0].hexdigest() == path.name
+        if right:
+            why = f"it has {size} bytes, its manifest says {blob.size}"
+            raise StoreError(f"blob {blob.digest}", "looking into the cache", why, "The image's manifest is wrong")
+        if file_lock.is_at(self._in_use[blob.digest], path):  # else another has mended it
+            path.unlink()
+        return None
+
+    def _try_download(self, blob: Blob, download: Download) -> bool:
+        """Whether it is downloaded now; False where another is at it, or has been, so look again."""
+        path = self.blob_path(blob.digest)
+        part = path.with_name(f"{path.name}.part")
+        lock = file_lock.lock(part, fcntl.LOCK_EX | fcntl.LOCK_NB, os.O_RDWR | os.O_CREAT)
+        if lock is None:
+            # Not flock's own waiting: the file becomes the blob, which then is locked for as long as it is used.
+            time.sleep(LOOK_AGAIN)
+            return False
+        with os.fdopen(lock, "rb+") as file:
+            if path.exists():
+                part.unlink()
+                return False
+            self._download(file, part, blob, download)
+            part.replace(path)
+        return True
+
+    def _download(self, file: IO[bytes], part: Path, blob: Blob, download: Download) -> None:
+        got = ""
+        for _ in range(2):
+            got = _append(file, blob, download)
+            if got == blob.digest:
+                return
+            file.seek(0)
+            file.truncate()
+        part.unlink()
+        why = f"got {got}, want {blob.digest} of {blob.size} bytes, twice"
+        hint = "The registry or a proxy before it hands out wrong data"
+        raise StoreError(f"blob {blob.digest}", "verifying the download", why, hint)
+
+    # ---- what is made from blobs ----------------------------------------------------------------------
+
+    def derived_path(self, name: str) -> Path:
+        """Where ``derive`` puts what it makes; while it grows, ``NAME.part`` beside it."""
+        return self._derived / name
+
+    def derive(self, name: str, make: Callable[[Path], object]) -> Path:
+        """A file that is made from blobs, once however many threads and processes want it.
+
+        Args:
+            make: is told where to put it, and puts it there whole or not at all.
+        """
+        path, made = self.derived_path(name), False
+        with self._translated(f"making {name}"):
+            if not path.is_file():
+                with self.turn(f"derive {name}"):
+                    if not path.is_file():
+                        make(path)
+                        made = True
+            os.utime(path)
+            if made:
+                self.trim()
+        return path
+
+    @contextmanager
+    def turn(self, what: str) -> Iterator[None]:
+        """While it lasts, no other thread or process that works with this folder has a turn at the same."""
+        path = self.root / "turns" / hashlib.sha256(what.encode()).hexdigest()
+        while (held := file_lock.lock(path, fcntl.LOCK_EX, os.O_RDWR | os.O_CREAT)) is None:
+            pass  # it was removed by the one before
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(held)
+
+    # ---- tidying ------------------------------------------------------------------------------------
+
+    def trim(self, limit: int = LIMIT) -> None:
+        """Remove the least recently used blobs beyond ``limit`` bytes, and what has been left lying for long.
+
+        What any thread or process uses, or downloads, stays.
+        """
+        with self._translated("tidying"):
+            found = sorted(files.by_age(self._blobs) + files.by_age(self._derived))
+            total = sum(size for _, size, _ in found)
+            for changed, size, path in found:
+                over = total > limit and (_BLOB.fullmatch(path.name) or path.parent == self._derived)
+                if (over or files.left_lying(path, changed)) and file_lock.remove_unused(path):
+                    total -= size
+            for number, (changed, _, path) in enumerate(reversed(files.by_age(self._records))):
+                if number >= RECORDS or files.left_lying(path, changed):
+                    path.unlink(missing_ok=True)
+
+    # ---- small records ------------------------------------------------------------------------------
+
+    def remember(self, key: str, value: dict[str, Any]) -> None:
+        """Keep a small record, with the time."""
+        record = json.dumps({"at": time.time(), "value": value})
+        self._write("remembering", self._record(key), record.encode())
+
+    def recall(self, key: str, max_age: float) -> dict[str, Any] | None:
+        """The record, if it is at most ``max_age`` seconds old and readable."""
+        try:
+            record = json.loads(self._record(key).read_bytes())
+            fresh = time.time() - record["at"] <= max_age
+            return dict(record["value"]) if fresh else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def forget(self, key: str) -> None:
+        """Remove the record."""
+        with self._translated("forgetting"):
+            self._record(key).unlink(missing_ok=True)
+
+    # ---- files --------------------------------------------------------------------------------------
+
+    def blob_path(self, digest: Digest) -> Path:
+        """Where ``fetch`` puts a blob; while it grows, ``HEX.part`` beside it."""
+        return self._blobs / digest.removeprefix("sha256:")
+
+    def _record(self, key: str) -> Path:
+        return self._records / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+
+    def _write(self, doing: str, path: Path, data: bytes) -> None:
+        with self._translated(doing):
+            number, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+            try:
+                with os.fdopen(number, "wb") as file:
+                    file.write(data)
+                Path(name).replace(path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+
+    @contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as problem:
+            if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+                free = text.size(shutil.disk_usage(self.root).free)
+                hint = f"Free space there, or set {self._moved_by} to a folder on a larger disk ({free} are free)"
+                raise StoreError(str(self.root), doing, "no space left on device", hint) from None
+            raise StoreError(str(self.root), doing, problem.strerror or str(problem)) from None
+
+
+def _default_root() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    return Path(base).expanduser() / "pulumi-iofog"
+
+
+def _append(file: IO[bytes], blob: Blob, download: Download) -> str:
+    """Go on with a part, hashing while it streams; the digest of the whole, or its wrong size."""
+    hashed, size = files.hash_file(file)
+    if size < blob.size:
+        with contextlib.closing(download(size)) as stream:
+            for chunk in stream:
+                file.write(chunk)
+                hashed.update(chunk)
+                size += len(chunk)
+                if size > blob.size:
+                    break
+    file.flush()
+    os.fsync(file.fileno())
+    return f"sha256:{hashed.hexdigest()}" if size == blob.size else f"{size} bytes"

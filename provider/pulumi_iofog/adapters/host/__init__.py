@@ -1,0 +1,1 @@
+"""One edge host: its spool and its engine."""

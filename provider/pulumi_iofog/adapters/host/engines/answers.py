@@ -1,0 +1,99 @@
+"""What container engines answer, read: every parser is tested on recorded output."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pulumi_iofog.errors import EngineError
+from pulumi_iofog.inputs.spec import EngineName
+from pulumi_iofog.oci.image import Platform, Reference
+from pulumi_iofog.transfer.encodings import EngineKind, HeldImage
+from pulumi_iofog.transfer.load_folder import PREFIX_REPOSITORY
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an engine says of itself."""
+
+    kind: EngineKind
+    platform: Platform
+    root: str
+
+
+def parse_about(name: EngineName, text: str, agent: str) -> About:
+    """``uname -m``, the engine's architecture, and its root and driver status as JSON.
+
+    The architecture is the engine's own: a 32-bit system on a 64-bit kernel says aarch64 in uname.
+    """
+    try:
+        machine, arch, facts = text.strip().splitlines()
+        root, _, status = facts.partition(" ")
+        containerd = "io.containerd.snapshotter" in status
+        kind: EngineKind = "podman" if name == "podman" else "docker-containerd" if containerd else "docker"
+        variant = {"armv6l": "v6"}.get(machine.strip(), "v7") if arch == "arm" else ""
+        return About(kind, Platform("linux", arch.strip(), variant), json.loads(root))
+    except ValueError:
+        raise EngineError(agent, f"asking {name} about itself", "its answer cannot be read") from None
+
+
+def parse_id(text: str) -> str:
+    """An image id with its algorithm; podman leaves that away."""
+    line = text.strip().splitlines()[-1]
+    return line if ":" in line else f"sha256:{line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What an engine holds.
+
+    Attributes:
+        named: the id of the image that was asked for by its name.
+        images: each with its layers.
+        lower: names of images of lower layers alone.
+    """
+
+    named: str | None
+    images: tuple[HeldImage, ...]
+    lower: tuple[str, ...]
+
+
+def parse_images(text: str, name: str) -> Listing:
+    """On each line an id, and JSON lists of names and of diff ids; null for an empty one. ``name``: a full one."""
+    rows = [line.split() for line in text.splitlines()]
+    found = [(parse_id(row[0]), json.loads(row[1]) or (), json.loads(row[2]) or ()) for row in rows if _is_image(row)]
+    named = next((id_ for id_, names, _ in found if name in map(_full, names)), None)
+    lower = (each for _, names, _ in found for each in names if each.startswith(f"{PREFIX_REPOSITORY}:"))
+    return Listing(named, tuple(HeldImage(id_, tuple(diff_ids)) for id_, _, diff_ids in found), tuple(lower))
+
+
+def _is_image(row: Sequence[str]) -> bool:
+    return len(row) == 3 and all(each.startswith(("[", "null")) for each in row[1:])
+
+
+def _full(name: str) -> str:
+    """Docker leaves its own registry's name away."""
+    try:
+        return Reference.parse(name).full_name
+    except ValueError:
+        return name
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A file system: what tells it from others, and its free bytes. Two mounts of one are equal."""
+
+    device: str
+    blocks: int
+    free: int
+
+
+def parse_df(text: str) -> list[Disk]:
+    """``df -Pk`` (POSIX) → a file system for each row.
+
+    Where it is mounted is left out: a folder that is mounted over is still on the same disk.
+    """
+    rows = (re.fullmatch(r"(.+?)\s+(\d+)\s+-?\d+\s+(-?\d+)\s+\S+\s+.+", row) for row in text.splitlines())
+    return [Disk(row[1], int(row[2]), int(row[3]) * 1024) for row in rows if row]

@@ -1,0 +1,43 @@
+"""Engine commands as the user or as root."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from itertools import chain
+
+from pulumi_iofog.adapters.host.shell import Result, Shell
+
+
+class Runner:
+    """Runs scripts on an agent.
+
+    Args:
+        sudo: as root: by sudo, unless the user is root, where sudo need not even be installed.
+        password: for sudo; it goes by standard input only, and so is in no process list.
+        first: a script before each; it ends with a newline.
+    """
+
+    def __init__(self, shell: Shell, *, sudo: bool, password: str | None = None, first: str = "") -> None:
+        self._shell, self._sudo, self._password, self._first = shell, sudo, password, first
+
+    def run(self, script: str, *, timeout: float = 60.0) -> Result:
+        # What may be left of standard input is not the script's.
+        script = self._as_whom(f"exec </dev/null; {script}")
+        return self._shell.run(script, stdin=self._for_sudo(), timeout=timeout)
+
+    def tell(self, script: str, lines: Iterable[bytes], *, timeout: float = 60.0) -> Result:
+        """Run a script that is told lines while it runs; one that it does not know may come first."""
+        # Where sudo asks for no password, that is left for the script.
+        return self._shell.send(self._as_whom(script), chain([self._for_sudo()], lines), timeout=timeout)
+
+    def _for_sudo(self) -> bytes:
+        return self._password.encode() + b"\n" if self._sudo and self._password is not None else b""
+
+    def _as_whom(self, script: str) -> str:
+        script = f"export LC_ALL=C; {self._first}{script}"
+        if not self._sudo:
+            return script
+        sudo = "sudo -n" if self._password is None else "sudo -S -p ''"
+        become = f"""[ "$(id -u)" = 0 ] || set -- {sudo} "$@"; exec "$@" """
+        return f"export LC_ALL=C; set -- sh -c {shlex.quote(script)}; {become}"

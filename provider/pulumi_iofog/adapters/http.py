@@ -1,0 +1,46 @@
+"""What registries and the Controller have in common as HTTP servers: errors that may pass, and whose words they are."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import requests
+import urllib3
+
+from pulumi_iofog.errors import IofogError
+
+S = TypeVar("S", bound=requests.Session)
+
+
+class Transient(Exception):
+    """A failure that may pass by itself; ``retry_after`` is the other side's wish, in seconds."""
+
+    def __init__(self, error: IofogError, retry_after: float | None = None) -> None:
+        super().__init__(error)
+        self.error, self.retry_after = error, retry_after
+
+
+def without_netrc(session: S) -> S:
+    """The session with an authentication of its own, which keeps requests from sending what ~/.netrc has."""
+    session.auth = lambda request: request
+    return session
+
+
+def accept_unverified() -> None:
+    """Let urllib3 say nothing of TLS that is not verified, which is the user's word, or loopback: a warning a
+    request would fill the update's diagnostics."""
+    urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+
+
+def host_of(netloc: str) -> str:
+    """``user:password@host:port`` → ``host:port``."""
+    return netloc.rpartition("@")[2]
+
+
+def cause(problem: BaseException) -> str:
+    """The cause at the bottom of what requests and urllib3 have wrapped it in."""
+    inner = (getattr(problem, "reason", None), problem.__cause__, *problem.args)
+    deeper = next((each for each in inner if isinstance(each, BaseException)), None)
+    if deeper:
+        return cause(deeper)
+    return str(getattr(problem, "strerror", None) or problem) or type(problem).__name__

@@ -1,0 +1,1 @@
+"""Layers decompressed, encoded and compared, in a child process."""

@@ -1,0 +1,1 @@
+"""A preview's decisions. Pure."""

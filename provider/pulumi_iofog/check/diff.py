@@ -1,0 +1,138 @@
+"""Decisions, as pure functions of values: preview and run share them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pulumi_iofog import text
+from pulumi_iofog.inputs.spec import Agent, CatalogItem
+from pulumi_iofog.oci.image import Blob, Manifest
+from pulumi_iofog.transfer.planner import SMALL
+
+MISSING = "missing"
+"""In ``agent_digests`` after a refresh: the agent does not hold the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One agent, and what it must hold. ``image_id`` and ``name`` are None while not known yet;
+    ``name`` is the image's full name in the agent's engine."""
+
+    agent: Agent
+    image_id: str | None
+    name: str | None
+
+    def same_place(self, other: Placement) -> bool:
+        """Whether both are the same engine on the same host. The way in (user, keys) may differ."""
+        here, there = self.agent, other.agent
+        return (here.host, here.port or 22, here.engine) == (there.host, there.port or 22, there.engine)
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What a resource wants, or what its state says of an earlier run."""
+
+    placements: Mapping[str, Placement]
+    item: CatalogItem | None
+    endpoint: str | None
+    pending: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """From old to new: whom to visit, and what becomes of the catalog item."""
+
+    agents: tuple[str, ...]
+    removed: tuple[str, ...]
+    item: bool
+    endpoint: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.agents or self.removed or self.item or self.endpoint)
+
+
+def compare(old: Desired | None, new: Desired) -> Changes:
+    """Which agents must be visited to get from old to new; all of them where there is no old."""
+    if old is None:
+        return Changes(tuple(new.placements), (), True, False)
+    return Changes(
+        agents=tuple(
+            name
+            for name, placement in new.placements.items()
+            if name in old.pending or _differs(old.placements.get(name), placement)
+        ),
+        removed=tuple(name for name in old.placements if name not in new.placements),
+        item=old.item != new.item,
+        endpoint=new.endpoint is not None and old.endpoint != new.endpoint,
+    )
+
+
+def _differs(old: Placement | None, new: Placement) -> bool:
+    if old is None or new.image_id is None or not old.same_place(new):
+        return True
+    return (old.image_id, old.name) != (new.image_id, new.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One agent's part of a preview, in bytes; None while the image is not known.
+
+    Attributes:
+        bound: ``send`` is an upper bound: the agent may hold more of the layers, and large ones may travel as
+            a delta or encoded anew, which only the rollout finds out.
+    """
+
+    agent: str
+    send: int | None = None
+    total: int | None = None
+    bound: bool = False
+
+
+def estimate(agent: str, new: Manifest | None, old: Manifest | None) -> Estimate:
+    """What an agent that holds at least the old image is sent for the new one."""
+    if new is None:
+        return Estimate(agent)
+    held = {blob.digest for blob in old.layers} if old else set()
+    first = next((index for index, blob in enumerate(new.layers) if blob.digest not in held), len(new.layers))
+    # Above the first other layer, Docker's classic store wants small ones again too.
+    sent = [
+        blob
+        for index, blob in enumerate(new.layers)
+        if blob.digest not in held or (index > first and blob.size < SMALL)
+    ]
+    send = new.config.size + sum(blob.size for blob in _unique(sent))
+    return Estimate(agent, min(send, new.size), new.size, any(blob.size >= SMALL for blob in sent))
+
+
+def summary(changes: Changes, agents: int, estimates: Sequence[Estimate]) -> str:
+    """The preview's line: ``2 of 12 agents to update: edge-1, edge-7 (14.2 MB of 238 MB each, at most)``."""
+    parts = []
+    if changes.agents:
+        head = f"{len(changes.agents)} of {text.plural(agents, 'agent')} to update: "
+        parts.append(head + ", ".join(_group(estimates)))
+    if changes.removed:
+        parts.append(f"no longer looked after: {text.listing(changes.removed)}")
+    if not changes.agents and changes.item:
+        parts.append("no agent to update, only the catalog item")
+    return "; ".join(parts) or "nothing to send: only settings change"
+
+
+def _group(estimates: Sequence[Estimate]) -> list[str]:
+    groups: dict[tuple[int | None, int | None, bool], list[str]] = {}
+    for each in estimates:
+        groups.setdefault((each.send, each.total, each.bound), []).append(each.agent)
+    lines = []
+    for (send, total, bound), names in groups.items():
+        if send is None or total is None:
+            much = "not known yet"
+        else:
+            much = text.size(send) if send >= total else f"{text.size(send)} of {text.size(total)}"
+            much += " each" if len(names) > 1 else ""
+            much += ", at most" if bound else ""
+        lines.append(f"{text.listing(names)} ({much})")
+    return lines
+
+
+def _unique(blobs: Sequence[Blob]) -> list[Blob]:
+    return list({blob.digest: blob for blob in blobs}.values())

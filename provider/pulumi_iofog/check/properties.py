@@ -1,0 +1,88 @@
+"""A resource's properties: Pulumi's unknowns into ours and back, and what a check adds to the inputs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pulumi.output import Unknown
+from pulumi.runtime import rpc
+
+from pulumi_iofog.check import state
+from pulumi_iofog.check.resolve import Earlier, Resolution
+from pulumi_iofog.inputs.reader import UNKNOWN
+from pulumi_iofog.inputs.spec import AGENT_SECRETS, ARCHES, Spec, agent_inputs
+
+Props = dict[str, Any]
+"""By their names, as Pulumi hands them over."""
+
+
+def from_pulumi(value: Any) -> Any:
+    """Pulumi's two kinds of unknown become ours."""
+    return _each(value, lambda one: UNKNOWN if isinstance(one, Unknown) or one == rpc.UNKNOWN else one)
+
+
+def to_pulumi(value: Any) -> Any:
+    """Ours becomes Pulumi's, as it travels."""
+    return _each(value, lambda one: rpc.UNKNOWN if one is UNKNOWN else one)
+
+
+def _each(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The same mappings and lists, of changed values."""
+    if isinstance(value, Mapping):
+        return {key: _each(item, change) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_each(item, change) for item in value]
+    return change(value)
+
+
+def earlier(olds: Props) -> Earlier:
+    """What the last run's inputs say."""
+    last = state.desired(olds) if olds else None
+    if last is None:
+        return Earlier()
+    return Earlier(
+        agents={name: placement.agent for name, placement in last.placements.items()},
+        digests={name: p.image_id for name, p in last.placements.items() if p.image_id},
+        pins=state.pins_of(olds),
+    )
+
+
+def checked(inputs: Props, spec: Spec, found: Resolution, endpoint: str | None) -> Props:
+    """The inputs with what a check adds: filled agents, endpoint, images, digests, catalog item."""
+    known = not any(arch in spec.unknown for arch in ARCHES)
+    props = dict(inputs)
+    props["agents"] = _filled_agents(inputs.get("agents"), spec, found)
+    if endpoint:
+        props["controller"] = {**(inputs.get("controller") or {}), "endpoint": endpoint}
+    props["images"] = state.pins_to_props(found.pins) if known else UNKNOWN
+    digests = {name: UNKNOWN if digest is None else digest for name, digest in found.digests.items()}
+    props["agent_digests"] = digests if spec.agents_known else UNKNOWN
+    props["catalog_item"] = {
+        "name": UNKNOWN if "name" in spec.unknown else spec.name,
+        "description": UNKNOWN if {"name", "description"} & spec.unknown else spec.description,
+        "registry_id": 2,
+        "images": {**found.catalog, **{arch: UNKNOWN for arch in ARCHES if arch in spec.unknown}},
+    }
+    return props
+
+
+def _filled_agents(given: Any, spec: Spec, found: Resolution) -> Any:
+    """Agents as dicts with what was found out; unknowns and secrets stay where they are."""
+    if not isinstance(given, list):
+        return given
+    by_path = {spec.paths[agent.name]: agent for agent in found.agents}
+    filled = []
+    for index, item in enumerate(given):
+        agent = by_path.get(f"agents[{index}]")
+        own = item if isinstance(item, dict) else {}
+        found_out = {k: v for k, v in agent_inputs(agent).items() if k not in AGENT_SECRETS} if agent else {}
+        filled.append({**found_out, **own} if agent else item)
+    return filled
+
+
+def chosen(changed: set[str], paths: Any) -> set[str]:
+    """The changed properties that ``replace_on_changes`` names, by their first part; ``*`` is all."""
+    named = {re.split(r"[.\[]", str(path))[0] for path in paths or ()}
+    return changed if "*" in named else changed & named

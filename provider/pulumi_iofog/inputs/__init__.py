@@ -1,0 +1,1 @@
+"""Text of users and of files, parsed into values. Pure."""

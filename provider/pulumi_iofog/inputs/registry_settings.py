@@ -1,0 +1,102 @@
+"""How registries are reached: ``iofog:registries`` and ``iofog:insecureRegistries`` of the stack's config. Pure.
+
+iofog:registries:
+  docker.io: {mirrors: [mirror.plant.example]}
+  registry.plant.example:5000: {caFile: certs/plant.pem}
+  10.1.2.3:5000: {insecure: true}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pulumi_iofog.errors import Failure, InputError
+from pulumi_iofog.inputs.reader import Fields
+from pulumi_iofog.oci.image import Reference
+
+KEY = "iofog:registries"
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A registry that has another's images, perhaps below a path of its own."""
+
+    domain: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryOptions:
+    """What is said of one registry.
+
+    Attributes:
+        mirrors: asked before it, in this order.
+        insecure: its certificate is not looked at, and without TLS it is plain http.
+        ca_file: PEM of those who may have signed its certificate, besides the system's.
+    """
+
+    mirrors: tuple[Mirror, ...] = ()
+    insecure: bool = False
+    ca_file: str | None = None
+
+
+def registries(config: Callable[[str], str | None]) -> Mapping[str, RegistryOptions]:
+    """The options of each registry (``host[:port]``) that is named. Raises InputError with every failure."""
+    failures: list[Failure] = []
+    found: dict[str, RegistryOptions] = {}
+    for domain, value in _object(config(KEY), failures).items():
+        path = f"{KEY}.{domain}"
+        if not _is_domain(domain):
+            failures.append(Failure(path, "is no registry: write HOST or HOST:PORT"))
+        reader = Fields("", {domain: value}, failures, set()).inside(path, value)
+        if reader:
+            found[domain] = _options(reader)
+    for domain in (config("iofog:insecureRegistries") or "").replace(",", " ").split():
+        found[domain] = replace(found.get(domain, RegistryOptions()), insecure=True)
+    if failures:
+        raise InputError(failures)
+    return found
+
+
+def _object(text: str | None, failures: list[Failure]) -> Mapping[str, Any]:
+    try:
+        value = json.loads(text or "{}")
+        if isinstance(value, dict):
+            return value
+    except ValueError:
+        pass
+    failures.append(Failure(KEY, "must be an object: registry → {mirrors, insecure, caFile}"))
+    return {}
+
+
+def _options(reader: Fields) -> RegistryOptions:
+    mirrors = []
+    for text in reader.items("mirrors") or ():
+        mirror = _mirror(text) if isinstance(text, str) else None
+        if mirror:
+            mirrors.append(mirror)
+        else:
+            reader.fail("mirrors", f"{text!r} is no registry: write HOST, HOST:PORT or HOST/PATH")
+    options = RegistryOptions(
+        tuple(mirrors), insecure=reader.flag("insecure", default=False), ca_file=reader.text("caFile")
+    )
+    reader.refuse_others()
+    return options
+
+
+def _mirror(text: str) -> Mirror | None:
+    domain, _, prefix = text.removeprefix("https://").rstrip("/").partition("/")
+    return Mirror(domain, prefix) if _is_domain(domain, prefix) else None
+
+
+def _is_domain(text: str, prefix: str = "") -> bool:
+    """Whether it names a host: a lone word is one too, but a reference would take it for a repository."""
+    try:
+        path = f"{prefix}/x" if prefix else "x"
+        qualified = text if {".", ":"} & set(text) or text == "localhost" else f"{text}:1"
+        return Reference.parse(f"{qualified}/{path}").domain == qualified
+    except ValueError:
+        return False

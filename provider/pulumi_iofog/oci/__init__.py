@@ -1,0 +1,1 @@
+"""The OCI vocabulary: references, platforms, digests, manifests. Pure."""

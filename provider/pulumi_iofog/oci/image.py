@@ -1,0 +1,229 @@
+"""Platforms, manifests and images, parsed once at the door; how they are called is reference.py. Pure: no I/O.
+
+Sources: OCI image spec 1.1 (manifest, index, config, descriptor), OCI distribution spec 1.1, and
+Docker image manifest v2 schema 2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pulumi_iofog.oci.reference import Digest as Digest
+from pulumi_iofog.oci.reference import Reference as Reference
+from pulumi_iofog.oci.reference import parse_digest as parse_digest
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+json"
+
+INDEX_TYPES = (OCI_INDEX, DOCKER_LIST)
+MANIFEST_TYPES = (OCI_MANIFEST, DOCKER_MANIFEST)
+
+
+def sha256(data: bytes) -> Digest:
+    """The digest of some bytes."""
+    return Digest("sha256:" + hashlib.sha256(data).hexdigest())
+
+
+def short(digest: str) -> str:
+    """``sha256:0123456789ab``, for people; anything else comes back as it is."""
+    return digest[:19] if len(digest) == 71 and digest.startswith("sha256:") else digest
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Platform:
+    """What an image runs on (OCI image index, ``platform``): ``linux/amd64``, ``linux/arm/v7``."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+    @classmethod
+    def parse(cls, text: str) -> Platform:
+        """``linux/arm/v7`` → Platform; ValueError if it has not two or three parts."""
+        parts = text.split("/")
+        if len(parts) not in (2, 3) or not all(parts):
+            raise ValueError(f"not a platform: {text!r}")
+        return cls(*parts)
+
+    def runs(self, image: Platform) -> bool:
+        """Whether an image made for that platform is the one to run here. A variant that the image
+        does not name, and arm64's only one (v8), make no difference."""
+        if (self.os, self.architecture) != (image.os, image.architecture):
+            return False
+        if self.architecture == "arm64":
+            return image.variant in ("", "v8")
+        return not self.variant or not image.variant or self.variant == image.variant
+
+
+AMD64 = Platform("linux", "amd64")
+ARM64 = Platform("linux", "arm64")
+ARM_V7 = Platform("linux", "arm", "v7")
+RISCV64 = Platform("linux", "riscv64")
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One content-addressed piece as it lies in the registry (OCI descriptor), or as it travels.
+
+    Attributes:
+        size: bytes.
+        plain_size: bytes of a layer's plain tar, where that is known.
+    """
+
+    digest: Digest
+    size: int
+    media_type: str
+    plain_size: int | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, descriptor: Mapping[str, Any]) -> Blob:
+        """From a descriptor's JSON; ValueError where digest or size are missing or wrong."""
+        digest, size = descriptor.get("digest"), descriptor.get("size")
+        if not isinstance(digest, str) or not isinstance(size, int) or size < 0:
+            raise ValueError("a descriptor without digest or size")
+        return cls(parse_digest(digest), size, str(descriptor.get("mediaType", "")))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A platform's manifest: its own bytes, and the blobs it names."""
+
+    raw: bytes
+    media_type: str
+    config: Blob
+    layers: tuple[Blob, ...]
+
+    @property
+    def manifest_digest(self) -> Digest:
+        return sha256(self.raw)
+
+    @property
+    def size(self) -> int:
+        """Compressed bytes of config and layers: what a first pull moves."""
+        return self.config.size + sum(layer.size for layer in self.layers)
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One platform of an image as it was resolved: what exactly will be pulled. Size in bytes, compressed."""
+
+    reference: Reference
+    manifest_digest: Digest
+    image_id: Digest
+    platform: Platform
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer: the digest of its plain tar, and the blob that carries it."""
+
+    diff_id: Digest
+    blob: Blob
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A resolved image of one platform; nothing about it can change any more."""
+
+    reference: Reference
+    platform: Platform
+    manifest: Manifest
+    config: bytes
+    layers: tuple[Layer, ...]
+
+    @property
+    def image_id(self) -> Digest:
+        """The config's digest: the one identity that every source and engine shares."""
+        return self.manifest.config.digest
+
+    @property
+    def diff_ids(self) -> tuple[Digest, ...]:
+        return tuple(layer.diff_id for layer in self.layers)
+
+    @property
+    def pin(self) -> Pin:
+        return Pin(self.reference, self.manifest.manifest_digest, self.image_id, self.platform, self.manifest.size)
+
+    def __str__(self) -> str:
+        return f"{self.reference} ({self.platform})"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """One manifest that an index offers."""
+
+    platform: Platform
+    blob: Blob
+
+
+def parse_index(raw: bytes) -> tuple[IndexEntry, ...]:
+    """The runnable manifests of an OCI index or Docker manifest list. Attestations, which say
+    ``unknown/unknown``, are left out. ValueError if it is no index."""
+    entries = []
+    for descriptor in _object(raw).get("manifests") or []:
+        platform = descriptor.get("platform") or {}
+        os, arch = platform.get("os", ""), platform.get("architecture", "")
+        if os in ("", "unknown") or arch in ("", "unknown"):
+            continue
+        entries.append(IndexEntry(Platform(os, arch, platform.get("variant", "")), Blob.of(descriptor)))
+    return tuple(entries)
+
+
+def parse_manifest(raw: bytes, media_type: str) -> Manifest:
+    """A single platform's manifest, OCI or Docker. ValueError if it is none."""
+    body = _object(raw)
+    if not isinstance(body.get("config"), dict) or not isinstance(body.get("layers"), list):
+        raise ValueError("not an image manifest")
+    return Manifest(raw, media_type, Blob.of(body["config"]), tuple(Blob.of(layer) for layer in body["layers"]))
+
+
+def parse_config(raw: bytes) -> tuple[Platform, tuple[Digest, ...]]:
+    """Platform and diff ids of an image config (OCI ``config.md``). ValueError if it is none."""
+    body = _object(raw)
+    rootfs = body.get("rootfs")
+    if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids"), list):
+        raise ValueError("not an image config")
+    platform = Platform(
+        str(body.get("os") or "linux"), str(body.get("architecture") or ""), str(body.get("variant") or "")
+    )
+    return platform, tuple(parse_digest(str(d)) for d in rootfs["diff_ids"])
+
+
+def assemble(reference: Reference, platform: Platform, manifest: Manifest, config: bytes) -> Image:
+    """Put a manifest and its config together. ValueError where they do not fit each other."""
+    _, diff_ids = parse_config(config)
+    if len(diff_ids) != len(manifest.layers):
+        raise ValueError(f"{len(manifest.layers)} layers in the manifest, {len(diff_ids)} in the config")
+    layers = tuple(Layer(d, blob) for d, blob in zip(diff_ids, manifest.layers, strict=True))
+    return Image(reference, platform, manifest, config, layers)
+
+
+def media_type_of(raw: bytes) -> str:
+    """What a manifest or index says of itself; both may leave it away (OCI), then by its fields."""
+    body = _object(raw)
+    return str(body.get("mediaType") or (OCI_INDEX if "manifests" in body else OCI_MANIFEST))
+
+
+def pick(entries: tuple[IndexEntry, ...], wanted: Platform) -> IndexEntry | None:
+    """The index's first manifest that is the one to run on the wanted platform."""
+    return next((entry for entry in entries if wanted.runs(entry.platform)), None)
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    body = json.loads(raw)
+    if not isinstance(body, dict):
+        raise ValueError("not a JSON object")
+    return body

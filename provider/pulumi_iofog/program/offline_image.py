@@ -1,0 +1,166 @@
+"""The resource that users declare. What its verbs do is in provider.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pulumi
+from pulumi import Input, Output
+from pulumi.dynamic import Resource
+
+from pulumi_iofog.errors import Failure, InputError
+from pulumi_iofog.inputs.iofogctl_document import read_documents
+from pulumi_iofog.program.args import (
+    AgentArgs,
+    AgentArgsDict,
+    ControllerArgs,
+    ControllerArgsDict,
+    RegistryAuthArgs,
+    RegistryAuthArgsDict,
+    apart,
+    seal,
+)
+from pulumi_iofog.provider import REPLACE, RUN, provider
+
+
+class OfflineImage(Resource, module="iofog", name="OfflineImage"):
+    """Container images on edge hosts that cannot pull them, and the catalog item that names them.
+
+    Attributes:
+        catalog_item_id: the Controller's id of the catalog item; also the resource's id, as text.
+        agent_digests: agent → config digest of the image that it must hold.
+        images: architecture → {reference, digest (the platform manifest's), image_id (the config's),
+            platform, size (compressed bytes)}.
+        pending_agents: those that failed within ``max_unavailable``.
+    """
+
+    catalog_item_id: Output[int]
+    agent_digests: Output[Mapping[str, str]]
+    images: Output[Mapping[str, Mapping[str, Any]]]
+    pending_agents: Output[Sequence[str]]
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        agents: Input[Sequence[Input[str | AgentArgs | AgentArgsDict]]],
+        x86: Input[str] | None = None,
+        arm: Input[str] | None = None,
+        riscv64: Input[str] | None = None,
+        armv7: Input[str] | None = None,
+        name: Input[str] | None = None,
+        description: Input[str] | None = None,
+        auth: Input[RegistryAuthArgs | RegistryAuthArgsDict] | None = None,
+        controller: Input[ControllerArgs | ControllerArgsDict] | None = None,
+        namespace: Input[str] | None = None,
+        transfer_pool: Input[int] | None = None,
+        cache: Input[bool] | None = None,
+        pull_policy: Input[Literal["always", "missing", "never"]] | None = None,
+        max_unavailable: Input[int] | None = None,
+        prune: Input[bool] | None = None,
+        adopt: Input[bool] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """
+        Args:
+            resource_name: the Pulumi name.
+            agents: who gets it: names, AgentArgs or dicts; at least one.
+            x86: image reference for linux/amd64: of a registry, or with one of skopeo's transports
+                ``docker-daemon:``, ``oci:``, ``oci-archive:``, ``docker-archive:``.
+            arm: image reference for linux/arm64, and linux/arm/v7 for 32-bit agents where the index has it.
+            riscv64: image reference for linux/riscv64; Controllers older than 3.8 refuse it.
+            armv7: image reference for linux/arm/v7, instead of what ``arm`` has in its index; Controllers
+                older than 3.8 refuse it.
+            name: of the catalog item (the Pulumi name).
+            description: of the catalog item (``Offline image bundle NAME``).
+            auth: for the registry; default ``~/.docker/config.json``, then anonymous.
+            controller: the ioFog Controller; default the stack's config, the environment, the namespace.
+            namespace: the iofogctl namespace that says how to reach agents and Controller (``default``).
+            transfer_pool: agents served at once (2).
+            cache: keep pulled blobs in the local cache (True).
+            pull_policy: whether a tag is looked up in its registry on every preview (``always``).
+            max_unavailable: agents that may fail without failing the update (0).
+            prune: also remove images from agents: the replaced one after an update, the image on
+                destroy (False).
+            adopt: take over a catalog item of that name which this stack did not make (False).
+            opts: Pulumi's resource options. A replacement deletes the old catalog item first, as its name is
+                unique; ``import_`` is refused (``adopt`` does it).
+
+        Raises:
+            InputError: ``opts.import_``. Everything else is refused by Pulumi's check, all failures at once,
+                each with its property's path.
+        """
+        plain_agents, agent_secrets = apart(agents)
+        arguments = {
+            "x86": x86,
+            "arm": arm,
+            "riscv64": riscv64,
+            "armv7": armv7,
+            "agents": plain_agents,
+            "agent_secrets": agent_secrets,
+            "name": resource_name if name is None else name,
+            "description": description,
+            "auth": seal(auth),
+            "controller": seal(controller),
+            "namespace": namespace,
+            "transfer_pool": transfer_pool,
+            "cache": cache,
+            "pull_policy": pull_policy,
+            "max_unavailable": max_unavailable,
+            "prune": prune,
+            "adopt": adopt,
+        }
+        props: dict[str, Any] = {key: value for key, value in arguments.items() if value is not None}
+        # The engine wants to hear of every output before there is one.
+        props |= {"catalog_item_id": None, "agent_digests": None, "images": None, "pending_agents": None}
+        # Consumed by check, and in no state: preview and update are separate processes.
+        props[RUN] = {"preview": pulumi.runtime.is_dry_run(), "resource": _identity(resource_name)}
+        if opts and opts.replace_on_changes:
+            props[REPLACE] = opts.replace_on_changes
+        super().__init__(provider, resource_name, props, _options(opts))
+
+    @classmethod
+    def from_yaml(
+        cls,
+        path: str | Path,
+        *,
+        resource_name: str | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+        **overrides: Any,
+    ) -> OfflineImage:
+        """The resource that an iofogctl document (``kind: OfflineImage``) describes.
+
+        Args:
+            path: the YAML file.
+            resource_name: the Pulumi name; default the document's ``metadata.name``. In a file of
+                several OfflineImage documents it also says which one is meant.
+            opts: Pulumi's resource options.
+            overrides: arguments of OfflineImage that replace the document's.
+
+        Raises:
+            InputError: the file cannot be used; every failure with its line.
+        """
+        documents = read_documents(path)
+        chosen = [d for d in documents if d.name == resource_name] or documents
+        if len(chosen) > 1:
+            names = ", ".join(d.name for d in documents)
+            raise InputError([Failure(str(path), f"which one? Give resource_name=, one of {names}")])
+        arguments = {**chosen[0].inputs, **overrides}
+        return cls(resource_name or chosen[0].name, opts=opts, **arguments)
+
+
+def _options(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
+    if opts and opts.import_:
+        # Pulumi's own plugin for dynamic providers fails here, with a KeyError.
+        reason = "dynamic resources cannot be imported; set adopt=True, and pulumi up takes the catalog item over"
+        raise InputError([Failure("opts.import_", reason)])
+    # A Controller takes a name only once, so of a replacement the old item goes first. That diff says so too is
+    # not enough: for `--replace` nobody asks it.
+    first: pulumi.ResourceOptions = pulumi.ResourceOptions(delete_before_replace=True)
+    return pulumi.ResourceOptions.merge(first, opts)
+
+
+def _identity(resource_name: str) -> str:
+    return f"{pulumi.get_project()}/{pulumi.get_stack()}/{resource_name}"

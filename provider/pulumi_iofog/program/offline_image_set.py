@@ -1,0 +1,129 @@
+"""Many images for the same agents, as one component: what they share is written once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import pulumi
+from pulumi import Input, Output
+
+from pulumi_iofog.errors import Failure, InputError
+from pulumi_iofog.program.args import (
+    AgentArgs,
+    AgentArgsDict,
+    ControllerArgs,
+    ControllerArgsDict,
+    ImageArgs,
+    ImageArgsDict,
+    RegistryAuthArgs,
+    RegistryAuthArgsDict,
+    fields_of,
+)
+from pulumi_iofog.program.offline_image import OfflineImage
+
+PASSED_ON = ("depends_on", "ignore_changes", "replace_on_changes", "delete_before_replace", "retain_on_delete")
+"""Options that Pulumi keeps at the component; here each image gets them. ``protect`` and the like it passes on
+by itself."""
+
+
+class OfflineImageSet(pulumi.ComponentResource):
+    """Images that all go to the same agents; each is an OfflineImage of its own, named ``SET-IMAGE``.
+
+    Up to four images are worked on at once, and each agent by one of them at a time, all over the same
+    connection: 20 images to 50 agents make 50 connections. What images share is sent once.
+
+    An image that fails costs itself, and those that Pulumi has not begun by then: it begins no more after a
+    failure, unless it is told to by ``pulumi up --continue-on-error``. The next ``pulumi up`` does what is left.
+
+    Attributes:
+        images: each image's OfflineImage, by its key.
+        catalog_item_ids: key → the Controller's id of the catalog item.
+        pending_agents: key → the agents that failed within ``max_unavailable``; only keys that have some.
+    """
+
+    images: Mapping[str, OfflineImage]
+    catalog_item_ids: Output[Mapping[str, int]]
+    pending_agents: Output[Mapping[str, Sequence[str]]]
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        images: Mapping[str, ImageArgs | ImageArgsDict],
+        agents: Input[Sequence[Input[str | AgentArgs | AgentArgsDict]]],
+        auth: Input[RegistryAuthArgs | RegistryAuthArgsDict] | None = None,
+        controller: Input[ControllerArgs | ControllerArgsDict] | None = None,
+        namespace: Input[str] | None = None,
+        transfer_pool: Input[int] | None = None,
+        cache: Input[bool] | None = None,
+        pull_policy: Input[Literal["always", "missing", "never"]] | None = None,
+        max_unavailable: Input[int] | None = None,
+        prune: Input[bool] | None = None,
+        adopt: Input[bool] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """
+        Args:
+            resource_name: the Pulumi name.
+            images: key → what is the image's own; the key is the catalog item's name unless the image has
+                a name. The keys must be known when the program runs; values in them may be outputs.
+            agents: who gets them: names, AgentArgs or dicts; at least one.
+            auth: for the registry of images that have none of their own.
+            controller: see OfflineImage, as all that follow; they hold for each image.
+            namespace: the iofogctl namespace that says how to reach agents and Controller (``default``).
+            transfer_pool: agents served at once, for each image (2).
+            cache: keep pulled blobs in the local cache (True).
+            pull_policy: whether tags are looked up in their registry on every preview (``always``).
+            max_unavailable: agents that may fail for an image without failing it (0).
+            prune: also remove images from agents when they are replaced or the resource is destroyed (False).
+            adopt: take over catalog items of those names which this stack did not make (False).
+            opts: Pulumi's resource options; they hold for each image.
+
+        Raises:
+            InputError: no image, a field that there is not, or a name that is there twice; all at once.
+        """
+        own = _checked(images)
+        super().__init__("iofog:index:OfflineImageSet", resource_name, None, opts)
+        passed = {key: value for key in PASSED_ON if (value := getattr(opts, key, None)) is not None}
+        self.images = {
+            key: OfflineImage(
+                f"{resource_name}-{key}",
+                agents=agents,
+                controller=controller,
+                namespace=namespace,
+                transfer_pool=transfer_pool,
+                cache=cache,
+                pull_policy=pull_policy,
+                max_unavailable=max_unavailable,
+                prune=prune,
+                adopt=adopt,
+                opts=pulumi.ResourceOptions(parent=self, **passed),
+                **{"name": key, "auth": auth, **fields},
+            )
+            for key, fields in own.items()
+        }
+        self.catalog_item_ids = Output.all(**{key: image.catalog_item_id for key, image in self.images.items()})
+        pending = Output.all(**{key: image.pending_agents for key, image in self.images.items()})
+        self.pending_agents = pending.apply(lambda all_: {key: agents for key, agents in all_.items() if agents})
+        self.register_outputs({"catalog_item_ids": self.catalog_item_ids, "pending_agents": self.pending_agents})
+
+
+def _checked(images: Mapping[str, ImageArgs | ImageArgsDict]) -> dict[str, dict[str, Any]]:
+    """Each image's own arguments. Raises InputError with every failure."""
+    if not images:
+        raise InputError([Failure("images", "no image: give at least one")])
+    own: dict[str, dict[str, Any]] = {}
+    failures: list[Failure] = []
+    names: dict[str, str] = {}
+    for key, image in images.items():
+        fields = fields_of(image, ImageArgsDict) if isinstance(image, ImageArgs) else dict(image)
+        own[key] = fields
+        for field in fields.keys() - ImageArgsDict.__annotations__.keys():
+            failures.append(Failure(f"images[{key!r}].{field}", "there is no such field"))
+        name = fields.get("name", key)
+        if isinstance(name, str) and (other := names.setdefault(name, key)) != key:
+            failures.append(Failure(f"images[{key!r}].name", f"{name} is the catalog item of {other!r} already"))
+    if failures:
+        raise InputError(failures)
+    return own

@@ -1,0 +1,141 @@
+"""The adapters of one verb, whatever the resource: made when first asked for, closed at the end.
+
+Here, and only here, the pure parts meet registry, cache, SSH and Controller.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from pulumi_iofog.adapters.cache.store import Store
+from pulumi_iofog.adapters.controller.controller import Controller
+from pulumi_iofog.adapters.host.edge_host import EdgeHost
+from pulumi_iofog.adapters.namespace_file import StoredTokens, read_namespace
+from pulumi_iofog.adapters.registry.registry import Registry
+from pulumi_iofog.adapters.sources.local import Local
+from pulumi_iofog.adapters.ssh.pool import Pool
+from pulumi_iofog.errors import Failure, InputError
+from pulumi_iofog.inputs.controller_settings import controller_settings
+from pulumi_iofog.inputs.iofogctl_namespace import Namespace
+from pulumi_iofog.inputs.registry_settings import registries
+from pulumi_iofog.inputs.spec import Agent, ControllerSettings, Spec
+from pulumi_iofog.oci.image import Reference
+from pulumi_iofog.rollout.rate_limit import Limits
+from pulumi_iofog.session.images import Images
+from pulumi_iofog.session.payloads import Blobs, Source
+
+Config = Callable[[str], str | None]
+"""The stack's config by full key (``iofog:endpoint``)."""
+A = TypeVar("A", bound="Adapters")
+
+
+class Shared:
+    """What all verbs of one plugin process share; the SDK runs them on four threads."""
+
+    def __init__(self) -> None:
+        self.connections = Pool()
+        self._lock = threading.Lock()
+        self._limits: Limits | None = None
+        self._announced: set[str] = set()
+
+    def limits(self, config: Config) -> Limits:
+        """Of the rate of sending; read from the config once. Raises InputError."""
+        with self._lock:
+            self._limits = self._limits or Limits(config)
+            return self._limits
+
+    def announce(self, urn: str | None) -> None:
+        """Note that the preview's line of a resource has been said."""
+        with self._lock:
+            self._announced.add(urn or "")
+
+    def announced(self, urn: str | None) -> bool:
+        """Whether it has been said."""
+        with self._lock:
+            return (urn or "") in self._announced
+
+
+class Adapters:
+    """See the module.
+
+    Args:
+        spec: what the user wants; says which credentials, namespace and cache to use.
+        config: the stack's config.
+        shared: with the other verbs of this process.
+    """
+
+    def __init__(self, spec: Spec, config: Config, shared: Shared) -> None:
+        self.spec, self._config, self._shared = spec, config, shared
+        self.limits = shared.limits(config)
+        self._stack = ExitStack()
+
+    def __enter__(self: A) -> A:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._stack.close()
+
+    @cached_property
+    def memory(self) -> Store:
+        """The permanent cache; small records go there always."""
+        memory = Store()
+        self._stack.callback(memory.close)
+        return memory
+
+    @cached_property
+    def store(self) -> Store:
+        """Where blobs go: the permanent cache, or with ``cache=False`` one that goes with the session."""
+        return self.memory if self.spec.cache else self._stack.enter_context(Store.temporary())
+
+    @cached_property
+    def registry(self) -> Registry:
+        registry = Registry(self.spec.auth, options=registries(self._config))
+        self._stack.callback(registry.close)
+        return registry
+
+    @cached_property
+    def local(self) -> Local:
+        return Local(self.memory, self.store)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        return Blobs(self.store, self.memory, self._source)
+
+    @cached_property
+    def images(self) -> Images:
+        return Images(self.store, self.blobs, self._source, self.local)
+
+    @cached_property
+    def namespace(self) -> Namespace:
+        return read_namespace(self.spec.namespace, Path.home())
+
+    @cached_property
+    def settings(self) -> ControllerSettings:
+        """The Controller's settings; InputError if there are none."""
+        found = controller_settings(self.spec.controller, self._config, os.environ, self.namespace)
+        if isinstance(found, Failure):
+            raise InputError([found])
+        return found
+
+    @cached_property
+    def controller(self) -> Controller:
+        path = self.namespace.path if self.settings.refresh_token else None
+        controller = Controller(self.settings, stored=StoredTokens(path) if path else None)
+        self._stack.callback(controller.close)
+        return controller
+
+    def _source(self, reference: Reference) -> Source:
+        """Where an image comes from, by its reference's transport."""
+        return self.registry if reference.transport == "docker" else self.local
+
+    @contextmanager
+    def connect(self, agent: Agent) -> Iterator[EdgeHost]:
+        """One agent, with its engine found."""
+        with self._shared.connections.connection(agent) as connection:
+            yield EdgeHost(connection, agent)

@@ -1,0 +1,211 @@
+"""One verb of an OfflineImage: what it has decided, carried out by the adapters."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pulumi_iofog.adapters.host.edge_host import EdgeHost
+from pulumi_iofog.adapters.recode import recode
+from pulumi_iofog.adapters.ssh.connect import configured_host
+from pulumi_iofog.check import resolve, state
+from pulumi_iofog.check.diff import MISSING, Desired
+from pulumi_iofog.errors import IofogError, NameTaken
+from pulumi_iofog.inputs.spec import Agent, Arch, CatalogItem
+from pulumi_iofog.oci.image import Digest, Pin, Platform, Reference, parse_digest
+from pulumi_iofog.rollout import rollout
+from pulumi_iofog.session.adapters import Adapters
+
+PREVIEW_HOLDS = 3600.0
+"""Seconds for which an update keeps to the digests that a preview has shown."""
+ASKED_AT_ONCE = 8
+"""Agents that a refresh asks at once, at least; asking costs little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Whether this is a preview, and of which resource (``project/stack/name``)."""
+
+    preview: bool = False
+    resource: str = ""
+
+    @classmethod
+    def of(cls, value: Any) -> Run:
+        if not isinstance(value, Mapping):
+            return cls()
+        return cls(value.get("preview") is True, str(value.get("resource", "")))
+
+    def key(self, reference: str) -> str:
+        return f"preview {self.resource} {reference}"
+
+
+class Session(Adapters):
+    """What one verb of an OfflineImage does with its adapters."""
+
+    # ---- check --------------------------------------------------------------------------------------
+
+    def settings_or_unknown(self) -> str | None:
+        """The Controller's endpoint; None while another resource has yet to tell it."""
+        if any(path.startswith("controller") for path in self.spec.unknown):
+            return self.spec.controller.endpoint or None if self.spec.controller else None
+        return self.settings.endpoint
+
+    def resolve_tools(self, run: Run) -> resolve.Tools:
+        unknown = any(path.startswith("controller") for path in self.spec.unknown)
+        return resolve.Tools(
+            manifests=self.images,
+            controller_agents=None if unknown else lambda: self.controller.agents(),
+            catalog_arches=None if unknown else lambda: self.controller.catalog_arches(),
+            namespace=self.namespace,
+            ssh_host=configured_host,
+            probe=self._probe,
+            pinned=lambda reference: self._previewed(run, reference),
+            recall=self._recall,
+        )
+
+    def remember(self, found: resolve.Resolution, run: Run) -> None:
+        """Keep what was resolved: for later without the registry, and a preview's for its update."""
+        values = state.pins_to_props(found.pins)
+        for arch, pin in found.pins.items():
+            written = self.spec.references.get(arch) or self.spec.references["arm"]
+            self.memory.remember(_memory_of(written, pin.platform), values[arch])
+        for reference, top in found.tops.items():
+            if run.preview:
+                self.memory.remember(run.key(reference), {"digest": top})
+            else:
+                self.memory.forget(run.key(reference))
+
+    def _probe(self, agent: Agent) -> Platform:
+        with self.connect(agent) as host:
+            return host.platform
+
+    def _previewed(self, run: Run, reference: Reference) -> Digest | None:
+        found = self.memory.recall(run.key(reference.text), PREVIEW_HOLDS)
+        return parse_digest(found["digest"]) if found else None
+
+    def _recall(self, reference: Reference, platform: Platform) -> Pin | None:
+        return state.pin_of(self.memory.recall(_memory_of(reference, platform), float("inf")))
+
+    # ---- rollout ------------------------------------------------------------------------------------
+
+    def rollout_tools(self, progress: rollout.Progress) -> rollout.Tools:
+        limits = self.limits
+        return rollout.Tools(
+            connect=self._connect_alone,
+            blobs=self.blobs,
+            progress=progress,
+            memory=recode.available_memory(),
+            pace=limits.pace,
+            limit=limits.per_agent,
+            wait=self._shared.connections.pause,
+        )
+
+    @contextmanager
+    def _connect_alone(self, agent: Agent) -> Iterator[EdgeHost]:
+        """One agent, which nobody else on this machine sends to meanwhile: so what two resources share is
+        sent once, and they are not in each other's way."""
+        with self.memory.turn(f"agent {agent.host}:{agent.port or 22}"), self.connect(agent) as host:
+            yield host
+
+    def jobs(
+        self,
+        agents: Sequence[str],
+        new: Desired,
+        pins: Mapping[Arch, Pin],
+        old: Desired | None,
+        old_pins: Mapping[Arch, Pin],
+    ) -> list[rollout.Job]:
+        """A job for each agent; with ``prune``, each with the image that it replaces."""
+        images = {pin.image_id: self.images.image(pin) for pin in pins.values()}
+        for pin in old_pins.values():
+            # Its layers are what the agents hold: known, new ones can go as the difference to them.
+            with contextlib.suppress(IofogError):
+                self.images.image(pin)
+        jobs = []
+        for name in agents:
+            placement = new.placements[name]
+            last = old.placements.get(name) if old else None
+            replaced = None
+            if self.spec.prune and last and last.same_place(placement):
+                replaced = next((p for p in old_pins.values() if p.image_id == last.image_id), None)
+            image = next(image for id_, image in images.items() if id_ == placement.image_id)
+            jobs.append(rollout.Job(placement.agent, image, replaced))
+        return jobs
+
+    # ---- the catalog item ---------------------------------------------------------------------------
+
+    def refuse_taken_name(self, item: CatalogItem) -> int | None:
+        """Before any byte is sent: the id of an item of that name if it may be taken over."""
+        found = self.controller.find_item(item.name)
+        if found is None:
+            return None
+        if not self.spec.adopt:
+            raise NameTaken(
+                self.settings.endpoint,
+                f"registering the catalog item {item.name}",
+                f"catalog item {found[0]} has that name already, and this stack did not make it",
+                "Set adopt=True to take it over, or give another name=",
+            )
+        return found[0]
+
+    def place_item(self, item: CatalogItem, taken: int | None) -> int:
+        """Make the item, or take over the one that is there."""
+        if taken is None:
+            return self.controller.create_item(item)
+        self.controller.update_item(taken, item)
+        return taken
+
+    # ---- refresh, destroy ---------------------------------------------------------------------------
+
+    def held(self, wanted: Desired, pins: Mapping[Arch, Pin]) -> tuple[dict[str, str], list[str]]:
+        """What each agent holds now. An agent that cannot be asked keeps what the state says, and is in
+        the second part, a line each."""
+        digests = {name: p.image_id or MISSING for name, p in wanted.placements.items()}
+        unheard = []
+        for name, answer in self._ask_all(wanted, pins, lambda host, pin: host.holds(pin)):
+            if isinstance(answer, IofogError):
+                unheard.append(f"{answer} What the state says of it is kept.")
+            elif not answer:
+                digests[name] = MISSING
+        return digests, unheard
+
+    def remove_images(self, wanted: Desired, pins: Mapping[Arch, Pin]) -> list[str]:
+        """Remove the image from every agent that can be reached; a line for each that keeps it."""
+        lines = []
+        for name, answer in self._ask_all(wanted, pins, lambda host, pin: host.remove(pin)):
+            if isinstance(answer, IofogError):
+                lines.append(str(answer))
+            elif not answer:
+                lines.append(f"{name} keeps the image: a container still uses it")
+        return lines
+
+    def _ask_all(
+        self, wanted: Desired, pins: Mapping[Arch, Pin], ask: Callable[[EdgeHost, Pin], bool]
+    ) -> list[tuple[str, bool | IofogError]]:
+        by_id = {str(pin.image_id): pin for pin in pins.values()}
+
+        def one(agent: Agent, pin: Pin) -> bool | IofogError:
+            try:
+                with self.connect(agent) as host:
+                    return ask(host, pin)
+            except IofogError as problem:
+                return problem
+
+        with ThreadPoolExecutor(max(self.spec.transfer_pool, ASKED_AT_ONCE)) as pool:
+            asked = [
+                (name, pool.submit(one, placement.agent, by_id[placement.image_id]))
+                for name, placement in wanted.placements.items()
+                if placement.image_id in by_id
+            ]
+        return [(name, answer.result()) for name, answer in asked]
+
+
+def _memory_of(reference: Reference, platform: Platform) -> str:
+    """Under what a resolved reference is remembered: the same file is meant in whatever folder."""
+    folder = f"{Path.cwd()} " if reference.location else ""
+    return f"pin {folder}{reference} {platform}"

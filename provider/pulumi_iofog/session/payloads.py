@@ -1,0 +1,191 @@
+"""The operator's side of a transfer: blobs from the cache or their source, and layers in the form in
+which they travel. Each is pulled, encoded or compared once, however many agents and resources want it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from pulumi_iofog.adapters.cache import growing
+from pulumi_iofog.adapters.cache.store import Store
+from pulumi_iofog.adapters.recode import recode
+from pulumi_iofog.errors import IofogError, StoreError
+from pulumi_iofog.oci.image import OCI_LAYER, Blob, Digest, Image, Layer, Reference, parse_digest
+from pulumi_iofog.transfer.encodings import AsIs, Delta, Part, Recoded
+from pulumi_iofog.transfer.load_folder import plain_blob
+
+WORTH = 0.7
+"""Of the blob's size: a larger delta is not worth its work on the host."""
+DELTA_LEVEL, WORKERS = 9, 1
+OCI_ZSTD_LAYER = f"{OCI_LAYER}+zstd"
+FOREVER = float("inf")
+
+
+class Source(Protocol):
+    """A registry, archive, layout or engine."""
+
+    def manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]: ...
+    def blob(self, reference: Reference, blob: Blob, offset: int = 0) -> Generator[bytes, None, None]: ...
+
+
+class Blobs:
+    """See the module; methods raise StoreError and the source's errors.
+
+    Args:
+        store: where blobs and what is made of them lie.
+        memory: the permanent store, for what is known of older layers.
+        source: where a reference's image comes from.
+    """
+
+    def __init__(self, store: Store, memory: Store, source: Callable[[Reference], Source]) -> None:
+        self._store, self._memory, self._source = store, memory, source
+
+    def path(self, reference: Reference, blob: Blob) -> Path:
+        """A blob as a file, pulled once."""
+        return self._store.fetch(blob, lambda offset: self._source(reference).blob(reference, blob, offset))
+
+    # ---- older layers -------------------------------------------------------------------------------
+
+    def learn(self, image: Image) -> None:
+        """Keep in mind which blob carries which layer, and where it can be had."""
+        for layer in image.layers:
+            blob = layer.blob
+            record = {"reference": str(image.reference), "digest": blob.digest, "size": blob.size}
+            self._memory.remember(_key(layer.diff_id), {**record, "media_type": blob.media_type})
+
+    def older(self, diff_ids: Iterable[Digest]) -> Mapping[Digest, Blob]:
+        """Those of the layers whose blobs are known."""
+        found = ((diff_id, self._recall(diff_id)) for diff_id in set(diff_ids))
+        return {diff_id: known[1].blob for diff_id, known in found if known}
+
+    def _recall(self, diff_id: Digest) -> tuple[Reference, Layer] | None:
+        record: Mapping[str, Any] | None = self._memory.recall(_key(diff_id), FOREVER)
+        if record is None:
+            return None
+        try:
+            blob = Blob(parse_digest(record["digest"]), int(record["size"]), str(record["media_type"]))
+            return Reference.parse(record["reference"]), Layer(diff_id, blob)
+        except (KeyError, ValueError, TypeError):
+            return None
+
+    # ---- what travels -------------------------------------------------------------------------------
+
+    def ready(self, reference: Reference, part: Part) -> Part:
+        """The part as it will really travel: a delta is made now, and given up where it is too large or
+        cannot be made."""
+        if not isinstance(part.way, Delta):
+            return part
+        otherwise = replace(part, way=part.way.otherwise)
+        try:
+            size = self._delta(reference, part, part.way).stat().st_size
+        except IofogError:
+            return otherwise
+        return part if size <= WORTH * part.layer.blob.size else otherwise
+
+    def stream(self, reference: Reference, part: Part, offset: int) -> Iterator[bytes]:
+        """The part's bytes from an offset on, as they come: not verified, which is for the host to do."""
+        layer = part.layer
+        match part.way:
+            case AsIs():
+                make = partial(self.path, reference, layer.blob)
+                return growing.chunks(self._store.blob_path(layer.blob.digest), make, offset)
+            case Recoded():
+                path = self._store.derived_path(part.name)
+                return growing.chunks(path, partial(self._recode, reference, part, part.way), offset)
+            case Delta():
+                return growing.chunks(self._delta(reference, part, part.way), lambda: None, offset)
+            case _:
+                return iter(())
+
+    def form(self, reference: Reference, part: Part) -> Blob:
+        """What the part must turn out to be on the host, as soon as that is known: where it is made here, once it
+        has been. The size of a tar that the host makes is 0, as it is not known here."""
+        if part.plain:
+            return plain_blob(part.layer)
+        if isinstance(part.way, AsIs) and part.way.unpack:
+            return replace(part.layer.blob, plain_size=self._plain_size(reference, part.layer))
+        if not isinstance(part.way, Recoded):
+            return part.layer.blob
+        file = self._recode(reference, part, part.way)
+        record = self._store.recall(_form(part), FOREVER)
+        if record is None:
+            # It is so old that what it is has been forgotten.
+            with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+                blob = self.path(reference, part.layer.blob)
+                record = self._encode(part, part.way, blob, Path(folder, file.name))
+        return Blob(parse_digest(record["digest"]), record["size"], OCI_ZSTD_LAYER, record["plain_size"])
+
+    @contextmanager
+    def ahead(self, reference: Reference, parts: Sequence[Part]) -> Iterator[None]:
+        """While the body runs, pull and encode what is still to be streamed, one part after the other, so that
+        the link need not wait for the next one."""
+        wanted = threading.Event()
+        wanted.set()
+        threading.Thread(target=self._make_all, args=(reference, parts, wanted), name="ahead", daemon=True).start()
+        try:
+            yield
+        finally:
+            wanted.clear()
+
+    def _make_all(self, reference: Reference, parts: Sequence[Part], wanted: threading.Event) -> None:
+        # What cannot be made, and why, is found out by whoever streams it.
+        with suppress(IofogError):
+            for part in parts:
+                if not wanted.is_set():
+                    return
+                match part.way:
+                    case AsIs(unpack=True):
+                        self._plain_size(reference, part.layer)
+                    case AsIs():
+                        self.path(reference, part.layer.blob)
+                    case Recoded():
+                        self._recode(reference, part, part.way)
+
+    def _plain_size(self, reference: Reference, layer: Layer) -> int:
+        """Bytes of a layer's plain tar, which no registry tells."""
+        key, blob = f"plain size {layer.diff_id}", self.path(reference, layer.blob)
+        with self._store.turn(key):
+            record = self._store.recall(key, FOREVER)
+            if record is None:
+                record = {"size": recode.plain_size(layer, blob)}
+                self._store.remember(key, record)
+        return int(record["size"])
+
+    def _recode(self, reference: Reference, part: Part, way: Recoded) -> Path:
+        blob = self.path(reference, part.layer.blob)
+        return self._store.derive(part.name, lambda out: self._encode(part, way, blob, out))
+
+    def _encode(self, part: Part, way: Recoded, blob: Path, out: Path) -> dict[str, Any]:
+        options = {"level": way.level, "window_log": way.window_log, "workers": WORKERS}
+        made = recode.as_zstd(part.layer, blob, out, **options)
+        record = {"digest": made.digest, "size": made.size, "plain_size": made.plain_size}
+        self._store.remember(_form(part), record)
+        return record
+
+    def _delta(self, reference: Reference, part: Part, way: Delta) -> Path:
+        return self._store.derive(part.name, lambda out: self._make_delta(reference, part.layer, way.base, out))
+
+    def _make_delta(self, reference: Reference, layer: Layer, base: Digest, out: Path) -> None:
+        known = self._recall(base)
+        if known is None:
+            raise StoreError(f"layer {base}", "making a delta", "it is not known any more")
+        with tempfile.TemporaryDirectory(dir=out.parent) as folder:
+            old, new = Path(folder, "old.tar"), Path(folder, "new.tar")
+            recode.plain(known[1], self.path(known[0], known[1].blob), old)
+            recode.plain(layer, self.path(reference, layer.blob), new)
+            recode.delta(old, new, out, new_diff_id=layer.diff_id, level=DELTA_LEVEL)
+
+
+def _key(diff_id: Digest) -> str:
+    return f"layer {diff_id}"
+
+
+def _form(part: Part) -> str:
+    return f"form {part.name}"

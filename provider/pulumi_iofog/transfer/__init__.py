@@ -1,0 +1,1 @@
+"""What travels to an edge host, and how. Pure."""

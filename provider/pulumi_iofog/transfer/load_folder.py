@@ -1,0 +1,159 @@
+"""The small files beside the layers that make one folder which every engine loads. Pure.
+
+An OCI image layout (image-layout.md) and a docker-archive in one: ``docker load`` of a classic store
+reads ``manifest.json``, Docker's containerd store reads ``index.json`` and its annotations, and podman
+pulls the folder as ``oci:DIR``. The registry's own blobs are used as they are.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from typing import Any
+
+from pulumi_iofog.oci.image import OCI_LAYER, Blob, Digest, Image, Layer, Reference, assemble, parse_manifest, sha256
+from pulumi_iofog.transfer.encodings import EngineKind
+
+PREFIX_REPOSITORY = "pulumi-iofog.local/prefix"
+"""Under which an engine keeps the lower layers of an image while the rest is on its way."""
+
+
+def files(image: Image, carried: Mapping[Digest, Blob], engine: EngineKind) -> dict[str, bytes]:
+    """Relative path → content of everything but the layers.
+
+    Args:
+        carried: diff id → what lies in the folder for that layer: the registry's own blob, the plain tar, or
+            another form of it. Layers that are not in it are left out, because the engine holds them.
+        engine: podman finds a layer that is left out by its plain tar's digest however it came, so
+            there the manifest says so; the image id is the config's digest and stays.
+    """
+    manifest = image.manifest.raw
+    if engine == "podman":
+        manifest = _as_carried(image, carried)
+    packed = to_unpack(carried, engine)
+    return {
+        "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
+        "index.json": _json(_index(image, manifest)),
+        "manifest.json": _json(_docker_archive(image, {**carried, **{layer: Blob(layer, 0, "") for layer in packed}})),
+        blob_path(sha256(manifest)): manifest,
+        blob_path(image.image_id): image.config,
+        **{head_path(layer): head(layer, blob) for layer, blob in packed.items()},
+    }
+
+
+def to_unpack(carried: Mapping[Digest, Blob], engine: EngineKind) -> dict[Digest, Blob]:
+    """What Docker is given as a plain tar though it lies packed in the folder: diff id → blob.
+
+    It is unpacked on its way into the engine, so that no plain tar is ever written beside the engine's own copy.
+    """
+    if engine == "podman":
+        return {}
+    return {layer: blob for layer, blob in carried.items() if blob.plain_size is not None}
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """A tar of small files (POSIX.1, ustar interchange format): relative path → content."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(data), 0o600
+            tar.addfile(entry, io.BytesIO(data))
+    return out.getvalue()
+
+
+def head_path(diff_id: Digest) -> str:
+    """Where in the folder the header lies that a layer has in the archive."""
+    return f"heads/{diff_id[7:]}"
+
+
+def head(diff_id: Digest, blob: Blob) -> bytes:
+    """The header of a layer in the archive: of its plain tar where the size of that is known, else of the blob."""
+    entry = tarfile.TarInfo(blob_path(blob.digest if blob.plain_size is None else diff_id))
+    entry.size = given_size(blob)
+    return entry.tobuf(tarfile.GNU_FORMAT)  # which takes more than 8 GiB
+
+
+def given_size(blob: Blob) -> int:
+    """Bytes of what Docker is given for a blob: its plain tar where the size of that is known."""
+    return blob.size if blob.plain_size is None else blob.plain_size
+
+
+def padding(size: int) -> int:
+    """Zeros that follow a file of that size in an archive (POSIX.1, pax, ustar interchange format)."""
+    return -size % tarfile.BLOCKSIZE
+
+
+def blob_path(digest: Digest) -> str:
+    """``blobs/sha256/<hex>`` (image-layout.md)."""
+    return f"blobs/{digest.replace(':', '/')}"
+
+
+def plain_blob(layer: Layer, size: int = 0) -> Blob:
+    """A layer's plain tar in place of its blob. Of one that is left out, no engine looks at the size."""
+    docker = layer.blob.media_type.startswith("application/vnd.docker.")
+    return Blob(layer.diff_id, size, "application/vnd.docker.image.rootfs.diff.tar" if docker else OCI_LAYER)
+
+
+def prefix(image: Image, count: int) -> Image:
+    """An image of the lowest ``count`` layers, under a name of its own: loaded ahead of the whole one, it
+    gives the engine layers that the whole one then finds."""
+    config = _json(
+        {
+            "architecture": image.platform.architecture,
+            "os": image.platform.os,
+            **({"variant": image.platform.variant} if image.platform.variant else {}),
+            "config": {},
+            "rootfs": {"type": "layers", "diff_ids": list(image.diff_ids[:count])},
+        }
+    )
+    # Of the image's own media types: an engine need not take OCI's and Docker's mixed.
+    media_type = image.manifest.media_type
+    own = _descriptor(Blob(sha256(config), len(config), image.manifest.config.media_type))
+    layers = [_descriptor(layer.blob) for layer in image.layers[:count]]
+    manifest = _json({"schemaVersion": 2, "mediaType": media_type, "config": own, "layers": layers})
+    reference = Reference.parse(f"{PREFIX_REPOSITORY}:{image.image_id[7:19]}-{count}")
+    return assemble(reference, image.platform, parse_manifest(manifest, media_type), config)
+
+
+def _index(image: Image, manifest: bytes) -> dict[str, Any]:
+    name = image.reference.full_name
+    entry = {
+        "mediaType": image.manifest.media_type,
+        "digest": sha256(manifest),
+        "size": len(manifest),
+        "annotations": {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name},
+    }
+    return {"schemaVersion": 2, "manifests": [entry]}
+
+
+def _docker_archive(image: Image, carried: Mapping[Digest, Blob]) -> list[dict[str, Any]]:
+    return [
+        {
+            "Config": blob_path(image.image_id),
+            "RepoTags": [image.reference.full_name],
+            "Layers": [blob_path(carried.get(layer.diff_id, layer.blob).digest) for layer in image.layers],
+        }
+    ]
+
+
+def _as_carried(image: Image, carried: Mapping[Digest, Blob]) -> bytes:
+    """The manifest as it fits the folder; the registry's own bytes where nothing differs."""
+    body = json.loads(image.manifest.raw)
+    changed = False
+    for descriptor, layer in zip(body["layers"], image.layers, strict=True):
+        blob = carried.get(layer.diff_id) or plain_blob(layer)
+        if blob != layer.blob:
+            descriptor.update(_descriptor(blob))
+            changed = True
+    return _json(body) if changed else image.manifest.raw
+
+
+def _descriptor(blob: Blob) -> dict[str, Any]:
+    return {"mediaType": blob.media_type, "digest": blob.digest, "size": blob.size}
+
+
+def _json(body: Any) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()

@@ -1,0 +1,66 @@
+"""An edge host as the engine's tests use it: connected, with its engine found, and images brought to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lab import Host
+from pulumi_iofog.adapters.host.edge_host import EdgeHost
+from pulumi_iofog.adapters.host.engines.base import Engine
+from pulumi_iofog.adapters.host.engines.detect import find
+from pulumi_iofog.adapters.ssh import connect as ssh
+from pulumi_iofog.adapters.ssh.connect import Connection
+from pulumi_iofog.inputs.spec import Agent
+from pulumi_iofog.oci.image import Digest, Image
+from pulumi_iofog.transfer.encodings import AsIs, Part
+from pulumi_iofog.transfer.planner import held
+from tests.adapters.conftest import QUICK
+from tests.images import MadeImage
+
+APP = "registry.example/app:1"
+BASE = {"etc/base": b"the base", "bin/tool": bytes(range(256)) * 500}
+V1, V2 = {"app/run": b"version 1"}, {"app/run": b"version 2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A host, and the two things that reach it."""
+
+    host: Host
+    connection: Connection
+    engine: Engine
+    edge: EdgeHost
+
+    def bring(self, made: MadeImage, absent: frozenset[Digest] = frozenset()) -> None:
+        """Send all layers but the absent ones, and load the image."""
+        carried = {}
+        for layer in made.image.layers:
+            if layer.diff_id not in absent:
+                part, data = Part(layer, AsIs()), made.blobs[layer.blob.digest]
+                self.edge.receive(made.image, part, lambda offset, data=data: [data[offset:]], lambda count: None)  # type: ignore[misc]
+                carried[layer.diff_id] = self.edge.settle(made.image, part, layer.blob)
+        self.edge.load(made.image, carried, made.image)
+
+    def held(self, image: Image) -> frozenset[Digest]:
+        """The image's layers that the engine needs not to be given."""
+        return held(image, self.edge.inventory(image))
+
+    def content(self, name: str, path: str) -> str:
+        """A file of a container of the image, read by the host's own engine."""
+        cli = self.host.cli
+        return self.host.run(
+            f"id=$({cli} create --pull never --network none {name} true)"
+            f" && {cli} export $id | tar -xO {path}; {cli} rm --force $id >/dev/null"
+        )
+
+    def containers(self) -> list[str]:
+        return self.host.run(f"{self.host.cli} ps --all --quiet").split()
+
+
+@contextmanager
+def reach(host: Host, agent: Agent) -> Iterator[Edge]:
+    """Connect and find the engine."""
+    with ssh.connect(agent, patience=QUICK) as connection:
+        yield Edge(host, connection, find(connection, agent), EdgeHost(connection, agent))

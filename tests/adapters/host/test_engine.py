@@ -1,0 +1,242 @@
+"""Loading, proving and removing images on the real engines, each with its own idea of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from lab import Lab, proof
+from pulumi_iofog.adapters.host.engines import base as engines
+from pulumi_iofog.errors import EngineError, MissingLayers, NoSpace, VerificationFailed
+from pulumi_iofog.inputs.spec import Agent
+from pulumi_iofog.oci.image import Reference
+from tests.adapters.conftest import ENGINES
+from tests.adapters.host.edge import APP, BASE, V1, V2, Edge, reach
+from tests.images import make_image
+
+pytestmark = pytest.mark.lab
+ONE, TWO = make_image(BASE, V1), make_image(BASE, V2)
+LOWEST = frozenset([ONE.image.diff_ids[0]])
+
+
+@pytest.fixture(scope="module")
+def connected(lab: Lab) -> Iterator[dict[str, Edge]]:
+    """Every host, over one connection for all tests."""
+    with ExitStack() as stack:
+        yield {
+            name: stack.enter_context(reach(host, Agent(**host.agent(lab.known_hosts_file))))  # type: ignore[arg-type]
+            for name, host in lab.hosts.items()
+        }
+
+
+@pytest.fixture(params=ENGINES)
+def edge(request: pytest.FixtureRequest, connected: dict[str, Edge]) -> Edge:
+    """Each engine in turn, empty."""
+    return _emptied(connected[request.param])
+
+
+@pytest.fixture
+def small(connected: dict[str, Edge]) -> Iterator[Edge]:
+    """A host with a small disk, empty."""
+    yield _emptied(connected["edge-small"])
+    connected["edge-small"].host.run("rm -f /run/fill")
+
+
+def _emptied(edge: Edge) -> Edge:
+    proof.empty(edge.host)
+    edge.host.run(f"rm -rf {edge.edge.spool.root}/*")
+    return edge
+
+
+# ---- loading ----------------------------------------------------------------------------------------
+
+
+def test_a_full_load(edge: Edge) -> None:
+    image = ONE.image
+    assert edge.engine.image_id(APP) is None
+    assert edge.held(image) == frozenset()
+    edge.bring(ONE)
+    edge.engine.verify(image.pin)
+    assert edge.engine.image_id(APP) == edge.engine.expected_id(image.pin)
+    assert edge.held(image) == frozenset(image.diff_ids)
+    assert proof.images(edge.host) == [APP]
+    assert [edge.content(APP, path) for path in ("etc/base", "app/run")] == ["the base", "version 1"]
+    assert edge.edge.inventory(image).tagged
+    assert edge.edge.holds(image.pin)
+
+
+@pytest.mark.parametrize("name", ["app:1", "localhost/app:1", f"app@{ONE.image.manifest.manifest_digest}"])
+def test_names_that_engines_complete_in_their_own_ways(edge: Edge, name: str) -> None:
+    made = make_image(BASE, V1, reference=name)
+    edge.bring(made)
+    edge.engine.verify(made.image.pin)
+    assert edge.engine.image_id(Reference.parse(name).full_name) == edge.engine.expected_id(made.image.pin)
+    assert len(proof.images(edge.host)) == 1
+
+
+def test_a_thin_load(edge: Edge) -> None:
+    edge.bring(ONE)
+    held = edge.held(TWO.image)
+    assert held == LOWEST
+    edge.bring(TWO, held)
+    edge.engine.verify(TWO.image.pin)
+    assert [edge.content(APP, path) for path in ("etc/base", "app/run")] == ["the base", "version 2"]
+
+
+def test_layers_count_only_where_the_engine_finds_them(edge: Edge) -> None:
+    """Docker's classic store knows a layer by what lies below it, the others by itself."""
+    edge.bring(ONE)
+    above = make_image({"etc/other": b"other"}, BASE)
+    by_itself = frozenset() if edge.engine.kind == "docker" else LOWEST
+    assert edge.held(above.image) == by_itself
+
+
+def test_a_load_that_lacks_a_layer(edge: Edge) -> None:
+    """Nothing that can be taken for the image is left, and a full load mends what is."""
+    with pytest.raises(MissingLayers, match=r"^edge-\w+: loading registry\.example/app:1 \(linux/amd64\): .+"):
+        edge.bring(TWO, LOWEST)
+    with pytest.raises(VerificationFailed, match="no container can be created: "):
+        edge.engine.verify(TWO.image.pin)
+    assert not edge.edge.holds(TWO.image.pin)
+    listed = edge.engine.image_id(APP) is not None
+    assert listed == (edge.engine.kind == "docker-containerd")
+    edge.bring(TWO)
+    edge.engine.verify(TWO.image.pin)
+    assert edge.content(APP, "etc/base") == "the base"
+    assert edge.containers() == []
+
+
+def test_a_load_of_what_is_no_image(edge: Edge) -> None:
+    edge.bring(TWO)
+    folder = edge.edge.spool.folder(TWO.image)
+    edge.host.run(f"cd {folder} && echo broken | tee index.json > manifest.json")
+    with pytest.raises(EngineError, match="loading ") as caught:
+        edge.engine.load(TWO.image, folder, {each.diff_id: each.blob for each in TWO.image.layers})
+    assert not isinstance(caught.value, MissingLayers)
+
+
+# ---- proving ----------------------------------------------------------------------------------------
+
+
+def test_what_is_not_there_cannot_be_proven(edge: Edge) -> None:
+    with pytest.raises(VerificationFailed, match=r"verifying registry\.example/app:1 \(linux/amd64\): no container"):
+        edge.engine.verify(ONE.image.pin)
+
+
+def test_another_image_of_the_same_name(edge: Edge) -> None:
+    edge.bring(ONE)
+    got, want = (edge.engine.expected_id(made.image.pin) for made in (ONE, TWO))
+    with pytest.raises(VerificationFailed, match=f"got image {got}, want {want}"):
+        edge.engine.verify(TWO.image.pin)
+    assert not edge.edge.inventory(TWO.image).tagged
+    assert edge.containers() == []
+
+
+def test_an_image_whose_layer_is_gone_from_the_disk(edge: Edge) -> None:
+    edge.bring(ONE)
+    away = {
+        "docker": "/var/lib/docker/overlay2",
+        "podman": "/var/lib/containers/storage/$(podman info --format '{{.Store.GraphDriverName}}')",
+        "docker-containerd": "/var/lib/docker/containerd/daemon/io.containerd.snapshotter.v1.overlayfs/snapshots",
+    }[edge.engine.kind]
+    edge.host.run(f"cd {away} && mkdir /run/away && mv * /run/away")
+    try:
+        assert edge.host.run(f"{edge.host.cli} image ls --quiet {APP}")
+        with pytest.raises(VerificationFailed, match="no container can be created"):
+            edge.engine.verify(ONE.image.pin)
+    finally:
+        edge.host.run(f"cd {away} && rm -rf * && mv /run/away/* . && rmdir /run/away")
+    edge.engine.verify(ONE.image.pin)
+
+
+# ---- removing ---------------------------------------------------------------------------------------
+
+
+def test_an_image_is_removed_once_and_gone_is_success(edge: Edge) -> None:
+    edge.bring(ONE)
+    assert edge.engine.remove(ONE.image.pin)
+    assert proof.images(edge.host) == []
+    assert edge.engine.image_id(APP) is None
+    assert edge.engine.remove(ONE.image.pin)
+
+
+def test_an_image_that_a_container_uses_stays(edge: Edge) -> None:
+    edge.bring(ONE)
+    used = edge.host.run(f"{edge.host.cli} create --network none {APP} true").strip()
+    assert not edge.engine.remove(ONE.image.pin)
+    assert edge.engine.image_id(APP) == edge.engine.expected_id(ONE.image.pin)
+    edge.host.run(f"{edge.host.cli} rm {used}")
+    assert edge.engine.remove(ONE.image.pin)
+
+
+def test_only_the_image_that_is_meant_is_removed(edge: Edge) -> None:
+    """Not another one that has got its name since, nor another name of it."""
+    edge.bring(ONE)
+    edge.bring(TWO)
+    assert edge.engine.remove(ONE.image.pin)
+    assert proof.images(edge.host) == [APP]
+    assert edge.held(ONE.image) == LOWEST
+    edge.engine.verify(TWO.image.pin)
+    edge.host.run(f"{edge.host.cli} tag {APP} registry.example/kept:1")
+    assert edge.engine.remove(TWO.image.pin)
+    assert proof.images(edge.host) == ["registry.example/kept:1"]
+
+
+def test_containers_of_an_interrupted_verification_go(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    edge.bring(ONE)
+    create = f"{edge.host.cli} create --network none"
+    ours = edge.host.run(f"{create} --label {engines.LABEL} {APP} true").strip()
+    theirs = edge.host.run(f"{create} {APP} true").strip()
+    edge.engine.sweep()
+    assert len(edge.containers()) == 2  # it may be of a verification that runs now
+    monkeypatch.setattr(engines, "LEFT_AFTER", "1s")
+    edge.host.run("sleep 2.2")  # podman counts in whole seconds
+    edge.engine.sweep()
+    assert [theirs.startswith(short) for short in edge.containers()] == [True]
+    assert ours != theirs
+    edge.host.run(f"{edge.host.cli} rm {theirs}")
+
+
+def test_nothing_is_left_behind(edge: Edge) -> None:
+    edge.bring(ONE)
+    edge.engine.verify(ONE.image.pin)
+    edge.edge.clean(ONE.image)
+    assert edge.containers() == []
+    assert edge.host.run(f"find {edge.edge.spool.root} -mindepth 1") == ""
+
+
+# ---- the disk ---------------------------------------------------------------------------------------
+
+
+def test_room_is_asked_for_before_a_byte_is_sent(small: Edge) -> None:
+    spool = small.edge.spool.root
+    small.engine.make_room(spool, 2_000_000, 10_000_000)
+    free = int(small.host.run("df -Pk /home | awk 'END {print $4}'")) * 1024
+    assert 10_000_000 < free < 48 << 20
+    with pytest.raises(NoSpace) as caught:
+        small.engine.make_room(spool, 40_000_000, 100_000_000)
+    # One disk for both.
+    assert str(caught.value).startswith(
+        "edge-small: making room for the image: 140 MB are needed under /var/lib/docker, "
+    )
+    assert f"Free {engines.words.size(140_000_000 - free)} there" in str(caught.value)
+
+
+def test_two_disks_are_counted_each(small: Edge) -> None:
+    small.engine.make_room("/etc", 100_000_000, 10_000_000)
+    with pytest.raises(NoSpace, match="MB are needed under /var/lib/docker"):
+        small.engine.make_room("/etc", 0, 100_000_000)
+    with pytest.raises(NoSpace, match="are needed under /etc, "):
+        small.engine.make_room("/etc", 10**15, 0)
+
+
+def test_a_disk_that_is_full_while_loading(small: Edge) -> None:
+    large = make_image({"data": bytes(20_000_000)})
+    small.host.run("df -Pk /run | awk 'END {print $4 - 8000}' | xargs -I @ head -c @K /dev/zero > /run/fill")
+    with pytest.raises(NoSpace, match=r"loading .*: no space left on device\. Free space under /var/lib/docker"):
+        small.bring(large)
+    small.host.run("rm /run/fill")
+    small.bring(large)
+    small.engine.verify(large.image.pin)

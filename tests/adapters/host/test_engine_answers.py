@@ -1,0 +1,91 @@
+"""Recorded answers of the three engines, played back: what becomes of them. Needs no lab."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pulumi_iofog.adapters.host.engines.answers import Disk, Listing, parse_about, parse_df, parse_id, parse_images
+from pulumi_iofog.adapters.host.engines.detect import find
+from pulumi_iofog.adapters.ssh.connect import Result
+from pulumi_iofog.errors import EngineError
+from pulumi_iofog.inputs.spec import Agent
+from pulumi_iofog.oci.image import Digest, Platform
+from pulumi_iofog.transfer.encodings import HeldImage
+from tests.adapters.host.record_engines import FOLDER, HOSTS, calls, outcome
+
+
+class Player:
+    """A connection that answers what was recorded, in order."""
+
+    def __init__(self, answers: list[dict[str, Any]]) -> None:
+        self._answers: Iterator[dict[str, Any]] = iter(answers)
+
+    def run(self, script: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
+        answer = next(self._answers)
+        return Result(answer["exit_code"], answer["stdout"].encode(), answer["stderr"].encode())
+
+
+def cases() -> Iterator[Any]:
+    for name in HOSTS:
+        recorded = json.loads((FOLDER / f"{name}.json").read_text())
+        for case in recorded:
+            yield pytest.param(recorded[0], case, id=f"{name}: {case['call']} when {case['when']}")
+
+
+@pytest.mark.parametrize(("found", "case"), list(cases()))
+def test_a_recorded_answer(found: dict[str, Any], case: dict[str, Any]) -> None:
+    player = Player(found["answers"] + (case["answers"] if case is not found else []))
+    engine = find(player, Agent("edge"))
+    got = engine.kind if case["call"] == "find" else outcome(calls(engine)[case["call"]])
+    assert got == case["outcome"]
+
+
+@pytest.mark.parametrize(
+    ("machine", "arch", "platform"),
+    [
+        ("x86_64", "amd64", "linux/amd64"),
+        ("aarch64", "arm64", "linux/arm64"),
+        ("aarch64", "arm", "linux/arm/v7"),
+        ("armv7l", "arm", "linux/arm/v7"),
+        ("armv6l", "arm", "linux/arm/v6"),
+        ("riscv64", "riscv64", "linux/riscv64"),
+    ],
+)
+def test_the_architecture_is_the_engines_own(machine: str, arch: str, platform: str) -> None:
+    about = parse_about("docker", f'{machine}\n{arch}\n"/mnt/docker" [["Backing Filesystem","extfs"]]\n', "edge")
+    assert (about.platform, about.kind, about.root) == (Platform.parse(platform), "docker", "/mnt/docker")
+
+
+@pytest.mark.parametrize("text", ["", "x86_64\namd64\n", "x86_64\namd64\nnothing\n", "a\nb\nc\nd\n"])
+def test_an_answer_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(EngineError, match="edge: asking docker about itself: its answer cannot be read"):
+        parse_about("docker", text, "edge")
+
+
+def test_ids_and_images() -> None:
+    assert parse_id("0123\n") == parse_id("sha256:0123") == "sha256:0123"
+    lower = "pulumi-iofog.local/prefix:0123-1"
+    text = (
+        f'sha256:1 ["app:1","{lower}"] ["sha256:a","sha256:b"]\n'
+        '2 ["registry.example/app:1","<none>:<none>"] null\nError: no such\nsha256:3 null []\n'
+    )
+    expected = [("sha256:1", ("sha256:a", "sha256:b")), ("sha256:2", ()), ("sha256:3", ())]
+    held = tuple(HeldImage(id_, tuple(map(Digest, layers))) for id_, layers in expected)
+    assert parse_images(text, "registry.example/app:1") == Listing("sha256:2", held, (lower,))
+    assert parse_images(text, "docker.io/library/app:1").named == "sha256:1"
+    assert parse_images("\n", "app:1") == Listing(None, (), ())
+
+
+def test_file_systems() -> None:
+    text = (
+        "Filesystem 1024-blocks Used Available Capacity Mounted on\n"
+        "/dev/mapper/my disk 1000 900 100 90% /var/lib/docker\n"
+        "/dev/mapper/my disk 1000 900 100 90% /home of mine\n"
+        "tmpfs 50 60 -10 100% /run\n"
+    )
+    disks = parse_df(text)
+    assert disks == [Disk("/dev/mapper/my disk", 1000, 102400)] * 2 + [Disk("tmpfs", 50, -10240)]

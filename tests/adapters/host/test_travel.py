@@ -1,0 +1,243 @@
+"""Each way in which a layer travels, on the real engines: what it is made of on the host, and that it is proven."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lab import Lab, proof
+from pulumi_iofog.adapters.host.spool import Arrived
+from pulumi_iofog.errors import CorruptLayer, EngineError
+from pulumi_iofog.inputs.spec import Agent
+from pulumi_iofog.oci.image import Blob, sha256
+from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, HeldImage, Inventory, Part, Recoded, Transfer, Way
+from pulumi_iofog.transfer.load_folder import plain_blob, prefix
+from tests.adapters.conftest import ENGINES
+from tests.adapters.host.edge import APP, Edge, reach
+from tests.images import MadeImage, layer_tar, make_image
+
+pytestmark = pytest.mark.lab
+NOISE = random.Random(5).randbytes(200_000)
+OLD_BASE, NEW_BASE = {"lib/noise": NOISE, "lib/note": b"old"}, {"lib/noise": NOISE, "lib/note": b"new"}
+ABOVE = {"app/run": b"the application"}
+NOTHING = Arrived({}, {})
+OLD, NEW = make_image(OLD_BASE, ABOVE), make_image(NEW_BASE, ABOVE)
+
+
+@contextmanager
+def emptied(lab: Lab, name: str) -> Iterator[Edge]:
+    """A host whose engine and spool hold nothing."""
+    host = lab.hosts[name]
+    proof.empty(host)
+    with reach(host, Agent(**host.agent(lab.known_hosts_file))) as edge:  # type: ignore[arg-type]
+        edge.host.run(f"rm -rf {edge.edge.spool.root}/*")
+        yield edge
+
+
+@pytest.fixture(params=ENGINES)
+def edge(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Edge]:
+    with emptied(lab, request.param) as edge:
+        yield edge
+
+
+@pytest.fixture(params=("edge-docker", "edge-podman"))
+def recoding(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Edge]:
+    """The engines whose image id does not depend on how a layer came."""
+    with emptied(lab, request.param) as edge:
+        yield edge
+
+
+def zstd(data: bytes, *options: str) -> bytes:
+    return subprocess.run(["zstd", "-q", "-c", *options], input=data, capture_output=True, check=True).stdout
+
+
+def bring(edge: Edge, made: MadeImage, travelling: list[tuple[Way, bytes]]) -> None:
+    """Send every layer in its way, and load the image."""
+    image = made.image
+    parts = [Part(layer, way) for layer, (way, _) in zip(image.layers, travelling, strict=True)]
+    edge.edge.give_back(image, parts, edge.edge.inventory(image))
+    look(edge, made, *parts)
+    carried = {}
+    for part, (_, data) in zip(parts, travelling, strict=True):
+        if not isinstance(part.way, Copied):
+            edge.edge.receive(image, part, lambda offset, data=data: [data[offset:]], lambda count: None)  # type: ignore[misc]
+        carried[part.layer.diff_id] = edge.edge.settle(image, part, form(part, data))
+    edge.edge.load(image, carried, image)
+
+
+def look(edge: Edge, made: MadeImage, *parts: Part) -> None:
+    """Let the host say what has come before."""
+    edge.edge.make_room(made.image, Transfer(parts))
+
+
+def form(part: Part, data: bytes) -> Blob:
+    """What a part must turn out to be."""
+    if part.plain:
+        return plain_blob(part.layer)
+    if isinstance(part.way, Recoded):
+        plain = len(layer_tar(ABOVE if part.layer.diff_id == sha256(layer_tar(ABOVE)) else OLD_BASE))
+        return Blob(sha256(data), len(data), "application/vnd.oci.image.layer.v1.tar+zstd", plain)
+    unpack = isinstance(part.way, AsIs) and part.way.unpack
+    plain = len(gzip.decompress(data)) if unpack else None
+    return Blob(sha256(data), len(data), part.layer.blob.media_type, plain)
+
+
+def held_id(edge: Edge, made: MadeImage) -> str:
+    """How the engine calls the image that is there."""
+    return next(each.id for each in edge.engine.images(APP).images if each.diff_ids == made.image.diff_ids)
+
+
+def blobs(made: MadeImage) -> list[tuple[Way, bytes]]:
+    return [(AsIs(), made.blobs[layer.blob.digest]) for layer in made.image.layers]
+
+
+@pytest.mark.parametrize("options", [("-9",), ("-12", "--long=27")])
+def test_recoded_layers_make_the_same_image(recoding: Edge, options: tuple[str, ...]) -> None:
+    bring(recoding, OLD, [(Recoded(9, 23), zstd(layer_tar(files), *options)) for files in (OLD_BASE, ABOVE)])
+    recoding.engine.verify(OLD.image.pin)
+    assert recoding.content(APP, "lib/note") == "old"
+
+
+def test_plain_layers_may_be_recoded_for_containerds_store(lab: Lab) -> None:
+    made = make_image(OLD_BASE, ABOVE, plain=True)
+    with emptied(lab, "edge-docker29") as edge:
+        bring(edge, made, [(Recoded(9, 23), zstd(layer_tar(files))) for files in (OLD_BASE, ABOVE)])
+        edge.engine.verify(made.image.pin)
+
+
+@pytest.mark.parametrize("base", [zstd(layer_tar(NEW_BASE)), b"not zstd"], ids=["another layer", "no zstd"])
+def test_docker_takes_no_recoded_layer_that_does_not_come_out_right(lab: Lab, base: bytes) -> None:
+    with emptied(lab, "edge-docker") as edge:
+        with pytest.raises(CorruptLayer, match="loading"):
+            bring(edge, OLD, [(Recoded(9, 23), base), (Recoded(9, 23), zstd(layer_tar(ABOVE)))])
+        assert edge.engine.image_id(APP) is None
+
+
+def test_blobs_that_the_host_unpacks_make_the_same_image(lab: Lab) -> None:
+    with emptied(lab, "edge-docker") as edge:
+        bring(edge, OLD, [(AsIs(unpack=True), data) for _, data in blobs(OLD)])
+        edge.engine.verify(OLD.image.pin)
+        assert edge.content(APP, "lib/note") == "old"
+
+
+def test_a_delta_against_a_held_layer_and_a_layer_that_the_engine_gives_back(recoding: Edge, tmp_path: Path) -> None:
+    bring(recoding, OLD, blobs(OLD))
+    source = held_id(recoding, OLD)
+    old, new, patch = tmp_path / "old", tmp_path / "new", tmp_path / "patch"
+    old.write_bytes(layer_tar(OLD_BASE))
+    new.write_bytes(layer_tar(NEW_BASE))
+    subprocess.run(["zstd", "-q", f"--patch-from={old}", new, "-o", patch], check=True)
+    assert patch.stat().st_size < 1000
+    bring(recoding, NEW, [(Delta(OLD.image.diff_ids[0], source, AsIs()), patch.read_bytes()), (Copied(source), b"")])
+    recoding.engine.verify(NEW.image.pin)
+    assert [recoding.content(APP, path) for path in ("lib/note", "app/run")] == ["new", "the application"]
+    recoding.edge.clean(NEW.image)
+    recoding.edge.clean(OLD.image)
+    assert recoding.host.run(f"find {recoding.edge.spool.root} -mindepth 1") == ""
+
+
+def test_a_delta_against_what_is_not_there_is_told_from_the_layer(recoding: Edge) -> None:
+    part = Part(NEW.image.layers[0], Delta(OLD.image.diff_ids[0], "sha256:none", AsIs()))
+    recoding.edge.receive(NEW.image, part, lambda offset: [b"no patch at all"], lambda count: None)
+    with pytest.raises(CorruptLayer, match=r"proving layer sha256:\w+: what arrived has another sha256"):
+        recoding.edge.settle(NEW.image, part, form(part, b""))
+    assert recoding.edge.spool.arrived(NEW.image) == NOTHING, "what was wrong is not gone on with"
+
+
+def test_a_damaged_blob_is_told_from_the_right_one_and_sent_again(edge: Edge) -> None:
+    part, data = Part(OLD.image.layers[0], AsIs()), OLD.blobs[OLD.image.layers[0].blob.digest]
+    damaged = bytes([data[0] ^ 1]) + data[1:]
+    edge.edge.receive(OLD.image, part, lambda offset: [damaged[offset:]], lambda count: None)
+    with pytest.raises(CorruptLayer):
+        edge.edge.settle(OLD.image, part, form(part, data))
+    bring(edge, OLD, blobs(OLD))
+    edge.engine.verify(OLD.image.pin)
+
+
+def test_a_part_is_gone_on_with_where_it_was_cut_off(edge: Edge) -> None:
+    part, data = Part(OLD.image.layers[0], AsIs()), OLD.blobs[OLD.image.layers[0].blob.digest]
+    sent: list[int] = []
+    edge.edge.receive(OLD.image, part, lambda offset: [data[:70_000]], sent.append)
+    look(edge, OLD, part)
+    assert not edge.edge.has(part)
+    edge.edge.receive(OLD.image, part, lambda offset: [data[offset:]], sent.append)
+    look(edge, OLD, part)
+    assert edge.edge.has(part)
+    edge.edge.settle(OLD.image, part, form(part, data))
+    assert sum(sent) == len(data)
+    # And one that is proven is not sent again.
+    look(edge, OLD, part)
+    assert edge.edge.has(part)
+    edge.edge.receive(OLD.image, part, lambda offset: pytest.fail("sent again"), sent.append)
+    edge.edge.settle(OLD.image, part, form(part, data))
+
+
+def test_an_engine_that_cannot_give_an_image_back_is_no_end(edge: Edge) -> None:
+    missing = Delta(OLD.image.diff_ids[0], "sha256:" + "0" * 64, AsIs())
+    edge.edge.spool.arrived(NEW.image)
+    gone = Inventory(edge.engine.kind, tagged=False, images=(HeldImage(missing.source, OLD.image.diff_ids),))
+    with pytest.raises(CorruptLayer, match=r"taking layers out of image sha256:0+"):
+        edge.edge.give_back(NEW.image, [Part(NEW.image.layers[0], missing)], gone)
+
+
+def test_lower_layers_are_loaded_first_and_gone_at_the_end(edge: Edge) -> None:
+    image = OLD.image
+    parts = [Part(layer, AsIs()) for layer in image.layers]
+    carried = {}
+    for number, (part, (_, data)) in enumerate(zip(parts, blobs(OLD), strict=True)):
+        edge.edge.receive(image, part, lambda offset, data=data: [data[offset:]], lambda count: None)  # type: ignore[misc]
+        carried[part.layer.diff_id] = edge.edge.settle(image, part, form(part, data))
+        if number == 0:
+            edge.edge.load(prefix(image, 1), carried, image)
+            assert image.diff_ids[0] in edge.held(image)
+            # From now on it is the engine's.
+            edge.edge.drop(image, [carried.pop(image.diff_ids[0])])
+    edge.edge.load(image, carried, image)
+    edge.engine.verify(image.pin)
+    edge.edge.tidy()
+    edge.edge.clean(image)
+    assert proof.images(edge.host) == [APP]
+    edge.engine.verify(image.pin)
+
+
+def test_lower_layers_that_an_interrupted_transfer_has_loaded_go_with_the_next(edge: Edge, lab: Lab) -> None:
+    image, part = OLD.image, Part(OLD.image.layers[0], AsIs())
+    data = OLD.blobs[part.layer.blob.digest]
+    edge.edge.receive(image, part, lambda offset: [data], lambda count: None)
+    lower = prefix(image, 1)
+    edge.edge.load(lower, {part.layer.diff_id: edge.edge.settle(image, part, form(part, data))}, image)
+    assert proof.images(edge.host) == [lower.reference.full_name]
+    with reach(edge.host, Agent(**edge.host.agent(lab.known_hosts_file))) as again:  # type: ignore[arg-type]
+        assert again.held(image) == {part.layer.diff_id}
+        again.edge.tidy()
+    assert proof.images(edge.host) == []
+
+
+def test_a_docker_that_is_down_is_not_taken_for_a_layer_that_is_wrong(lab: Lab) -> None:
+    with emptied(lab, "edge-docker") as edge:
+        edge.host.stop_engine()
+        try:
+            with pytest.raises(EngineError, match="Is the docker service running"):
+                bring_without_engine(edge)
+        finally:
+            edge.host.start_engine()
+
+
+def bring_without_engine(edge: Edge) -> None:
+    """Send a recoded layer that no pipe holds, and load it."""
+    part, data = Part(OLD.image.layers[0], Recoded(9, 23)), zstd(layer_tar(OLD_BASE))
+    edge.edge.receive(OLD.image, part, lambda offset: [data], lambda count: None)
+    proven = edge.edge.settle(OLD.image, part, form(part, data))
+    edge.edge.load(OLD.image, {part.layer.diff_id: proven}, OLD.image)
+
+
+def test_the_spool_is_private(edge: Edge) -> None:
+    assert edge.edge.spool.arrived(OLD.image) == NOTHING
+    modes = edge.host.run(f"stat -c %a {edge.edge.spool.root} {edge.edge.spool.folder(OLD.image)}").split()
+    assert modes == ["700", "700"]

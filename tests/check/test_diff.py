@@ -1,0 +1,136 @@
+"""Who is affected, and what is sent: the decisions that preview and run share."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from pulumi_iofog.check.diff import (
+    MISSING,
+    Changes,
+    Desired,
+    Estimate,
+    Placement,
+    compare,
+    estimate,
+    summary,
+)
+from pulumi_iofog.inputs.spec import Agent, CatalogItem
+from tests.images import make_image
+
+ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+ITEM = CatalogItem("g", "Offline image bundle g", (("x86", "r/app:1"),))
+
+
+def placed(name: str, image_id: str | None = ONE, full_name: str = "r/app:1", **agent: object) -> Placement:
+    return Placement(Agent(name, host=f"{name}.example", **agent), image_id, full_name)  # type: ignore[arg-type]
+
+
+def desired(*placements: Placement, item: CatalogItem | None = ITEM, pending: tuple[str, ...] = ()) -> Desired:
+    return Desired({p.agent.name: p for p in placements}, item, "https://c.example", frozenset(pending))
+
+
+OLD = desired(placed("a"), placed("b"))
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        pytest.param(OLD, Changes((), (), False, False), id="nothing"),
+        pytest.param(desired(placed("a", TWO), placed("b")), Changes(("a",), (), False, False), id="another image"),
+        pytest.param(
+            desired(placed("a"), placed("b"), placed("c")),
+            Changes(("c",), (), False, False),
+            id="agent added",
+        ),
+        pytest.param(desired(placed("a")), Changes((), ("b",), False, False), id="agent removed"),
+        pytest.param(
+            desired(placed("a", user="u", password="p", private_key="k"), placed("b")),
+            Changes((), (), False, False),
+            id="credentials",
+        ),
+        pytest.param(
+            desired(placed("a", port=2222), placed("b")), Changes(("a",), (), False, False), id="another port"
+        ),
+        pytest.param(desired(placed("a", port=22), placed("b")), Changes((), (), False, False), id="port written out"),
+        pytest.param(
+            desired(placed("a", full_name="r/app:2"), placed("b")),
+            Changes(("a",), (), False, False),
+            id="the same image by another name",
+        ),
+        pytest.param(desired(placed("a", None), placed("b")), Changes(("a",), (), False, False), id="not known yet"),
+        pytest.param(
+            desired(placed("a"), placed("b"), item=dataclasses.replace(ITEM, description="d")),
+            Changes((), (), True, False),
+            id="description",
+        ),
+        pytest.param(
+            dataclasses.replace(OLD, endpoint="https://other.example"),
+            Changes((), (), False, True),
+            id="another Controller",
+        ),
+        pytest.param(dataclasses.replace(OLD, endpoint=None), Changes((), (), False, False), id="Controller unknown"),
+    ],
+)
+def test_compare(new: Desired, expected: Changes) -> None:
+    assert compare(OLD, new) == expected
+
+
+def test_the_first_time_all_agents_are_affected() -> None:
+    assert compare(None, OLD) == Changes(("a", "b"), (), True, False)
+
+
+def test_pending_and_missing_agents_are_visited_again() -> None:
+    assert compare(dataclasses.replace(OLD, pending=frozenset({"b"})), OLD).agents == ("b",)
+    assert compare(desired(placed("a", MISSING), placed("b")), OLD).agents == ("a",)
+
+
+V1 = make_image({"base": b"b" * 5000}, {"app": b"1"})
+V2 = make_image({"base": b"b" * 5000}, {"app": b"2"})
+V3 = make_image({"base": b"c" * 5000}, {"app": b"1"})
+
+
+def test_the_estimate_leaves_out_what_the_old_image_has() -> None:
+    old, new = V1.image.manifest, V2.image.manifest
+    assert estimate("a", new, None) == Estimate("a", new.size, new.size)
+    assert estimate("a", new, old) == Estimate("a", new.config.size + new.layers[1].size, new.size)
+    assert estimate("a", None, old) == Estimate("a")
+
+
+def test_small_layers_above_another_one_may_be_wanted_again() -> None:
+    old, new = V1.image.manifest, V3.image.manifest
+    assert estimate("a", new, old).send == new.size
+
+
+def test_the_estimate_for_large_layers_is_a_bound() -> None:
+    old, new = V1.image.manifest, V2.image.manifest
+    large = dataclasses.replace(new.layers[1], size=1_000_000)
+    assert estimate("a", dataclasses.replace(new, layers=(new.layers[0], large)), old).bound
+
+
+@pytest.mark.parametrize(
+    ("changes", "estimates", "line"),
+    [
+        (
+            Changes(("edge-1", "edge-7"), (), False, False),
+            [Estimate(name, 14_200_000, 238_000_000, bound=True) for name in ("edge-1", "edge-7")],
+            "2 of 12 agents to update: edge-1, edge-7 (14.2 MB of 238 MB each, at most)",
+        ),
+        (
+            Changes(("edge-1",), (), True, False),
+            [Estimate("edge-1", 238_000_000, 238_000_000)],
+            "1 of 12 agents to update: edge-1 (238 MB)",
+        ),
+        (
+            Changes(("edge-1", "vm"), (), True, False),
+            [Estimate("edge-1", 1000, 2000), Estimate("vm", None, None)],
+            "2 of 12 agents to update: edge-1 (1.00 kB of 2.00 kB), vm (not known yet)",
+        ),
+        (Changes((), (), True, False), [], "no agent to update, only the catalog item"),
+        (Changes((), ("edge-9",), False, False), [], "no longer looked after: edge-9"),
+        (Changes((), (), False, False), [], "nothing to send: only settings change"),
+    ],
+)
+def test_summary(changes: Changes, estimates: list[Estimate], line: str) -> None:
+    assert summary(changes, 12, estimates) == line

@@ -1,0 +1,215 @@
+"""Edge hosts in memory, which really hold, lose and refuse layers, and where they lie."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, Unreachable, VerificationFailed
+from pulumi_iofog.inputs.spec import Agent
+from pulumi_iofog.oci.image import AMD64, Blob, Digest, Image, Pin, Platform, Reference
+from pulumi_iofog.rollout import rollout
+from pulumi_iofog.transfer.encodings import EngineKind, HeldImage, Inventory, Part, Transfer
+from pulumi_iofog.transfer.read_along import COMPLETE, MORE, WHOLE
+from tests.images import MadeImage
+
+
+@dataclass
+class MemoryHost:
+    """An edge host in memory: layers by diff id, images by full name, a spool by the parts' names."""
+
+    kind: EngineKind = "podman"
+    platform: Platform = AMD64
+    layers: set[Digest] = field(default_factory=set)
+    claims: set[Digest] = field(default_factory=set)
+    images: dict[str, Digest] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    in_use: set[Digest] = field(default_factory=set)
+    spool: dict[str, bytes] = field(default_factory=dict)
+    settled: set[Digest] = field(default_factory=set)
+    dropped: set[Digest] = field(default_factory=set)
+    calls: list[str] = field(default_factory=list)
+    down: bool = False
+    load_fails: bool = False
+    follow_fails: bool = False
+    zstd: bool = False
+    corrupts: set[type] = field(default_factory=set)
+    cuts: list[int] = field(default_factory=list)
+    """After how many more bytes the link is lost, each time once."""
+    away: int = 0
+    """How often it does not answer after a cut."""
+    speed: float = 110e6
+    tidied: int = 0
+
+    def inventory(self, image: Image) -> Inventory:
+        self.calls.append("inventory")
+        tagged = self.images.get(image.reference.full_name) == image.image_id
+        holds = (HeldImage("sha256:held", tuple(sorted(self.layers | self.claims))),)
+        return Inventory(self.kind, tagged, holds, False, self.zstd, 10**10)
+
+    def rate(self) -> float:
+        self.calls.append("rate")
+        return self.speed
+
+    def make_room(self, image: Image, sending: Transfer) -> None:
+        self.calls.append("room")
+
+    def has(self, part: Part) -> bool:
+        return len(self.spool.get(part.name, b"")) == part.layer.blob.size
+
+    def give_back(self, image: Image, parts: Sequence[Part], inventory: Inventory) -> None:
+        """Nothing to do: what it holds it has at hand."""
+
+    def receive(
+        self, image: Image, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]
+    ) -> None:
+        self.calls.append("receive")
+        for byte in b"".join(stream(len(self.spool.setdefault(part.name, b"")))):
+            if self.cuts and self.cuts[0] == 0:
+                self.cuts.pop(0)
+                raise Unreachable("edge", "sending", "the connection was lost")
+            self.cuts[:1] = [left - 1 for left in self.cuts[:1]]
+            self.spool[part.name] += bytes([byte])
+            on_bytes(1)
+
+    def settle(self, image: Image, part: Part, form: Blob) -> Blob:
+        self.calls.append("settle")
+        if type(part.way) in self.corrupts:
+            del self.spool[part.name]
+            raise CorruptLayer("edge", "proving a layer", "what arrived has another sha256")
+        self.settled.add(part.layer.diff_id)
+        self.dropped.discard(form.digest)
+        return form
+
+    def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None:
+        self.calls.append("load" if image == whole else f"load {len(image.layers)}")
+        if self.load_fails:
+            raise EngineError("edge", "loading", "the daemon went away")
+        assert carried.keys() <= self.settled
+        assert not self.dropped & {blob.digest for blob in carried.values()}
+        self._take(image, set(carried))
+
+    def _take(self, image: Image, given: set[Digest]) -> None:
+        if not set(image.diff_ids) <= given | self.layers:
+            raise MissingLayers("edge", "loading", "a layer is missing")
+        self.layers |= set(image.diff_ids)
+        self.images[image.reference.full_name] = image.image_id
+        self.broken.discard(image.reference.full_name)
+
+    def follow(self, image: Image, coming: Sequence[tuple[Part, Blob]], whole: Image, lines: Iterator[bytes]) -> bool:
+        told = [line for line in lines if line != MORE]
+        if told != [WHOLE] * len(coming) + [COMPLETE]:
+            self.calls.append("given up")
+            return False
+        if self.follow_fails:
+            return False
+        assert {part.layer.diff_id for part, _ in coming} <= self.settled
+        self._take(image, {part.layer.diff_id for part, _ in coming})
+        self.calls.append("followed" if image == whole else f"followed {len(image.layers)}")
+        return True
+
+    def drop(self, image: Image, blobs: Iterable[Blob]) -> None:
+        for blob in blobs:
+            self.dropped.add(blob.digest)
+            self.spool.pop(blob.digest[7:], None)
+
+    def verify(self, pin: Pin) -> None:
+        self.calls.append("verify")
+        if self.images.get(pin.reference.full_name) != pin.image_id or pin.reference.full_name in self.broken:
+            raise VerificationFailed("edge", "verifying", "no container can be created")
+
+    def remove(self, pin: Pin) -> bool:
+        self.calls.append("remove")
+        return pin.image_id not in self.in_use
+
+    def sweep(self) -> None:
+        """Nothing is left over."""
+
+    def tidy(self) -> None:
+        self.tidied += 1
+
+    def clean(self, image: Image) -> None:
+        self.spool.clear()
+        self.settled.clear()
+
+
+class SwiftHost(MemoryHost):
+    """Takes bytes at once, for images of some size."""
+
+    def receive(
+        self, image: Image, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]
+    ) -> None:
+        self.calls.append("receive")
+        if not self.has(part):
+            self.spool[part.name] = b"".join(stream(0))
+            on_bytes(len(self.spool[part.name]))
+
+
+class ForgetfulHost(SwiftHost):
+    """Loses the lower layers once, before all others come."""
+
+    def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None:
+        if image == whole and "load" not in self.calls:
+            self.layers.clear()
+        super().load(image, carried, whole)
+
+
+class Quiet:
+    def begin(self, agent: str, doing: str, size: int = 0) -> None: ...
+    def moved(self, agent: str, count: int) -> None: ...
+    def end(self, agent: str) -> None: ...
+
+
+class Site:
+    """Hosts by name, and the blobs of some images as files."""
+
+    def __init__(self, folder: Path, *made: MadeImage) -> None:
+        self.folder, self.hosts = folder, {}  # type: ignore[var-annotated]
+        self.pulled: list[Digest] = []
+        self.expected: list[list[Digest]] = []
+        self.known: dict[Digest, Blob] = {}
+        self.waited: list[float] = []
+        self.most_at_once = self._now = 0
+        self._lock = threading.Lock()
+        for image in made:
+            for digest, data in image.blobs.items():
+                (folder / digest[7:]).write_bytes(data)
+
+    def older(self, diff_ids: Iterable[Digest]) -> dict[Digest, Blob]:
+        return {diff_id: self.known[diff_id] for diff_id in diff_ids if diff_id in self.known}
+
+    def ready(self, reference: Reference, part: Part) -> Part:
+        return part
+
+    def stream(self, reference: Reference, part: Part, offset: int) -> Iterator[bytes]:
+        self.pulled.append(part.layer.blob.digest)
+        yield (self.folder / part.layer.blob.digest[7:]).read_bytes()[offset:]
+
+    @contextmanager
+    def ahead(self, reference: Reference, parts: Sequence[Part]) -> Iterator[None]:
+        self.expected.append([part.layer.blob.digest for part in parts])
+        yield
+
+    def form(self, reference: Reference, part: Part) -> Blob:
+        return part.layer.blob
+
+    @contextmanager
+    def connect(self, agent: Agent) -> Iterator[MemoryHost]:
+        host = self.hosts.setdefault(agent.name, MemoryHost())
+        if host.down or (host.calls and host.away):
+            host.away -= 1
+            raise Unreachable(agent.name, "connecting", "connection refused", "Is sshd running?")
+        with self._lock:
+            self._now += 1
+            self.most_at_once = max(self.most_at_once, self._now)
+        try:
+            yield host
+        finally:
+            with self._lock:
+                self._now -= 1
+
+    def tools(self) -> rollout.Tools:
+        return rollout.Tools(self.connect, self, Quiet(), 10**10, wait=self.waited.append)

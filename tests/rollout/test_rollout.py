@@ -1,0 +1,220 @@
+"""One rollout against hosts that really hold, lose and refuse layers, but in memory."""
+
+from __future__ import annotations
+
+import pickle
+import random
+from pathlib import Path
+
+import pytest
+
+from pulumi_iofog.errors import InputError, RolloutFailed, Unreachable
+from pulumi_iofog.inputs.spec import Agent
+from pulumi_iofog.oci.image import ARM64, Image, Pin
+from pulumi_iofog.rollout import rollout
+from pulumi_iofog.rollout.outcome import Outcome
+from pulumi_iofog.rollout.rollout import Job, bring, roll_out
+from pulumi_iofog.transfer.encodings import AsIs, Delta
+from tests.images import make_image
+from tests.rollout.memory_hosts import ForgetfulHost, MemoryHost, Site, SwiftHost
+
+V1 = make_image({"base": b"b" * 5000}, {"app": b"1"})
+V2 = make_image({"base": b"b" * 5000}, {"app": b"2"})
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path, V1, V2)
+
+
+def job(name: str = "edge-1", image: Image = V1.image, replaced: Pin | None = None) -> Job:
+    return Job(Agent(name, host=name), image, replaced)
+
+
+def test_first_time_everything_is_sent_and_nothing_is_left_in_the_spool(site: Site) -> None:
+    outcome = bring(job(), site.tools())
+    size = sum(layer.blob.size for layer in V1.image.layers)
+    assert outcome == Outcome("edge-1", updated=True, sent=size, total=V1.image.manifest.size)
+    host = site.hosts["edge-1"]
+    assert [call for call in host.calls if call != "settle"] == [
+        *("inventory", "room", "receive", "receive", "load", "verify")
+    ]
+    assert host.spool == {}
+
+
+def test_what_is_there_already_is_proven_and_not_sent(site: Site) -> None:
+    bring(job(), site.tools())
+    site.pulled.clear()
+    assert bring(job(), site.tools()) == Outcome("edge-1", total=V1.image.manifest.size)
+    assert site.hosts["edge-1"].calls[-2:] == ["inventory", "verify"]
+    assert site.hosts["edge-1"].tidied == 2, "also after a transfer that was interrupted"
+    assert site.pulled == []
+
+
+def test_an_image_that_only_looks_right_is_sent_again_whole(site: Site) -> None:
+    bring(job(), site.tools())
+    host = site.hosts["edge-1"]
+    host.broken.add(V1.image.reference.full_name)
+    outcome = bring(job(), site.tools())
+    assert outcome.updated
+    assert outcome.sent == sum(layer.blob.size for layer in V1.image.layers)
+
+
+def test_only_the_changed_layer_is_pulled_and_sent(site: Site) -> None:
+    bring(job(), site.tools())
+    site.pulled.clear()
+    outcome = bring(job(image=V2.image), site.tools())
+    assert site.pulled == [V2.image.layers[1].blob.digest]
+    assert outcome.sent == V2.image.layers[1].blob.size
+
+
+def test_a_layer_that_was_not_there_after_all_is_sent_afterwards(site: Site) -> None:
+    site.hosts["edge-1"] = MemoryHost(claims={V1.image.layers[0].diff_id})
+    outcome = bring(job(), site.tools())
+    assert outcome.error is None
+    assert site.hosts["edge-1"].calls.count("verify") == 1
+    assert outcome.sent == sum(layer.blob.size for layer in V1.image.layers)
+    assert site.hosts["edge-1"].calls.count("load") == 2
+
+
+def test_a_lost_link_is_taken_up_where_it_was(site: Site) -> None:
+    site.hosts["edge-1"] = MemoryHost(cuts=[10, 20, 30])
+    outcome = bring(job(), site.tools())
+    size = sum(layer.blob.size for layer in V1.image.layers)
+    assert (outcome.error, outcome.sent) == (None, size)
+    assert site.waited == [2.0, 2.0, 2.0], "each visit made progress"
+
+
+def test_what_has_arrived_before_is_not_pulled_again(site: Site) -> None:
+    base, app = V1.image.layers
+    site.hosts["edge-1"] = MemoryHost(spool={base.blob.digest[7:]: V1.blobs[base.blob.digest]})
+    assert bring(job(), site.tools()).error is None
+    assert site.expected == [[app.blob.digest]]
+
+
+def test_a_host_that_is_away_for_a_while_is_waited_for(site: Site) -> None:
+    site.hosts["edge-1"] = MemoryHost(cuts=[10], away=3)
+    assert bring(job(), site.tools()).error is None
+    assert site.waited == list(rollout.LOST_TRIES[:4])
+
+
+def test_a_link_that_stays_lost_is_given_up_after_a_while(site: Site) -> None:
+    site.hosts["edge-1"] = MemoryHost(cuts=[0] * 100)
+    outcome = bring(job(), site.tools())
+    assert outcome.error == "edge: sending: the connection was lost"
+    assert site.waited == list(rollout.LOST_TRIES)
+
+
+def test_an_agent_that_never_answered_is_not_waited_for(site: Site) -> None:
+    site.hosts["edge-1"] = MemoryHost(down=True)
+    assert bring(job(), site.tools()).error is not None
+    assert site.waited == []
+
+
+def test_another_failure_of_a_thin_load_is_not_repeated(site: Site) -> None:
+    site.hosts["edge-1"] = MemoryHost(layers={V1.image.layers[0].diff_id}, load_fails=True)
+    outcome = bring(job(), site.tools())
+    assert outcome.error == "edge: loading: the daemon went away"
+    assert site.hosts["edge-1"].calls.count("load") == 1
+
+
+BIG1 = make_image({"base": random.Random(1).randbytes(17_000_000)}, {"app": random.Random(2).randbytes(2_000_000)})
+BIG2 = make_image({"base": random.Random(3).randbytes(17_000_000)}, {"app": random.Random(2).randbytes(2_000_000)})
+BIG3 = make_image({"base": random.Random(1).randbytes(17_000_000)}, {"more": random.Random(4).randbytes(17_000_000)})
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Site:
+    site = Site(tmp_path, BIG1, BIG2, BIG3)
+    site.known = {layer.diff_id: layer.blob for layer in BIG1.image.layers}
+    return site
+
+
+def test_on_a_slow_link_lower_layers_are_loaded_while_the_rest_is_on_its_way(big: Site) -> None:
+    host = big.hosts["edge-1"] = SwiftHost(speed=1e6)
+    assert bring(job(image=BIG1.image), big.tools()).error is None
+    assert "load 1" in host.calls
+    assert host.calls.index("load 1") < host.calls.index("load")
+    assert "rate" in host.calls
+    assert host.dropped == {BIG1.image.layers[0].blob.digest}, "not given twice"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_docker_reads_what_arrives_or_loads_it_afterwards(big: Site, fails: bool) -> None:
+    host = big.hosts["edge-1"] = SwiftHost(kind="docker", speed=5e6, follow_fails=fails)
+    assert bring(job(image=BIG1.image), big.tools()).error is None
+    assert [call for call in host.calls if call.startswith(("load", "follow"))] == ["load" if fails else "followed"]
+
+
+def test_docker_reads_each_load_of_several(big: Site) -> None:
+    host = big.hosts["edge-1"] = SwiftHost(kind="docker", speed=5e6)
+    assert bring(job(image=BIG3.image), big.tools()).error is None
+    assert [call for call in host.calls if call.startswith(("load", "follow"))] == ["followed 1", "followed"]
+    assert host.dropped == {BIG3.image.layers[0].blob.digest}, "not given twice"
+
+
+def test_docker_loads_nothing_of_what_it_reads_when_that_is_wrong(big: Site) -> None:
+    host = big.hosts["edge-1"] = SwiftHost(kind="docker", speed=5e6, corrupts={AsIs})
+    assert bring(job(image=BIG1.image), big.tools()).error == "edge: proving a layer: what arrived has another sha256"
+    assert host.calls.count("given up") == 2
+    assert not any(call.startswith(("followed", "load")) for call in host.calls)
+
+
+def test_lower_layers_that_the_engine_has_lost_again_are_sent_again(big: Site) -> None:
+    host = big.hosts["edge-1"] = ForgetfulHost(speed=1e6)
+    outcome = bring(job(image=BIG1.image), big.tools())
+    assert outcome.error is None
+    assert [call for call in host.calls if call.startswith("load")] == ["load 1", "load", "load"]
+    assert outcome.sent == BIG1.image.manifest.size - BIG1.image.manifest.config.size + BIG1.image.layers[0].blob.size
+
+
+def test_a_delta_that_does_not_come_out_right_is_followed_by_the_blob_itself(big: Site) -> None:
+    host = big.hosts["edge-1"] = SwiftHost(zstd=True, layers={BIG1.image.diff_ids[0]}, corrupts={Delta})
+    outcome = bring(job(image=BIG2.image), big.tools())
+    assert outcome.error is None
+    assert host.images[BIG2.image.reference.full_name] == BIG2.image.image_id
+    assert big.pulled.count(BIG2.image.layers[0].blob.digest) == 2
+
+
+def test_a_blob_that_arrives_damaged_again_and_again_is_an_error(big: Site) -> None:
+    big.hosts["edge-1"] = SwiftHost(corrupts={AsIs})
+    outcome = bring(job(image=BIG1.image), big.tools())
+    assert outcome.error == "edge: proving a layer: what arrived has another sha256"
+
+
+def test_an_image_for_another_architecture_is_not_sent(site: Site) -> None:
+    site.hosts["edge-1"] = MemoryHost(platform=ARM64)
+    outcome = bring(job(), site.tools())
+    assert outcome.sent == 0
+    assert outcome.error is not None
+    assert "runs linux/arm64" in outcome.error
+    assert "resolved for linux/amd64" in outcome.error
+
+
+def test_every_agent_is_tried_and_no_more_than_the_pool_at_once(site: Site) -> None:
+    site.hosts["e3"] = MemoryHost(down=True)
+    jobs = [job(f"e{n}") for n in range(12)]
+    outcomes = roll_out(jobs, site.tools(), pool=3)
+    assert [outcome.agent for outcome in outcomes] == [f"e{n}" for n in range(12)]
+    assert [outcome.agent for outcome in outcomes if outcome.error] == ["e3"]
+    assert site.most_at_once <= 3
+
+
+def test_a_replaced_image_is_removed_unless_a_container_uses_it(site: Site) -> None:
+    bring(job(), site.tools())
+    assert bring(job(image=V2.image, replaced=V1.image.pin), site.tools()).note == ""
+    assert site.hosts["edge-1"].calls[-1] == "remove"
+    site.hosts["edge-1"].in_use.add(V2.image.image_id)
+    note = bring(job(image=V1.image, replaced=V2.image.pin), site.tools()).note
+    assert note == "edge-1 keeps registry.example/app:1: a container still uses it"
+
+
+def test_a_job_and_every_error_can_go_to_another_process() -> None:
+    assert pickle.loads(pickle.dumps(job())) == job()  # noqa: S301
+    for problem in (
+        Unreachable("e", "connecting", "refused", "Try."),
+        RolloutFailed("1 of 2", ["x"]),
+        InputError([]),
+    ):
+        again = pickle.loads(pickle.dumps(problem))  # noqa: S301
+        assert (type(again), str(again)) == (type(problem), str(problem))
