@@ -35,6 +35,7 @@ from pulumi_iofog.rollout import rollout
 from pulumi_iofog.rollout.outcome import Outcome, report
 from pulumi_iofog.rollout.outcome import pending as pending_agents
 from pulumi_iofog.rollout.progress import Progress
+from pulumi_iofog.rollout.tools import Ready
 from pulumi_iofog.session.adapters import Shared
 from pulumi_iofog.session.offline_image import Run, Session
 
@@ -146,7 +147,7 @@ class OfflineImageProvider(ResourceProvider):
         spec = session.spec
         progress = Progress(plugin.console().status, len(changes.agents))
         jobs = session.jobs(changes.agents, new, state.pins_of(news), state.desired(olds), state.pins_of(olds))
-        outcomes = rollout.roll_out(jobs, session.rollout_tools(progress), pool=spec.transfer_pool)
+        outcomes = rollout.roll_out(jobs, Ready(session.rollout_tools(progress)), pool=spec.transfer_pool)
         # Who presses Ctrl-C has not said that those agents may be left out.
         allowed = 0 if self._shared.connections.interrupted else spec.max_unavailable
         return outcomes, pending_agents(outcomes, allowed)

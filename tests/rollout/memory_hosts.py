@@ -11,8 +11,11 @@ from pathlib import Path
 from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, Unreachable, VerificationFailed
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import AMD64, Blob, Digest, Image, Pin, Platform, Reference
-from pulumi_iofog.rollout import rollout
-from pulumi_iofog.transfer.encodings import EngineKind, HeldImage, Inventory, Part, Transfer
+from pulumi_iofog.rollout.tools import Ready, Tools
+from pulumi_iofog.transfer.encodings import Coming, Part
+from pulumi_iofog.transfer.engine_traits import EngineKind, traits_of
+from pulumi_iofog.transfer.inventory import HeldImage, Inventory
+from pulumi_iofog.transfer.plan import Transfer
 from pulumi_iofog.transfer.read_along import COMPLETE, MORE, WHOLE
 from tests.images import MadeImage
 
@@ -29,8 +32,8 @@ class MemoryHost:
     broken: set[str] = field(default_factory=set)
     in_use: set[Digest] = field(default_factory=set)
     spool: dict[str, bytes] = field(default_factory=dict)
-    settled: set[Digest] = field(default_factory=set)
-    dropped: set[Digest] = field(default_factory=set)
+    proven: set[Digest] = field(default_factory=set)
+    discarded: set[Digest] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     down: bool = False
     load_fails: bool = False
@@ -48,73 +51,15 @@ class MemoryHost:
         self.calls.append("inventory")
         tagged = self.images.get(image.reference.full_name) == image.image_id
         holds = (HeldImage("sha256:held", tuple(sorted(self.layers | self.claims))),)
-        return Inventory(self.kind, tagged, holds, False, self.zstd, 10**10)
+        return Inventory(traits_of(self.kind), self.platform, tagged, holds, False, self.zstd, 10**10)
 
     def rate(self) -> float:
         self.calls.append("rate")
         return self.speed
 
-    def make_room(self, image: Image, sending: Transfer) -> None:
+    def delivery(self, image: Image, sending: Transfer) -> MemoryDelivery:
         self.calls.append("room")
-
-    def has(self, part: Part) -> bool:
-        return len(self.spool.get(part.name, b"")) == part.layer.blob.size
-
-    def give_back(self, image: Image, parts: Sequence[Part], inventory: Inventory) -> None:
-        """Nothing to do: what it holds it has at hand."""
-
-    def receive(
-        self, image: Image, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]
-    ) -> None:
-        self.calls.append("receive")
-        for byte in b"".join(stream(len(self.spool.setdefault(part.name, b"")))):
-            if self.cuts and self.cuts[0] == 0:
-                self.cuts.pop(0)
-                raise Unreachable("edge", "sending", "the connection was lost")
-            self.cuts[:1] = [left - 1 for left in self.cuts[:1]]
-            self.spool[part.name] += bytes([byte])
-            on_bytes(1)
-
-    def settle(self, image: Image, part: Part, form: Blob) -> Blob:
-        self.calls.append("settle")
-        if type(part.way) in self.corrupts:
-            del self.spool[part.name]
-            raise CorruptLayer("edge", "proving a layer", "what arrived has another sha256")
-        self.settled.add(part.layer.diff_id)
-        self.dropped.discard(form.digest)
-        return form
-
-    def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None:
-        self.calls.append("load" if image == whole else f"load {len(image.layers)}")
-        if self.load_fails:
-            raise EngineError("edge", "loading", "the daemon went away")
-        assert carried.keys() <= self.settled
-        assert not self.dropped & {blob.digest for blob in carried.values()}
-        self._take(image, set(carried))
-
-    def _take(self, image: Image, given: set[Digest]) -> None:
-        if not set(image.diff_ids) <= given | self.layers:
-            raise MissingLayers("edge", "loading", "a layer is missing")
-        self.layers |= set(image.diff_ids)
-        self.images[image.reference.full_name] = image.image_id
-        self.broken.discard(image.reference.full_name)
-
-    def follow(self, image: Image, coming: Sequence[tuple[Part, Blob]], whole: Image, lines: Iterator[bytes]) -> bool:
-        told = [line for line in lines if line != MORE]
-        if told != [WHOLE] * len(coming) + [COMPLETE]:
-            self.calls.append("given up")
-            return False
-        if self.follow_fails:
-            return False
-        assert {part.layer.diff_id for part, _ in coming} <= self.settled
-        self._take(image, {part.layer.diff_id for part, _ in coming})
-        self.calls.append("followed" if image == whole else f"followed {len(image.layers)}")
-        return True
-
-    def drop(self, image: Image, blobs: Iterable[Blob]) -> None:
-        for blob in blobs:
-            self.dropped.add(blob.digest)
-            self.spool.pop(blob.digest[7:], None)
+        return MemoryDelivery(self, image)
 
     def verify(self, pin: Pin) -> None:
         self.calls.append("verify")
@@ -125,36 +70,105 @@ class MemoryHost:
         self.calls.append("remove")
         return pin.image_id not in self.in_use
 
-    def sweep(self) -> None:
-        """Nothing is left over."""
+    def take_bytes(self, part: Part, data: bytes, on_bytes: Callable[[int], None]) -> None:
+        for byte in data:
+            if self.cuts and self.cuts[0] == 0:
+                self.cuts.pop(0)
+                raise Unreachable("edge", "sending", "the connection was lost")
+            self.cuts[:1] = [left - 1 for left in self.cuts[:1]]
+            self.spool[part.name] += bytes([byte])
+            on_bytes(1)
 
-    def tidy(self) -> None:
+    def load(self, image: Image, carried: set[Digest], *, lower: bool) -> None:
+        self.calls.append(f"load {len(image.layers)}" if lower else "load")
+        if self.load_fails:
+            raise EngineError("edge", "loading", "the daemon went away")
+        self.take(image, carried)
+
+    def take(self, image: Image, given: set[Digest]) -> None:
+        if not set(image.diff_ids) <= given | self.layers:
+            raise MissingLayers("edge", "loading", "a layer is missing")
+        self.layers |= set(image.diff_ids)
+        self.images[image.reference.full_name] = image.image_id
+        self.broken.discard(image.reference.full_name)
+
+    def remove_stale_containers(self) -> None:
+        """There are none."""
+
+    def untag_lower_images(self) -> None:
         self.tidied += 1
 
-    def clean(self, image: Image) -> None:
+    def clear_spool(self, image: Image) -> None:
         self.spool.clear()
-        self.settled.clear()
+        self.proven.clear()
 
 
 class SwiftHost(MemoryHost):
     """Takes bytes at once, for images of some size."""
 
-    def receive(
-        self, image: Image, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]
-    ) -> None:
-        self.calls.append("receive")
-        if not self.has(part):
-            self.spool[part.name] = b"".join(stream(0))
-            on_bytes(len(self.spool[part.name]))
+    def take_bytes(self, part: Part, data: bytes, on_bytes: Callable[[int], None]) -> None:
+        self.spool[part.name] += data
+        on_bytes(len(data))
 
 
 class ForgetfulHost(SwiftHost):
     """Loses the lower layers once, before all others come."""
 
-    def load(self, image: Image, carried: Mapping[Digest, Blob], whole: Image) -> None:
-        if image == whole and "load" not in self.calls:
+    def load(self, image: Image, carried: set[Digest], *, lower: bool) -> None:
+        if not lower and "load" not in self.calls:
             self.layers.clear()
-        super().load(image, carried, whole)
+        super().load(image, carried, lower=lower)
+
+
+@dataclass
+class MemoryDelivery:
+    """One image on its way to such a host."""
+
+    host: MemoryHost
+    image: Image
+
+    def has(self, part: Part) -> bool:
+        return len(self.host.spool.get(part.name, b"")) == part.layer.blob.size
+
+    def take_back(self, parts: Sequence[Part], inventory: Inventory) -> None:
+        """Nothing to do: what the host holds it has at hand."""
+
+    def receive(self, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]) -> None:
+        self.host.calls.append("receive")
+        if not self.has(part):
+            have = len(self.host.spool.setdefault(part.name, b""))
+            self.host.take_bytes(part, b"".join(stream(have)), on_bytes)
+
+    def prove(self, part: Part, expected: Blob) -> Blob:
+        self.host.calls.append("prove")
+        if type(part.encoding) in self.host.corrupts:
+            del self.host.spool[part.name]
+            raise CorruptLayer("edge", "proving a layer", "what arrived has another sha256")
+        self.host.proven.add(part.layer.diff_id)
+        self.host.discarded.discard(expected.digest)
+        return expected
+
+    def load(self, target: Image, carried: Mapping[Digest, Blob]) -> None:
+        assert carried.keys() <= self.host.proven
+        assert not self.host.discarded & {blob.digest for blob in carried.values()}
+        self.host.load(target, set(carried), lower=target != self.image)
+
+    def load_along(self, target: Image, coming: Coming, lines: Iterator[bytes]) -> bool:
+        told = [line for line in lines if line != MORE]
+        if told != [WHOLE] * len(coming) + [COMPLETE]:
+            self.host.calls.append("given up")
+            return False
+        if self.host.follow_fails:
+            return False
+        assert {part.layer.diff_id for part, _ in coming} <= self.host.proven
+        self.host.take(target, {part.layer.diff_id for part, _ in coming})
+        self.host.calls.append("followed" if target == self.image else f"followed {len(target.layers)}")
+        return True
+
+    def discard(self, blobs: Iterable[Blob]) -> None:
+        for blob in blobs:
+            self.host.discarded.add(blob.digest)
+            self.host.spool.pop(blob.digest[7:], None)
 
 
 class Quiet:
@@ -169,7 +183,7 @@ class Site:
     def __init__(self, folder: Path, *made: MadeImage) -> None:
         self.folder, self.hosts = folder, {}  # type: ignore[var-annotated]
         self.pulled: list[Digest] = []
-        self.expected: list[list[Digest]] = []
+        self.announced: list[list[Digest]] = []
         self.known: dict[Digest, Blob] = {}
         self.waited: list[float] = []
         self.most_at_once = self._now = 0
@@ -190,10 +204,10 @@ class Site:
 
     @contextmanager
     def ahead(self, reference: Reference, parts: Sequence[Part]) -> Iterator[None]:
-        self.expected.append([part.layer.blob.digest for part in parts])
+        self.announced.append([part.layer.blob.digest for part in parts])
         yield
 
-    def form(self, reference: Reference, part: Part) -> Blob:
+    def expected(self, reference: Reference, part: Part) -> Blob:
         return part.layer.blob
 
     @contextmanager
@@ -211,5 +225,8 @@ class Site:
             with self._lock:
                 self._now -= 1
 
-    def tools(self) -> rollout.Tools:
-        return rollout.Tools(self.connect, self, Quiet(), 10**10, wait=self.waited.append)
+    def recipe(self) -> Ready:
+        return Ready(self.tools())
+
+    def tools(self) -> Tools:
+        return Tools(self.connect, self, Quiet(), 10**10, wait=self.waited.append)

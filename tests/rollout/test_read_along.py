@@ -9,7 +9,7 @@ import pytest
 
 from pulumi_iofog.errors import CorruptLayer, EngineError
 from pulumi_iofog.rollout import read_along
-from pulumi_iofog.rollout.read_along import Following
+from pulumi_iofog.rollout.read_along import ReadAlong
 from pulumi_iofog.transfer.read_along import COMPLETE, MORE, WHOLE
 
 
@@ -32,7 +32,7 @@ class Reader:
 def test_it_is_told_of_each_layer_and_of_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_along, "EVERY", 0.01)
     reader = Reader()
-    with Following(reader) as load:
+    with ReadAlong(reader) as load:
         load.whole()
         reader.ended.wait(0.1)
         load.whole()
@@ -44,13 +44,13 @@ def test_it_is_told_of_each_layer_and_of_the_end(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("reader", [Reader(loads=False), Reader(fails=True)])
 def test_what_it_could_not_load_is_not_taken_for_loaded(reader: Reader) -> None:
-    with Following(reader) as load:
+    with ReadAlong(reader) as load:
         assert not load.complete()
 
 
 def test_it_is_told_when_what_it_waits_for_will_not_come() -> None:
     def fails(reader: Reader) -> None:
-        with Following(reader) as load:
+        with ReadAlong(reader) as load:
             load.whole()
             raise CorruptLayer("edge", "proving", "another sha256")
 

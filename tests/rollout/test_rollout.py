@@ -36,7 +36,7 @@ def test_first_time_everything_is_sent_and_nothing_is_left_in_the_spool(site: Si
     size = sum(layer.blob.size for layer in V1.image.layers)
     assert outcome == Outcome("edge-1", updated=True, sent=size, total=V1.image.manifest.size)
     host = site.hosts["edge-1"]
-    assert [call for call in host.calls if call != "settle"] == [
+    assert [call for call in host.calls if call != "prove"] == [
         *("inventory", "room", "receive", "receive", "load", "verify")
     ]
     assert host.spool == {}
@@ -89,7 +89,7 @@ def test_what_has_arrived_before_is_not_pulled_again(site: Site) -> None:
     base, app = V1.image.layers
     site.hosts["edge-1"] = MemoryHost(spool={base.blob.digest[7:]: V1.blobs[base.blob.digest]})
     assert bring(job(), site.tools()).error is None
-    assert site.expected == [[app.blob.digest]]
+    assert site.announced == [[app.blob.digest]]
 
 
 def test_a_host_that_is_away_for_a_while_is_waited_for(site: Site) -> None:
@@ -136,7 +136,7 @@ def test_on_a_slow_link_lower_layers_are_loaded_while_the_rest_is_on_its_way(big
     assert "load 1" in host.calls
     assert host.calls.index("load 1") < host.calls.index("load")
     assert "rate" in host.calls
-    assert host.dropped == {BIG1.image.layers[0].blob.digest}, "not given twice"
+    assert host.discarded == {BIG1.image.layers[0].blob.digest}, "not given twice"
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -150,7 +150,7 @@ def test_docker_reads_each_load_of_several(big: Site) -> None:
     host = big.hosts["edge-1"] = SwiftHost(kind="docker", speed=5e6)
     assert bring(job(image=BIG3.image), big.tools()).error is None
     assert [call for call in host.calls if call.startswith(("load", "follow"))] == ["followed 1", "followed"]
-    assert host.dropped == {BIG3.image.layers[0].blob.digest}, "not given twice"
+    assert host.discarded == {BIG3.image.layers[0].blob.digest}, "not given twice"
 
 
 def test_docker_loads_nothing_of_what_it_reads_when_that_is_wrong(big: Site) -> None:
@@ -194,7 +194,7 @@ def test_an_image_for_another_architecture_is_not_sent(site: Site) -> None:
 def test_every_agent_is_tried_and_no_more_than_the_pool_at_once(site: Site) -> None:
     site.hosts["e3"] = MemoryHost(down=True)
     jobs = [job(f"e{n}") for n in range(12)]
-    outcomes = roll_out(jobs, site.tools(), pool=3)
+    outcomes = roll_out(jobs, site.recipe(), pool=3)
     assert [outcome.agent for outcome in outcomes] == [f"e{n}" for n in range(12)]
     assert [outcome.agent for outcome in outcomes if outcome.error] == ["e3"]
     assert site.most_at_once <= 3

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from pulumi_iofog.errors import CorruptLayer, Unreachable
-from pulumi_iofog.rollout.worker import Behind, after
+from pulumi_iofog.rollout.worker import Worker, after
 
 
 def fail(problem: Exception) -> Callable[[], None]:
@@ -24,7 +24,7 @@ CORRUPT = CorruptLayer("edge", "proving", "another sha256")
 
 def test_things_are_done_one_after_the_other() -> None:
     done: list[int] = []
-    with Behind() as behind:
+    with Worker() as behind:
         for number in range(5):
             behind.do(lambda number=number: done.append(number))  # type: ignore[misc]
         behind.finish()
@@ -33,7 +33,7 @@ def test_things_are_done_one_after_the_other() -> None:
 
 def test_after_an_error_nothing_more_is_done_and_it_is_raised() -> None:
     done: list[str] = []
-    with Behind() as behind:
+    with Worker() as behind:
         behind.do(fail(CORRUPT))
         with suppress(CorruptLayer):  # already here, where it was quick
             behind.do(lambda: done.append("more"))
@@ -44,13 +44,13 @@ def test_after_an_error_nothing_more_is_done_and_it_is_raised() -> None:
 
 def test_one_lane_waits_for_what_another_does_and_fails_with_it() -> None:
     gate, done = threading.Event(), []  # type: ignore[var-annotated]
-    with Behind() as one, Behind() as other:
+    with Worker() as one, Worker() as other:
         first = one.do(lambda: (gate.wait(5), done.append("first"))[1])
         other.do(after(first, lambda: done.append("second")))
         gate.set()
         other.finish()
     assert done == ["first", "second"]
-    with Behind() as one, Behind() as other:
+    with Worker() as one, Worker() as other:
         other.do(after(one.do(fail(CORRUPT)), lambda: done.append("never")))
         with pytest.raises(CorruptLayer):
             other.finish()
@@ -69,7 +69,7 @@ def test_whoever_tries_again_finds_the_host_at_rest_but_a_lost_link_is_not_waite
         done.set()
 
     def fails() -> None:
-        with Behind() as behind:
+        with Worker() as behind:
             behind.do(work)
             assert begun.wait(5)
             timer.start()

@@ -15,7 +15,7 @@ from pulumi_iofog.adapters.cache.store import Store
 from pulumi_iofog.adapters.recode import recode
 from pulumi_iofog.adapters.registry.registry import Registry
 from pulumi_iofog.oci.image import Blob, Digest, Reference, sha256
-from pulumi_iofog.session.payloads import Blobs
+from pulumi_iofog.session.payloads import Payloads
 from pulumi_iofog.transfer.encodings import AsIs, Delta, Part, Recoded
 from tests.images import MadeImage, layer_tar, make_image
 
@@ -46,9 +46,9 @@ def registry() -> Iterator[MemoryRegistry]:
 
 
 @pytest.fixture
-def blobs(tmp_path: Path, registry: MemoryRegistry) -> Iterator[Blobs]:
+def blobs(tmp_path: Path, registry: MemoryRegistry) -> Iterator[Payloads]:
     store = Store(tmp_path / "cache")
-    yield Blobs(store, store, lambda reference: registry)
+    yield Payloads(store, store, lambda reference: registry)
     store.close()
 
 
@@ -56,11 +56,11 @@ def part(made: MadeImage, way: AsIs | Recoded | Delta) -> Part:
     return Part(made.image.layers[0], way)
 
 
-def bytes_of(blobs: Blobs, made: MadeImage, travelling: Part, offset: int = 0) -> bytes:
+def bytes_of(blobs: Payloads, made: MadeImage, travelling: Part, offset: int = 0) -> bytes:
     return b"".join(blobs.stream(made.image.reference, travelling, offset))
 
 
-def test_a_blob_as_it_is_comes_from_the_registry_once(blobs: Blobs, registry: MemoryRegistry) -> None:
+def test_a_blob_as_it_is_comes_from_the_registry_once(blobs: Payloads, registry: MemoryRegistry) -> None:
     travelling = part(NEW, AsIs())
     blob = NEW.image.layers[0].blob
     assert bytes_of(blobs, NEW, travelling) == NEW.blobs[blob.digest]
@@ -68,7 +68,7 @@ def test_a_blob_as_it_is_comes_from_the_registry_once(blobs: Blobs, registry: Me
     assert registry.pulled == [blob.digest]
 
 
-def test_a_recoded_layer_is_the_same_tar_and_is_made_once(blobs: Blobs, registry: MemoryRegistry) -> None:
+def test_a_recoded_layer_is_the_same_tar_and_is_made_once(blobs: Payloads, registry: MemoryRegistry) -> None:
     travelling = part(NEW, Recoded(9, 23))
     encoded = bytes_of(blobs, NEW, travelling)
     plain = subprocess.run(["zstd", "-dc"], input=encoded, capture_output=True, check=True).stdout
@@ -77,41 +77,41 @@ def test_a_recoded_layer_is_the_same_tar_and_is_made_once(blobs: Blobs, registry
     assert len(registry.pulled) == 1
 
 
-def test_what_a_part_must_turn_out_to_be_is_known(blobs: Blobs) -> None:
+def test_what_a_part_must_turn_out_to_be_is_known(blobs: Payloads) -> None:
     layer, reference = NEW.image.layers[0], NEW.image.reference
-    assert blobs.form(reference, part(NEW, AsIs())) == layer.blob
-    unpacked = blobs.form(reference, part(NEW, AsIs(unpack=True)))
+    assert blobs.expected(reference, part(NEW, AsIs())) == layer.blob
+    unpacked = blobs.expected(reference, part(NEW, AsIs(unpack=True)))
     assert (unpacked, unpacked.plain_size) == (layer.blob, len(layer_tar({"lib": NOISE, "note": b"new"})))
     encoded = part(NEW, Recoded(9, 23))
     data = bytes_of(blobs, NEW, encoded)
-    made = blobs.form(reference, encoded)
+    made = blobs.expected(reference, encoded)
     assert made == Blob(sha256(data), len(data), "application/vnd.oci.image.layer.v1.tar+zstd")
     assert made.plain_size == len(layer_tar({"lib": NOISE, "note": b"new"}))
     assert layer.blob.plain_size is None
 
 
-def test_a_layer_is_measured_once(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_layer_is_measured_once(blobs: Payloads, monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[Path] = []
     plain_size = recode.plain_size
     monkeypatch.setattr(recode, "plain_size", lambda layer, blob: (measured.append(blob), plain_size(layer, blob))[1])
     travelling = part(NEW, AsIs(unpack=True))
     with blobs.ahead(NEW.image.reference, [travelling]), ThreadPoolExecutor(4) as agents:
-        forms = list(agents.map(lambda _: blobs.form(NEW.image.reference, travelling), range(4)))
+        forms = list(agents.map(lambda _: blobs.expected(NEW.image.reference, travelling), range(4)))
     assert {form.plain_size for form in forms} == {len(layer_tar({"lib": NOISE, "note": b"new"}))}
     assert len(measured) == 1
 
 
-def test_what_a_recoded_layer_is_need_not_be_remembered(blobs: Blobs, tmp_path: Path) -> None:
+def test_what_a_recoded_layer_is_need_not_be_remembered(blobs: Payloads, tmp_path: Path) -> None:
     encoded = part(NEW, Recoded(9, 23))
-    made = blobs.form(NEW.image.reference, encoded)
+    made = blobs.expected(NEW.image.reference, encoded)
     for record in (tmp_path / "cache/remembered").iterdir():
         record.unlink()
-    again = blobs.form(NEW.image.reference, encoded)
+    again = blobs.expected(NEW.image.reference, encoded)
     assert (again, again.plain_size) == (made, made.plain_size)
     assert [file.name for file in (tmp_path / "cache/derived").iterdir()] == [encoded.name]
 
 
-def test_the_next_parts_are_made_while_others_travel(blobs: Blobs, registry: MemoryRegistry, tmp_path: Path) -> None:
+def test_the_next_parts_are_made_while_others_travel(blobs: Payloads, registry: MemoryRegistry, tmp_path: Path) -> None:
     parts = [part(OLD, AsIs()), part(NEW, Recoded(9, 23))]
     with blobs.ahead(NEW.image.reference, parts):
         deadline = time.monotonic() + 30
@@ -122,13 +122,13 @@ def test_the_next_parts_are_made_while_others_travel(blobs: Blobs, registry: Mem
     assert len(registry.pulled) == 2
 
 
-def test_a_delta_is_small_and_the_host_makes_the_layer_of_it(blobs: Blobs, tmp_path: Path) -> None:
+def test_a_delta_is_small_and_the_host_makes_the_layer_of_it(blobs: Payloads, tmp_path: Path) -> None:
     blobs.learn(OLD.image)
     assert blobs.older([OLD.image.diff_ids[0], NEW.image.diff_ids[0]]) == {
         OLD.image.diff_ids[0]: OLD.image.layers[0].blob
     }
     travelling = blobs.ready(NEW.image.reference, part(NEW, Delta(OLD.image.diff_ids[0], "held", AsIs())))
-    assert isinstance(travelling.way, Delta)
+    assert isinstance(travelling.encoding, Delta)
     patch, base = tmp_path / "patch", tmp_path / "base"
     patch.write_bytes(bytes_of(blobs, NEW, travelling))
     base.write_bytes(layer_tar({"lib": NOISE, "note": b"old"}))
@@ -139,8 +139,8 @@ def test_a_delta_is_small_and_the_host_makes_the_layer_of_it(blobs: Blobs, tmp_p
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["not alike", "not known"])
-def test_a_delta_that_is_not_worth_it_or_cannot_be_made_is_given_up(blobs: Blobs, known: bool) -> None:
+def test_a_delta_that_is_not_worth_it_or_cannot_be_made_is_given_up(blobs: Payloads, known: bool) -> None:
     if known:
         blobs.learn(OTHER.image)
     travelling = blobs.ready(NEW.image.reference, part(NEW, Delta(OTHER.image.diff_ids[0], "held", Recoded(9, 23))))
-    assert travelling.way == Recoded(9, 23)
+    assert travelling.encoding == Recoded(9, 23)

@@ -6,8 +6,10 @@ import io
 import json
 import tarfile
 from dataclasses import replace
+from typing import get_args
 
 from pulumi_iofog.oci.image import Blob, Digest, parse_config, sha256
+from pulumi_iofog.transfer.engine_traits import EngineKind, traits_of
 from pulumi_iofog.transfer.load_folder import (
     PREFIX_REPOSITORY,
     archive,
@@ -36,8 +38,8 @@ def manifest_in(made: dict[str, bytes]) -> dict[str, object]:
 
 
 def test_the_registrys_own_manifest_and_blobs_are_kept_where_they_are_carried() -> None:
-    for engine in ("docker", "docker-containerd", "podman"):
-        made = files(IMAGE, ALL, engine)  # type: ignore[arg-type]
+    for engine in get_args(EngineKind):
+        made = files(IMAGE, ALL, traits_of(engine))
         assert made[blob_path(IMAGE.manifest.manifest_digest)] == IMAGE.manifest.raw
         (entry,) = json.loads(made["manifest.json"])
         assert entry["Layers"] == [blob_path(layer.blob.digest) for layer in IMAGE.layers]
@@ -46,7 +48,7 @@ def test_the_registrys_own_manifest_and_blobs_are_kept_where_they_are_carried() 
 
 def test_podman_is_told_plain_tars_for_what_is_left_out_or_decoded() -> None:
     decoded = plain_blob(APP, 2048)
-    made = files(IMAGE, {APP.diff_id: decoded, MORE.diff_id: MORE.blob}, "podman")
+    made = files(IMAGE, {APP.diff_id: decoded, MORE.diff_id: MORE.blob}, traits_of("podman"))
     layers = manifest_in(made)["layers"]
     assert isinstance(layers, list)
     assert [layer["digest"] for layer in layers] == [BASE.diff_id, APP.diff_id, MORE.blob.digest]
@@ -56,17 +58,18 @@ def test_podman_is_told_plain_tars_for_what_is_left_out_or_decoded() -> None:
 
 
 def test_dockers_archive_names_what_is_carried() -> None:
-    made = files(IMAGE, {APP.diff_id: plain_blob(APP, 2048)}, "docker")
+    made = files(IMAGE, {APP.diff_id: plain_blob(APP, 2048)}, traits_of("docker"))
     (entry,) = json.loads(made["manifest.json"])
     assert entry["Layers"][1] == blob_path(Digest(APP.diff_id))
 
 
 def test_docker_is_given_the_plain_tar_of_what_lies_packed() -> None:
     packed = Blob(Digest("sha256:" + 64 * "a"), 100, "application/vnd.oci.image.layer.v1.tar+zstd", 2049)
-    for engine in ("docker", "docker-containerd"):
-        unpacked = to_unpack({APP.diff_id: packed, BASE.diff_id: BASE.blob}, engine)  # type: ignore[arg-type]
+    engines: tuple[EngineKind, ...] = ("docker", "docker-containerd")
+    for engine in engines:
+        unpacked = to_unpack({APP.diff_id: packed, BASE.diff_id: BASE.blob}, traits_of(engine))
         assert [(layer, blob, given_size(blob)) for layer, blob in unpacked.items()] == [(APP.diff_id, packed, 2049)]
-        made = files(IMAGE, {**ALL, APP.diff_id: packed}, engine)  # type: ignore[arg-type]
+        made = files(IMAGE, {**ALL, APP.diff_id: packed}, traits_of(engine))
         (entry,) = json.loads(made["manifest.json"])
         assert entry["Layers"] == [blob_path(BASE.blob.digest), blob_path(APP.diff_id), blob_path(MORE.blob.digest)]
         header = tarfile.TarInfo.frombuf(made[head_path(APP.diff_id)], "utf-8", "strict")
@@ -90,7 +93,7 @@ def test_small_files_make_an_archive() -> None:
 
 def test_podman_is_given_what_lies_packed_as_it_is() -> None:
     packed = Blob(Digest("sha256:" + 64 * "a"), 100, "application/vnd.oci.image.layer.v1.tar+zstd", 2049)
-    made = files(IMAGE, {**ALL, APP.diff_id: packed}, "podman")
+    made = files(IMAGE, {**ALL, APP.diff_id: packed}, traits_of("podman"))
     layers = manifest_in(made)["layers"]
     assert isinstance(layers, list)
     assert layers[1] == {"mediaType": packed.media_type, "digest": packed.digest, "size": 100}

@@ -6,19 +6,11 @@ import dataclasses
 
 import pytest
 
-from pulumi_iofog.oci.image import OCI_LAYER, Blob, Digest, Image, Layer
-from pulumi_iofog.transfer.encodings import (
-    AsIs,
-    Copied,
-    Delta,
-    EngineKind,
-    HeldImage,
-    Inventory,
-    Means,
-    Part,
-    Recoded,
-    Transfer,
-)
+from pulumi_iofog.oci.image import AMD64, OCI_LAYER, Blob, Digest, Image, Layer
+from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Part, Recoded
+from pulumi_iofog.transfer.engine_traits import EngineKind, traits_of
+from pulumi_iofog.transfer.inventory import HeldImage, Inventory, Means
+from pulumi_iofog.transfer.plan import Transfer
 from pulumi_iofog.transfer.planner import held, transfer
 from tests.images import make_image
 
@@ -47,11 +39,11 @@ def inventory(
     *layers: Layer, engine: EngineKind = "docker", gzip: bool = True, zstd: bool = True, memory: int = 4 * GB
 ) -> Inventory:
     images = (HeldImage("sha256:old", tuple(each.diff_id for each in layers)),) if layers else ()
-    return Inventory(engine, tagged=False, images=images, gzip=gzip, zstd=zstd, memory=memory)
+    return Inventory(traits_of(engine), AMD64, tagged=False, images=images, gzip=gzip, zstd=zstd, memory=memory)
 
 
 def ways(sending: Transfer) -> list[object]:
-    return [part.way for part in sending.parts]
+    return [part.encoding for part in sending.parts]
 
 
 V1, V2, V3 = image(BASE, DEPENDENCIES, APP), image(BASE, DEPENDENCIES, NEW_APP), image(NEW_BASE, DEPENDENCIES, APP)
@@ -98,7 +90,7 @@ def test_the_links_rate_and_the_host_decide_the_encoding(
 @pytest.mark.parametrize("engine", ["docker", "podman"])
 def test_a_recoded_layer_stays_packed_in_the_spool(engine: EngineKind) -> None:
     (part,) = transfer(image(BASE), inventory(engine=engine), Means(MIDDLE)).parts
-    assert (part.way, part.plain) == (Recoded(6, 23), False)
+    assert (part.encoding, part.plain) == (Recoded(6, 23), False)
 
 
 @pytest.mark.parametrize(("engine", "unpack"), [("docker", True), ("podman", False), ("docker-containerd", False)])
@@ -107,7 +99,7 @@ def test_a_zstd_blob_is_unpacked_for_an_engine_that_does_not_take_it(
     engine: EngineKind, unpack: bool, plain: bool
 ) -> None:
     blob = layer("z", media_type="application/vnd.oci.image.layer.v1.tar+zstd")
-    assert ways(transfer(image(blob), inventory(engine=engine), Means(FAST), plain=plain)) == [AsIs(unpack)]
+    assert ways(transfer(image(blob), inventory(engine=engine), Means(FAST), blobs_only=plain)) == [AsIs(unpack)]
 
 
 def test_a_host_without_zstd_leaves_a_zstd_blob_to_its_docker() -> None:
@@ -163,11 +155,11 @@ def test_small_layers_are_not_worth_any_trouble() -> None:
 def test_of_several_old_layers_the_one_at_the_same_height_is_taken() -> None:
     holds = inventory(DEPENDENCIES, BASE)
     (part,) = transfer(image(NEW_BASE), holds, Means(FAST, KNOWN, 4 * GB)).parts
-    assert part.way == Delta(DEPENDENCIES.diff_id, "sha256:old", AsIs())
+    assert part.encoding == Delta(DEPENDENCIES.diff_id, "sha256:old", AsIs())
 
 
 def test_plain_is_the_registrys_blobs_whatever_else_could_be() -> None:
-    sending = transfer(V3, inventory(BASE, DEPENDENCIES, APP), Means(SLOW, KNOWN, 4 * GB), plain=True)
+    sending = transfer(V3, inventory(BASE, DEPENDENCIES, APP), Means(SLOW, KNOWN, 4 * GB), blobs_only=True)
     assert ways(sending) == [AsIs()] * 3
 
 
@@ -191,23 +183,23 @@ def test_early_loads_only_where_the_rest_takes_long_enough_to_hide_them() -> Non
 )
 def test_layers_are_read_while_they_arrive(holds: Inventory, rate: float | None, follow: bool) -> None:
     sending = transfer(V1, holds, Means(rate))
-    assert sending.follows(sending.groups(sending.parts)[0]) == follow
+    assert sending.reads_along(sending.groups(sending.parts)[0]) == follow
 
 
 def test_what_is_loaded_at_once() -> None:
     sending = transfer(V1, inventory(), Means(MIDDLE))
     base, dependencies, app = sending.parts
     assert sending.groups(sending.parts) == [(base,), (dependencies, app)]
-    assert [sending.follows(group) for group in sending.groups(sending.parts)] == [True, True]
-    nothing = Transfer(())
+    assert [sending.reads_along(group) for group in sending.groups(sending.parts)] == [True, True]
+    nothing = Transfer((), traits_of("docker"))
     assert nothing.groups(()) == [()], "the image itself is loaded even where all its layers are there"
 
 
 def test_little_is_not_read_while_it_arrives_nor_what_the_host_makes() -> None:
     sending = transfer(V2, inventory(BASE, DEPENDENCIES), Means(MIDDLE))
-    assert not sending.follows(sending.parts)
+    assert not sending.reads_along(sending.parts)
     sending = transfer(V3, inventory(BASE, DEPENDENCIES, APP), Means(MIDDLE, KNOWN, 4 * GB))
-    assert not any(sending.follows(group) for group in sending.groups(sending.parts))
+    assert not any(sending.reads_along(group) for group in sending.groups(sending.parts))
 
 
 def test_the_space_that_it_takes_at_most() -> None:

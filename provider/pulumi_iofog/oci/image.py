@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pulumi_iofog.oci.reference import Digest as Digest
 from pulumi_iofog.oci.reference import Reference as Reference
@@ -23,6 +23,8 @@ OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+json"
+
+Compression = Literal["none", "gzip", "zstd"]
 
 INDEX_TYPES = (OCI_INDEX, DOCKER_LIST)
 MANIFEST_TYPES = (OCI_MANIFEST, DOCKER_MANIFEST)
@@ -86,6 +88,13 @@ class Blob:
     size: int
     media_type: str
     plain_size: int | None = field(default=None, compare=False)
+
+    @property
+    def compression(self) -> Compression:
+        """Of a layer, by its media type (OCI ``layer.md``; Docker's manifest v2 schema 2)."""
+        if self.media_type.endswith("zstd"):
+            return "zstd"
+        return "gzip" if self.media_type.endswith("gzip") else "none"
 
     @classmethod
     def of(cls, descriptor: Mapping[str, Any]) -> Blob:

@@ -7,14 +7,14 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from pulumi_iofog.errors import IofogError
-from pulumi_iofog.rollout.worker import Behind
+from pulumi_iofog.rollout.worker import Worker
 from pulumi_iofog.transfer.read_along import COMPLETE, MORE, WHOLE
 
 EVERY = 0.25
 """Seconds after which the host looks again for what has arrived."""
 
 
-class Following(Behind):
+class ReadAlong(Worker):
     """Loads on a thread of its own.
 
     Args:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from typing_extensions import Self
+
 from pulumi_iofog.errors import IofogError, Unreachable
 
 
-class Behind:
+class Worker:
     """Does one thing after the other on a thread of its own. After the first error nothing more is done, and
     the next call raises it."""
 
     def __init__(self) -> None:
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="behind")
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="lane")
         self._given: list[Future[None]] = []
         self._failed: BaseException | None = None
 
-    def __enter__(self) -> Behind:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:

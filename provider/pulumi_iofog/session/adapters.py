@@ -28,7 +28,7 @@ from pulumi_iofog.inputs.spec import Agent, ControllerSettings, Spec
 from pulumi_iofog.oci.image import Reference
 from pulumi_iofog.rollout.rate_limit import Limits
 from pulumi_iofog.session.images import Images
-from pulumi_iofog.session.payloads import Blobs, Source
+from pulumi_iofog.session.payloads import Payloads, Source
 
 Config = Callable[[str], str | None]
 """The stack's config by full key (``iofog:endpoint``)."""
@@ -104,12 +104,12 @@ class Adapters:
         return Local(self.memory, self.store)
 
     @cached_property
-    def blobs(self) -> Blobs:
-        return Blobs(self.store, self.memory, self._source)
+    def payloads(self) -> Payloads:
+        return Payloads(self.store, self.memory, self._source)
 
     @cached_property
     def images(self) -> Images:
-        return Images(self.store, self.blobs, self._source, self.local)
+        return Images(self.store, self.payloads, self._source, self.local)
 
     @cached_property
     def namespace(self) -> Namespace:

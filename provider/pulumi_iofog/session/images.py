@@ -18,7 +18,7 @@ from pulumi_iofog.oci.image import (
     parse_digest,
     parse_manifest,
 )
-from pulumi_iofog.session.payloads import Blobs, Source
+from pulumi_iofog.session.payloads import Payloads, Source
 
 
 class Named(Protocol):
@@ -31,13 +31,13 @@ class Images:
     """See offers.Manifests too, whose Protocol this fulfils.
 
     Args:
-        store: where manifests lie; ``blobs`` is over it.
+        store: where manifests lie; ``payloads`` is over it.
         source: where a reference's image comes from.
         local: knows the names of images that come from no registry.
     """
 
-    def __init__(self, store: Store, blobs: Blobs, source: Callable[[Reference], Source], local: Named) -> None:
-        self._store, self._blobs, self._source, self._local = store, blobs, source, local
+    def __init__(self, store: Store, payloads: Payloads, source: Callable[[Reference], Source], local: Named) -> None:
+        self._store, self._payloads, self._source, self._local = store, payloads, source, local
 
     def named(self, reference: Reference) -> Reference:
         """The reference with the name that the image will have on the agents."""
@@ -54,7 +54,7 @@ class Images:
 
     def small_blob(self, reference: Reference, blob: Blob) -> bytes:
         """A blob as bytes: a config, never a layer."""
-        return self._blobs.path(reference, blob).read_bytes()
+        return self._payloads.path(reference, blob).read_bytes()
 
     def manifest(self, pin: Pin) -> Manifest | None:
         """A pinned manifest for an estimate; None where nobody has it any more."""
@@ -69,7 +69,7 @@ class Images:
             manifest = parse_manifest(*self.fetch_manifest(pin.reference, pin.manifest_digest))
             config = self.small_blob(pin.reference, manifest.config)
             image = assemble(pin.reference, pin.platform, manifest, config)
-            self._blobs.learn(image)
+            self._payloads.learn(image)
             return image
         except ValueError as problem:
             raise ImageNotFound(str(pin.reference), "reading its manifest and config", str(problem)) from None

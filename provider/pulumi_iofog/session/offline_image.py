@@ -19,6 +19,7 @@ from pulumi_iofog.errors import IofogError, NameTaken
 from pulumi_iofog.inputs.spec import Agent, Arch, CatalogItem
 from pulumi_iofog.oci.image import Digest, Pin, Platform, Reference, parse_digest
 from pulumi_iofog.rollout import rollout
+from pulumi_iofog.rollout.tools import Progress, Tools
 from pulumi_iofog.session.adapters import Adapters
 
 PREVIEW_HOLDS = 3600.0
@@ -93,11 +94,11 @@ class Session(Adapters):
 
     # ---- rollout ------------------------------------------------------------------------------------
 
-    def rollout_tools(self, progress: rollout.Progress) -> rollout.Tools:
+    def rollout_tools(self, progress: Progress) -> Tools:
         limits = self.limits
-        return rollout.Tools(
+        return Tools(
             connect=self._connect_alone,
-            blobs=self.blobs,
+            payloads=self.payloads,
             progress=progress,
             memory=recode.available_memory(),
             pace=limits.pace,

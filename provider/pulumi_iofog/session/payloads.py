@@ -1,5 +1,5 @@
-"""The operator's side of a transfer: blobs from the cache or their source, and layers in the form in
-which they travel. Each is pulled, encoded or compared once, however many agents and resources want it.
+"""The operator's side of a transfer: blobs from the cache or their source, and layers encoded as they
+travel. Each is pulled, encoded or compared once, however many agents and resources want it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from typing_extensions import assert_never
+
 from pulumi_iofog.adapters.cache import growing
 from pulumi_iofog.adapters.cache.store import Store
 from pulumi_iofog.adapters.recode import recode
 from pulumi_iofog.errors import IofogError, StoreError
 from pulumi_iofog.oci.image import OCI_LAYER, Blob, Digest, Image, Layer, Reference, parse_digest
-from pulumi_iofog.transfer.encodings import AsIs, Delta, Part, Recoded
+from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Part, Recoded
 from pulumi_iofog.transfer.load_folder import plain_blob
 
 WORTH = 0.7
@@ -35,7 +37,7 @@ class Source(Protocol):
     def blob(self, reference: Reference, blob: Blob, offset: int = 0) -> Generator[bytes, None, None]: ...
 
 
-class Blobs:
+class Payloads:
     """See the module; methods raise StoreError and the source's errors.
 
     Args:
@@ -80,46 +82,61 @@ class Blobs:
     def ready(self, reference: Reference, part: Part) -> Part:
         """The part as it will really travel: a delta is made now, and given up where it is too large or
         cannot be made."""
-        if not isinstance(part.way, Delta):
-            return part
-        otherwise = replace(part, way=part.way.otherwise)
+        match part.encoding:
+            case Delta() as way:
+                return part if self._is_worth_it(reference, part, way) else replace(part, encoding=way.otherwise)
+            case AsIs() | Recoded() | Copied():
+                return part
+            case other:
+                assert_never(other)
+
+    def _is_worth_it(self, reference: Reference, part: Part, way: Delta) -> bool:
         try:
-            size = self._delta(reference, part, part.way).stat().st_size
+            return self._delta(reference, part, way).stat().st_size <= WORTH * part.layer.blob.size
         except IofogError:
-            return otherwise
-        return part if size <= WORTH * part.layer.blob.size else otherwise
+            return False
 
     def stream(self, reference: Reference, part: Part, offset: int) -> Iterator[bytes]:
         """The part's bytes from an offset on, as they come: not verified, which is for the host to do."""
         layer = part.layer
-        match part.way:
+        match part.encoding:
             case AsIs():
                 make = partial(self.path, reference, layer.blob)
                 return growing.chunks(self._store.blob_path(layer.blob.digest), make, offset)
-            case Recoded():
+            case Recoded() as way:
                 path = self._store.derived_path(part.name)
-                return growing.chunks(path, partial(self._recode, reference, part, part.way), offset)
-            case Delta():
-                return growing.chunks(self._delta(reference, part, part.way), lambda: None, offset)
-            case _:
+                return growing.chunks(path, partial(self._recode, reference, part, way), offset)
+            case Delta() as way:
+                return growing.chunks(self._delta(reference, part, way), lambda: None, offset)
+            case Copied():
                 return iter(())
+            case other:
+                assert_never(other)
 
-    def form(self, reference: Reference, part: Part) -> Blob:
-        """What the part must turn out to be on the host, as soon as that is known: where it is made here, once it
-        has been. The size of a tar that the host makes is 0, as it is not known here."""
-        if part.plain:
-            return plain_blob(part.layer)
-        if isinstance(part.way, AsIs) and part.way.unpack:
-            return replace(part.layer.blob, plain_size=self._plain_size(reference, part.layer))
-        if not isinstance(part.way, Recoded):
-            return part.layer.blob
-        file = self._recode(reference, part, part.way)
-        record = self._store.recall(_form(part), FOREVER)
+    def expected(self, reference: Reference, part: Part) -> Blob:
+        """What a part must lie in the host's spool as; where it is made here, once it has been made. The size of a
+        tar that the host makes is 0, as it is not known here."""
+        layer = part.layer
+        match part.encoding:
+            case AsIs(unpack=True):
+                return replace(layer.blob, plain_size=self._plain_size(reference, layer))
+            case AsIs():
+                return layer.blob
+            case Recoded() as way:
+                return self._recoded(reference, part, way)
+            case Delta() | Copied():
+                return plain_blob(layer)
+            case other:
+                assert_never(other)
+
+    def _recoded(self, reference: Reference, part: Part, way: Recoded) -> Blob:
+        file = self._recode(reference, part, way)
+        record = self._store.recall(_record_of(part), FOREVER)
         if record is None:
             # It is so old that what it is has been forgotten.
             with tempfile.TemporaryDirectory(dir=file.parent) as folder:
                 blob = self.path(reference, part.layer.blob)
-                record = self._encode(part, part.way, blob, Path(folder, file.name))
+                record = self._encode(part, way, blob, Path(folder, file.name))
         return Blob(parse_digest(record["digest"]), record["size"], OCI_ZSTD_LAYER, record["plain_size"])
 
     @contextmanager
@@ -140,13 +157,20 @@ class Blobs:
             for part in parts:
                 if not wanted.is_set():
                     return
-                match part.way:
-                    case AsIs(unpack=True):
-                        self._plain_size(reference, part.layer)
-                    case AsIs():
-                        self.path(reference, part.layer.blob)
-                    case Recoded():
-                        self._recode(reference, part, part.way)
+                self._make(reference, part)
+
+    def _make(self, reference: Reference, part: Part) -> None:
+        match part.encoding:
+            case AsIs(unpack=True):
+                self._plain_size(reference, part.layer)
+            case AsIs():
+                self.path(reference, part.layer.blob)
+            case Recoded() as way:
+                self._recode(reference, part, way)
+            case Delta() | Copied():
+                pass  # made by ``ready``, or by the host
+            case other:
+                assert_never(other)
 
     def _plain_size(self, reference: Reference, layer: Layer) -> int:
         """Bytes of a layer's plain tar, which no registry tells."""
@@ -166,7 +190,7 @@ class Blobs:
         options = {"level": way.level, "window_log": way.window_log, "workers": WORKERS}
         made = recode.as_zstd(part.layer, blob, out, **options)
         record = {"digest": made.digest, "size": made.size, "plain_size": made.plain_size}
-        self._store.remember(_form(part), record)
+        self._store.remember(_record_of(part), record)
         return record
 
     def _delta(self, reference: Reference, part: Part, way: Delta) -> Path:
@@ -187,5 +211,5 @@ def _key(diff_id: Digest) -> str:
     return f"layer {diff_id}"
 
 
-def _form(part: Part) -> str:
+def _record_of(part: Part) -> str:
     return f"form {part.name}"

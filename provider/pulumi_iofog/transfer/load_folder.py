@@ -14,23 +14,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from pulumi_iofog.oci.image import OCI_LAYER, Blob, Digest, Image, Layer, Reference, assemble, parse_manifest, sha256
-from pulumi_iofog.transfer.encodings import EngineKind
+from pulumi_iofog.transfer.engine_traits import EngineTraits
 
 PREFIX_REPOSITORY = "pulumi-iofog.local/prefix"
 """Under which an engine keeps the lower layers of an image while the rest is on its way."""
 
 
-def files(image: Image, carried: Mapping[Digest, Blob], engine: EngineKind) -> dict[str, bytes]:
+def files(image: Image, carried: Mapping[Digest, Blob], engine: EngineTraits) -> dict[str, bytes]:
     """Relative path → content of everything but the layers.
 
     Args:
-        carried: diff id → what lies in the folder for that layer: the registry's own blob, the plain tar, or
-            another form of it. Layers that are not in it are left out, because the engine holds them.
-        engine: podman finds a layer that is left out by its plain tar's digest however it came, so
-            there the manifest says so; the image id is the config's digest and stays.
+        carried: diff id → what lies in the folder for that layer: the registry's own blob, the plain tar, or the
+            layer encoded anew. Layers that are not in it are left out, because the engine holds them.
+        engine: one that finds a layer which is left out by its diff id, however it came, is given a manifest
+            that says so; the image's id is the config's digest there, and stays.
     """
     manifest = image.manifest.raw
-    if engine == "podman":
+    if engine.finds_layers_by == "diff_id":
         manifest = _as_carried(image, carried)
     packed = to_unpack(carried, engine)
     return {
@@ -43,12 +43,12 @@ def files(image: Image, carried: Mapping[Digest, Blob], engine: EngineKind) -> d
     }
 
 
-def to_unpack(carried: Mapping[Digest, Blob], engine: EngineKind) -> dict[Digest, Blob]:
-    """What Docker is given as a plain tar though it lies packed in the folder: diff id → blob.
+def to_unpack(carried: Mapping[Digest, Blob], engine: EngineTraits) -> dict[Digest, Blob]:
+    """What the engine is given as a plain tar though it lies packed in the folder: diff id → blob.
 
     It is unpacked on its way into the engine, so that no plain tar is ever written beside the engine's own copy.
     """
-    if engine == "podman":
+    if engine.intake == "folder":
         return {}
     return {layer: blob for layer, blob in carried.items() if blob.plain_size is not None}
 
@@ -116,6 +116,11 @@ def prefix(image: Image, count: int) -> Image:
     manifest = _json({"schemaVersion": 2, "mediaType": media_type, "config": own, "layers": layers})
     reference = Reference.parse(f"{PREFIX_REPOSITORY}:{image.image_id[7:19]}-{count}")
     return assemble(reference, image.platform, parse_manifest(manifest, media_type), config)
+
+
+def is_lower(image: Image) -> bool:
+    """Whether it is such an image of lower layers alone."""
+    return image.reference.repository == PREFIX_REPOSITORY
 
 
 def _index(image: Image, manifest: bytes) -> dict[str, Any]:

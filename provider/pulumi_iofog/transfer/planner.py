@@ -3,13 +3,13 @@ has, how fast its link is, and which older layers the operator can get. Pure.
 
     transfer
     ├── held       layers that need not travel at all
-    ├── a way for each of the others
+    ├── an encoding for each of the others
     │   ├── Copied     the host takes it out of its own engine
     │   ├── Delta      as the difference to an older layer that the host holds
     │   ├── Recoded    as zstd, made while it flows
     │   └── AsIs       the registry's own blob
     ├── stops      after which parts the engine begins to load, while the next is on its way
-    └── follow     or whether it reads even what is still arriving
+    └── along      or whether it reads even what is still arriving
 """
 
 from __future__ import annotations
@@ -17,24 +17,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+from typing_extensions import assert_never
+
 from pulumi_iofog.oci.image import Blob, Digest, Image, Layer
 from pulumi_iofog.transfer.delta_memory import delta_memory
-from pulumi_iofog.transfer.encodings import (
-    PLAIN_FACTOR,
-    STOP_SIZE,
-    AsIs,
-    Copied,
-    Delta,
-    Inventory,
-    Means,
-    Part,
-    Recoded,
-    Transfer,
-    Way,
-)
+from pulumi_iofog.transfer.encodings import PLAIN_FACTOR, AsIs, Copied, Delta, Encoding, Part, Recoded
+from pulumi_iofog.transfer.inventory import Inventory, Means
+from pulumi_iofog.transfer.plan import STOP_SIZE, Transfer
 
 SMALL = 1_000_000
-"""Bytes of a blob below which only the registry's own form is thought of: anything else costs more."""
+"""Bytes of a blob below which only the registry's own blob is thought of: anything else costs more."""
 SMALL_FOR_DELTA = 4_000_000
 """Bytes of a blob below which no delta is tried: the host would take its old image apart for it."""
 SMALL_TO_UNPACK = 4_000_000
@@ -50,33 +42,41 @@ LOAD_HIDES = 0.75
 """Seconds that the rest must take to send, for an early load to be worth its own costs."""
 
 
-def transfer(image: Image, inventory: Inventory, means: Means, *, thin: bool = True, plain: bool = False) -> Transfer:
+def transfer(
+    image: Image, inventory: Inventory, means: Means, *, thin: bool = True, blobs_only: bool = False
+) -> Transfer:
     """The parts to send.
 
     Args:
         thin: leave out what the engine seems to hold, and load from the bottom up; False once a load has shown
             that the engine has not what it seems to have: then it is given everything at once.
-        plain: only blobs as they are; True once another way has failed.
+        blobs_only: only blobs as they are; True once another encoding has failed.
     """
     absent = held(image, inventory) if thin else frozenset()
     layers = {layer.diff_id: (index, layer) for index, layer in enumerate(image.layers) if layer.diff_id not in absent}
     parts = tuple(
-        Part(layer, _as_is(layer, inventory, None) if plain else _way(layer, index, inventory, means))
+        Part(layer, _as_is(layer, inventory, None) if blobs_only else _encoding(layer, index, inventory, means))
         for index, layer in layers.values()
     )
-    # Podman reads a folder, which must be whole, and containerd's store loses a layer whose first load was broken off.
     # A fast link does not keep an engine waiting; on a slow one it would put aside for minutes what saves a second.
-    follow = inventory.engine == "docker" and means.rate is not None and SLOW < means.rate <= FAST
-    return Transfer(parts, absent, _stops(parts, means.rate) if thin else frozenset(), follow, inventory.engine)
+    along = inventory.engine.reads_along and means.rate is not None and SLOW < means.rate <= FAST
+    stops = _stops(parts, means.rate) if thin else frozenset[int]()
+    return Transfer(parts, inventory.engine, absent, stops, along)
 
 
 def held(image: Image, inventory: Inventory) -> frozenset[Digest]:
-    """The image's layers that the engine needs not to be given: on the classic store by chain, a true
-    prefix; elsewhere each by itself, which is a good guess that the load proves or disproves."""
-    if inventory.engine == "docker":
-        longest = max((_common(image.diff_ids, each.diff_ids) for each in inventory.images), default=0)
-        return frozenset(image.diff_ids[:longest])
-    return frozenset(image.diff_ids) & {diff_id for each in inventory.images for diff_id in each.diff_ids}
+    """The image's layers that the engine need not be given: by chain, a true prefix; otherwise each by itself.
+
+    Where the engine goes by blobs, equal diff ids are a good guess, which the load proves or disproves.
+    """
+    match inventory.engine.finds_layers_by:
+        case "chain":
+            longest = max((_common(image.diff_ids, each.diff_ids) for each in inventory.images), default=0)
+            return frozenset(image.diff_ids[:longest])
+        case "diff_id" | "blob":
+            return frozenset(image.diff_ids) & {diff_id for each in inventory.images for diff_id in each.diff_ids}
+        case other:
+            assert_never(other)
 
 
 def _common(one: Sequence[Digest], other: Sequence[Digest]) -> int:
@@ -85,20 +85,19 @@ def _common(one: Sequence[Digest], other: Sequence[Digest]) -> int:
     return sum(1 for _ in same)
 
 
-# ---- ways -----------------------------------------------------------------------------------------------
+# ---- encodings ------------------------------------------------------------------------------------------
 
 
-def _way(layer: Layer, index: int, inventory: Inventory, means: Means) -> Way:
-    # Docker's containerd store keeps the registry's blobs, and its image id is the manifest's: a layer in
-    # another form would make another image. Only a plain one comes out of zstd as the blob that it was.
-    if inventory.engine == "docker-containerd":
+def _encoding(layer: Layer, index: int, inventory: Inventory, means: Means) -> Encoding:
+    if inventory.engine.keeps_blobs:
+        # Only a plain layer comes out of zstd as the very blob that it was.
         plain = layer.blob.digest == layer.diff_id and layer.blob.size >= SMALL and inventory.zstd
         return (_recoded(inventory, means.rate) if plain else None) or AsIs()
     as_is = _as_is(layer, inventory, means.rate)
     if layer.blob.size < SMALL:
         return as_is
     for each in inventory.images:
-        if layer.diff_id in each.diff_ids:
+        if inventory.engine.gives_back == "tar" and layer.diff_id in each.diff_ids:
             return Copied(each.id)
     if not inventory.zstd:
         return as_is
@@ -107,13 +106,13 @@ def _way(layer: Layer, index: int, inventory: Inventory, means: Means) -> Way:
 
 
 def _as_is(layer: Layer, inventory: Inventory, rate: float | None) -> AsIs:
-    """Unpacked where Docker could not do it, or where the host has the time and the memory for it."""
-    if inventory.engine != "docker":
+    """Unpacked where the engine could not do it, or where the host has the time and the memory for it."""
+    compression = layer.blob.compression
+    if not inventory.engine.unpacks_on_the_way:
         return AsIs()
-    if layer.blob.media_type.endswith("zstd"):
-        # Docker takes zstd itself since version 23.
+    if compression not in inventory.engine.loads:
         return AsIs(inventory.zstd)
-    worth = inventory.gzip and layer.blob.media_type.endswith("gzip") and layer.blob.size >= SMALL_TO_UNPACK
+    worth = inventory.gzip and compression == "gzip" and layer.blob.size >= SMALL_TO_UNPACK
     # A plain tar that does not stay in memory costs more to write than the engine saves.
     roomy = inventory.memory >= max(ROOMY, 4 * PLAIN_FACTOR * layer.blob.size)
     # A fast link would be kept waiting for gzip.
@@ -123,7 +122,7 @@ def _as_is(layer: Layer, inventory: Inventory, rate: float | None) -> AsIs:
 
 def _delta(layer: Layer, index: int, otherwise: Recoded | AsIs, inventory: Inventory, means: Means) -> Delta | None:
     """Against the held layer that is most likely its predecessor: at the same height, of the nearest size."""
-    if layer.blob.size < SMALL_FOR_DELTA:
+    if layer.blob.size < SMALL_FOR_DELTA or inventory.engine.gives_back != "tar":
         return None
     candidates = [
         (position != index, abs(means.layers[diff_id].size - layer.blob.size), diff_id, each.id)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lab import Host
+from pulumi_iofog.adapters.host.delivery import Delivery
 from pulumi_iofog.adapters.host.edge_host import EdgeHost
 from pulumi_iofog.adapters.host.engines.base import Engine
 from pulumi_iofog.adapters.host.engines.detect import find
@@ -15,6 +16,7 @@ from pulumi_iofog.adapters.ssh.connect import Connection
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Digest, Image
 from pulumi_iofog.transfer.encodings import AsIs, Part
+from pulumi_iofog.transfer.plan import Transfer
 from pulumi_iofog.transfer.planner import held
 from tests.adapters.conftest import QUICK
 from tests.images import MadeImage
@@ -35,13 +37,21 @@ class Edge:
 
     def bring(self, made: MadeImage, absent: frozenset[Digest] = frozenset()) -> None:
         """Send all layers but the absent ones, and load the image."""
-        carried = {}
+        delivery, carried = self.delivery(made.image), {}
         for layer in made.image.layers:
             if layer.diff_id not in absent:
                 part, data = Part(layer, AsIs()), made.blobs[layer.blob.digest]
-                self.edge.receive(made.image, part, lambda offset, data=data: [data[offset:]], lambda count: None)  # type: ignore[misc]
-                carried[layer.diff_id] = self.edge.settle(made.image, part, layer.blob)
-        self.edge.load(made.image, carried, made.image)
+                delivery.receive(part, lambda offset, data=data: [data[offset:]], lambda count: None)  # type: ignore[misc]
+                carried[layer.diff_id] = delivery.prove(part, layer.blob)
+        delivery.load(made.image, carried)
+
+    def delivery(self, image: Image, *parts: Part) -> Delivery:
+        """The image on its way, seeing what has come of it before."""
+        return self.edge.delivery(image, Transfer(parts, self.engine.traits))
+
+    def expected_id(self, image: Image) -> Digest:
+        """The id that the engine gives the image."""
+        return self.engine.traits.image_id(image.pin)
 
     def held(self, image: Image) -> frozenset[Digest]:
         """The image's layers that the engine needs not to be given."""

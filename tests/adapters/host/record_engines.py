@@ -38,7 +38,7 @@ def calls(engine: Engine, folder: str = SPOOL) -> dict[str, Callable[[], Any]]:
         "load thin": lambda: engine.load(TWO.image, folder, _carried(TWO.image, besides=FIRST)),
         "verify": lambda: engine.verify(ONE.image.pin),
         "remove": lambda: engine.remove(ONE.image.pin),
-        "make_room": lambda: engine.make_room("/home/edge", 1 << 50, 1 << 50),
+        "require_space": lambda: engine.require_space("/home/edge", 1 << 50, 1 << 50),
     }
 
 
@@ -86,7 +86,7 @@ def record(edge: Edge, agent: Agent) -> list[dict[str, Any]]:
         engine = find(recorder, agent)
         cases.append({"when": "found", "call": "find", "answers": recorder.answers, "outcome": engine.kind})
         proof.empty(edge.host)
-        for name in ("image_id", "images", "verify", "remove", "make_room"):
+        for name in ("image_id", "images", "verify", "remove", "require_space"):
             note("empty", name)
         edge.bring(ONE)
         note("sent", "load", edge.edge.spool.folder(ONE.image))
@@ -96,7 +96,7 @@ def record(edge: Edge, agent: Agent) -> list[dict[str, Any]]:
         note("in use", "remove")
         edge.host.run(f"{edge.host.cli} rm {used}")
         note("loaded", "remove")
-        edge.edge.clean(ONE.image)
+        edge.edge.clear_spool(ONE.image)
         outcome(lambda: edge.bring(TWO, FIRST))
         note("thin, of what is not there", "load thin", edge.edge.spool.folder(TWO.image))
         if edge.host.spec.engine != "podman":

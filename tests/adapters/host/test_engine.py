@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from lab import Lab, proof
+from pulumi_iofog import text
 from pulumi_iofog.adapters.host.engines import base as engines
 from pulumi_iofog.errors import EngineError, MissingLayers, NoSpace, VerificationFailed
 from pulumi_iofog.inputs.spec import Agent
@@ -59,7 +60,7 @@ def test_a_full_load(edge: Edge) -> None:
     assert edge.held(image) == frozenset()
     edge.bring(ONE)
     edge.engine.verify(image.pin)
-    assert edge.engine.image_id(APP) == edge.engine.expected_id(image.pin)
+    assert edge.engine.image_id(APP) == edge.expected_id(image)
     assert edge.held(image) == frozenset(image.diff_ids)
     assert proof.images(edge.host) == [APP]
     assert [edge.content(APP, path) for path in ("etc/base", "app/run")] == ["the base", "version 1"]
@@ -72,7 +73,7 @@ def test_names_that_engines_complete_in_their_own_ways(edge: Edge, name: str) ->
     made = make_image(BASE, V1, reference=name)
     edge.bring(made)
     edge.engine.verify(made.image.pin)
-    assert edge.engine.image_id(Reference.parse(name).full_name) == edge.engine.expected_id(made.image.pin)
+    assert edge.engine.image_id(Reference.parse(name).full_name) == edge.expected_id(made.image)
     assert len(proof.images(edge.host)) == 1
 
 
@@ -127,7 +128,7 @@ def test_what_is_not_there_cannot_be_proven(edge: Edge) -> None:
 
 def test_another_image_of_the_same_name(edge: Edge) -> None:
     edge.bring(ONE)
-    got, want = (edge.engine.expected_id(made.image.pin) for made in (ONE, TWO))
+    got, want = (edge.expected_id(made.image) for made in (ONE, TWO))
     with pytest.raises(VerificationFailed, match=f"got image {got}, want {want}"):
         edge.engine.verify(TWO.image.pin)
     assert not edge.edge.inventory(TWO.image).tagged
@@ -166,7 +167,7 @@ def test_an_image_that_a_container_uses_stays(edge: Edge) -> None:
     edge.bring(ONE)
     used = edge.host.run(f"{edge.host.cli} create --network none {APP} true").strip()
     assert not edge.engine.remove(ONE.image.pin)
-    assert edge.engine.image_id(APP) == edge.engine.expected_id(ONE.image.pin)
+    assert edge.engine.image_id(APP) == edge.expected_id(ONE.image)
     edge.host.run(f"{edge.host.cli} rm {used}")
     assert edge.engine.remove(ONE.image.pin)
 
@@ -189,11 +190,11 @@ def test_containers_of_an_interrupted_verification_go(edge: Edge, monkeypatch: p
     create = f"{edge.host.cli} create --network none"
     ours = edge.host.run(f"{create} --label {engines.LABEL} {APP} true").strip()
     theirs = edge.host.run(f"{create} {APP} true").strip()
-    edge.engine.sweep()
+    edge.engine.remove_stale_containers()
     assert len(edge.containers()) == 2  # it may be of a verification that runs now
     monkeypatch.setattr(engines, "LEFT_AFTER", "1s")
     edge.host.run("sleep 2.2")  # podman counts in whole seconds
-    edge.engine.sweep()
+    edge.engine.remove_stale_containers()
     assert [theirs.startswith(short) for short in edge.containers()] == [True]
     assert ours != theirs
     edge.host.run(f"{edge.host.cli} rm {theirs}")
@@ -202,7 +203,7 @@ def test_containers_of_an_interrupted_verification_go(edge: Edge, monkeypatch: p
 def test_nothing_is_left_behind(edge: Edge) -> None:
     edge.bring(ONE)
     edge.engine.verify(ONE.image.pin)
-    edge.edge.clean(ONE.image)
+    edge.edge.clear_spool(ONE.image)
     assert edge.containers() == []
     assert edge.host.run(f"find {edge.edge.spool.root} -mindepth 1") == ""
 
@@ -212,24 +213,24 @@ def test_nothing_is_left_behind(edge: Edge) -> None:
 
 def test_room_is_asked_for_before_a_byte_is_sent(small: Edge) -> None:
     spool = small.edge.spool.root
-    small.engine.make_room(spool, 2_000_000, 10_000_000)
+    small.engine.require_space(spool, 2_000_000, 10_000_000)
     free = int(small.host.run("df -Pk /home | awk 'END {print $4}'")) * 1024
     assert 10_000_000 < free < 48 << 20
     with pytest.raises(NoSpace) as caught:
-        small.engine.make_room(spool, 40_000_000, 100_000_000)
+        small.engine.require_space(spool, 40_000_000, 100_000_000)
     # One disk for both.
     assert str(caught.value).startswith(
         "edge-small: making room for the image: 140 MB are needed under /var/lib/docker, "
     )
-    assert f"Free {engines.words.size(140_000_000 - free)} there" in str(caught.value)
+    assert f"Free {text.size(140_000_000 - free)} there" in str(caught.value)
 
 
 def test_two_disks_are_counted_each(small: Edge) -> None:
-    small.engine.make_room("/etc", 100_000_000, 10_000_000)
+    small.engine.require_space("/etc", 100_000_000, 10_000_000)
     with pytest.raises(NoSpace, match="MB are needed under /var/lib/docker"):
-        small.engine.make_room("/etc", 0, 100_000_000)
+        small.engine.require_space("/etc", 0, 100_000_000)
     with pytest.raises(NoSpace, match="are needed under /etc, "):
-        small.engine.make_room("/etc", 10**15, 0)
+        small.engine.require_space("/etc", 10**15, 0)
 
 
 def test_a_disk_that_is_full_while_loading(small: Edge) -> None:

@@ -14,7 +14,7 @@ from pulumi_iofog.adapters.ssh.connect import Result
 from pulumi_iofog.errors import EngineError
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Digest, Platform
-from pulumi_iofog.transfer.encodings import HeldImage
+from pulumi_iofog.transfer.inventory import HeldImage
 from tests.adapters.host.record_engines import FOLDER, HOSTS, calls, outcome
 
 

@@ -15,18 +15,20 @@ import pytest
 from lab import Lab, proof
 from lab.shell import wait_for
 from pulumi_iofog.adapters.cache.store import Store
+from pulumi_iofog.adapters.host.delivery import Delivery
 from pulumi_iofog.adapters.host.edge_host import EdgeHost
 from pulumi_iofog.adapters.ssh import connect as ssh
 from pulumi_iofog.errors import CorruptLayer, Unreachable
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Blob
-from pulumi_iofog.rollout.rollout import Job, Tools, bring
-from pulumi_iofog.session.payloads import Blobs
-from pulumi_iofog.transfer.encodings import AsIs, Part, Recoded, Transfer, Way
+from pulumi_iofog.rollout.rollout import Job, bring
+from pulumi_iofog.rollout.tools import Tools
+from pulumi_iofog.session.payloads import Payloads
+from pulumi_iofog.transfer.encodings import AsIs, Encoding, Part, Recoded
 from pulumi_iofog.transfer.read_along import COMPLETE, MORE, WHOLE
 from tests.adapters.conftest import QUICK, AgentOf
 from tests.adapters.host.edge import APP, Edge, reach
-from tests.adapters.host.test_travel import ABOVE, OLD, OLD_BASE, blobs, emptied, form, zstd
+from tests.adapters.host.test_travel import ABOVE, OLD, OLD_BASE, blobs, emptied, expected, zstd
 from tests.adapters.host.test_travel import bring as bring_whole
 from tests.images import layer_tar, make_image
 from tests.rollout.memory_hosts import Quiet
@@ -34,8 +36,8 @@ from tests.session.test_payloads import MemoryRegistry
 
 pytestmark = pytest.mark.lab
 AS_THEY_ARE = blobs(OLD)
-UNPACKED: list[tuple[Way, bytes]] = [(AsIs(unpack=True), data) for _, data in AS_THEY_ARE]
-RECODED: list[tuple[Way, bytes]] = [(Recoded(9, 23), zstd(layer_tar(files))) for files in (OLD_BASE, ABOVE)]
+UNPACKED: list[tuple[Encoding, bytes]] = [(AsIs(unpack=True), data) for _, data in AS_THEY_ARE]
+RECODED: list[tuple[Encoding, bytes]] = [(Recoded(9, 23), zstd(layer_tar(files))) for files in (OLD_BASE, ABOVE)]
 PARTS = [Part(layer, AsIs()) for layer in OLD.image.layers]
 
 
@@ -62,18 +64,17 @@ class Told:
 
 
 @contextmanager
-def followed(edge: Edge, coming: list[tuple[Part, Blob]]) -> Iterator[tuple[Told, Future[bool]]]:
+def followed(edge: Edge, coming: list[tuple[Part, Blob]]) -> Iterator[tuple[Delivery, Told, Future[bool]]]:
     """Docker reads what comes from now on."""
-    edge.edge.make_room(OLD.image, Transfer(()))
-    told = Told()
+    delivery, told = edge.delivery(OLD.image), Told()
     with ThreadPoolExecutor(1) as lane:
         try:
-            yield told, lane.submit(edge.edge.follow, OLD.image, coming, OLD.image, told)
+            yield delivery, told, lane.submit(delivery.load_along, OLD.image, coming, told)
         finally:
             told(None)
 
 
-def arrive(edge: Edge, told: Told, travelling: list[tuple[Way, bytes]], pause: float = 0.0) -> None:
+def arrive(delivery: Delivery, told: Told, travelling: list[tuple[Encoding, bytes]], pause: float = 0.0) -> None:
     """Every layer arrives in two pieces, and is proven."""
     for layer, (way, data) in zip(OLD.image.layers, travelling, strict=True):
 
@@ -84,24 +85,24 @@ def arrive(edge: Edge, told: Told, travelling: list[tuple[Way, bytes]], pause: f
             yield data[100:]
 
         part = Part(layer, way)
-        edge.edge.receive(OLD.image, part, pieces, lambda count: None)
-        edge.edge.settle(OLD.image, part, form(part, data))
+        delivery.receive(part, pieces, lambda count: None)
+        delivery.prove(part, expected(part, data))
         told(WHOLE)
 
 
-def coming(travelling: list[tuple[Way, bytes]]) -> list[tuple[Part, Blob]]:
+def coming(travelling: list[tuple[Encoding, bytes]]) -> list[tuple[Part, Blob]]:
     parts = [(Part(layer, way), data) for layer, (way, data) in zip(OLD.image.layers, travelling, strict=True)]
-    return [(part, form(part, data)) for part, data in parts]
+    return [(part, expected(part, data)) for part, data in parts]
 
 
-def bring_followed(edge: Edge, travelling: list[tuple[Way, bytes]], *, late: bool = False) -> None:
+def bring_followed(edge: Edge, travelling: list[tuple[Encoding, bytes]], *, late: bool = False) -> None:
     if late:
-        arrive(edge, Told(), travelling)
-    with followed(edge, coming(travelling)) as (told, loaded):
+        arrive(edge.delivery(OLD.image), Told(), travelling)
+    with followed(edge, coming(travelling)) as (delivery, told, loaded):
         if late:
             told(*[WHOLE] * len(travelling))
         else:
-            arrive(edge, told, travelling, 0.3)
+            arrive(delivery, told, travelling, 0.3)
         assert edge.engine.image_id(APP) is None, "nothing is loaded before all of it is proven"
         told(COMPLETE, None)
         assert loaded.result(20)
@@ -111,7 +112,7 @@ def bring_followed(edge: Edge, travelling: list[tuple[Way, bytes]], *, late: boo
 
 @pytest.mark.parametrize("travelling", [AS_THEY_ARE, UNPACKED, RECODED], ids=["as they are", "unpacked", "recoded"])
 @pytest.mark.parametrize("late", [False, True], ids=["while they arrive", "once they are there"])
-def test_layers_are_read_by_docker(docker: Edge, travelling: list[tuple[Way, bytes]], late: bool) -> None:
+def test_layers_are_read_by_docker(docker: Edge, travelling: list[tuple[Encoding, bytes]], late: bool) -> None:
     bring_followed(docker, travelling, late=late)
 
 
@@ -121,15 +122,15 @@ def test_by_sudo_without_and_with_a_password(lab: Lab, agent_of: AgentOf, user: 
     with emptied(lab, "edge-docker"), reach(host, agent_of("edge-docker", user=user, password=host.password)) as edge:
         host.run(f"rm -rf {edge.edge.spool.root}/*")
         bring_followed(edge, RECODED)
-        edge.edge.clean(OLD.image)
+        edge.edge.clear_spool(OLD.image)
         assert host.run(f"find {edge.edge.spool.root} -mindepth 1") == ""
 
 
 def test_what_is_wrong_is_not_loaded(docker: Edge) -> None:
-    with followed(docker, coming(AS_THEY_ARE)) as (told, loaded):
-        docker.edge.receive(OLD.image, PARTS[0], lambda offset: [b"something else"], lambda count: None)
+    with followed(docker, coming(AS_THEY_ARE)) as (delivery, told, loaded):
+        delivery.receive(PARTS[0], lambda offset: [b"something else"], lambda count: None)
         with pytest.raises(CorruptLayer):
-            docker.edge.settle(OLD.image, PARTS[0], PARTS[0].layer.blob)
+            delivery.prove(PARTS[0], PARTS[0].layer.blob)
         told(None)
         assert not loaded.result(20)
     assert docker.engine.image_id(APP) is None
@@ -140,15 +141,15 @@ def test_what_is_wrong_is_not_loaded(docker: Edge) -> None:
 @pytest.mark.parametrize("wrong", [zstd(layer_tar({"other": b""})), b"no zstd"], ids=["another layer", "no zstd"])
 def test_what_does_not_come_out_right_is_not_loaded(lab: Lab, wrong: bytes) -> None:
     travelling = [(RECODED[0][0], wrong), RECODED[1]]
-    with emptied(lab, "edge-docker") as edge, followed(edge, coming(travelling)) as (told, loaded):
-        arrive(edge, told, travelling)
+    with emptied(lab, "edge-docker") as edge, followed(edge, coming(travelling)) as (delivery, told, loaded):
+        arrive(delivery, told, travelling)
         told(COMPLETE, None)
         assert not loaded.result(20)
         assert edge.engine.image_id(APP) is None
 
 
 def test_nobody_reads_once_the_connection_is_lost(lab: Lab) -> None:
-    with emptied(lab, "edge-docker") as edge, followed(edge, coming(AS_THEY_ARE)) as (told, loaded):
+    with emptied(lab, "edge-docker") as edge, followed(edge, coming(AS_THEY_ARE)) as (_delivery, told, loaded):
         assert wait_for(lambda: reading(edge), 10)
         edge.connection.abort()
         told(MORE)
@@ -161,13 +162,13 @@ def test_nobody_reads_once_the_connection_is_lost(lab: Lab) -> None:
 def test_whoever_still_reads_for_a_lost_transfer_is_ended_by_the_next(lab: Lab, agent_of: AgentOf, user: str) -> None:
     host = lab.hosts["edge-docker"]
     with emptied(lab, "edge-docker"), reach(host, agent_of("edge-docker", user=user)) as edge:
-        with followed(edge, coming(AS_THEY_ARE)) as (told, loaded):
-            edge.edge.receive(OLD.image, PARTS[0], lambda offset: [b"first"], lambda count: None)
+        with followed(edge, coming(AS_THEY_ARE)) as (delivery, told, loaded):
+            delivery.receive(PARTS[0], lambda offset: [b"first"], lambda count: None)
             folder = edge.edge.spool.folder(OLD.image)
             assert wait_for(lambda: reading(edge) and "following." in host.run(f"ls {folder}"), 10)
             # The host does not know that the link is gone.
             with reach(host, agent_of("edge-docker", user=user)) as again:
-                again.edge.make_room(OLD.image, Transfer(()))
+                again.delivery(OLD.image)
                 assert wait_for(lambda: not reading(again), 10)
             told(MORE)
             with pytest.raises(Unreachable):
@@ -188,11 +189,11 @@ LARGE = make_image({"base": SEED.randbytes(18_000_000)}, {"more": SEED.randbytes
 @pytest.fixture
 def rolled_out(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[bool]]]:
     """Brings the large image to a host; which of its loads have been followed to their end."""
-    follow, ends = EdgeHost.follow, list[bool]()
+    load_along, ends = Delivery.load_along, list[bool]()
     registry, store = MemoryRegistry(LARGE), Store(tmp_path / "cache")
 
-    def noted(self: EdgeHost, *args: object) -> bool:
-        ends.append(follow(self, *args))  # type: ignore[arg-type]
+    def noted(self: Delivery, *args: object) -> bool:
+        ends.append(load_along(self, *args))  # type: ignore[arg-type]
         return ends[-1]
 
     @contextmanager
@@ -201,12 +202,12 @@ def rolled_out(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
             yield EdgeHost(connection, agent)
 
     def roll_out() -> list[bool]:
-        tools = Tools(connect, Blobs(store, store, lambda reference: registry), Quiet(), wait=lambda seconds: None)
+        tools = Tools(connect, Payloads(store, store, lambda reference: registry), Quiet(), wait=lambda seconds: None)
         outcome = bring(Job(Agent(**lab.hosts["edge-docker"].agent(lab.known_hosts_file)), LARGE.image), tools)  # type: ignore[arg-type]
         assert outcome.error is None, outcome.error
         return ends
 
-    monkeypatch.setattr(EdgeHost, "follow", noted)
+    monkeypatch.setattr(Delivery, "load_along", noted)
     try:
         yield roll_out
     finally:

@@ -16,7 +16,8 @@ from pulumi_iofog.adapters.host.spool import Arrived
 from pulumi_iofog.errors import CorruptLayer, EngineError
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Blob, sha256
-from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, HeldImage, Inventory, Part, Recoded, Transfer, Way
+from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Encoding, Part, Recoded
+from pulumi_iofog.transfer.inventory import HeldImage, Inventory
 from pulumi_iofog.transfer.load_folder import plain_blob, prefix
 from tests.adapters.conftest import ENGINES
 from tests.adapters.host.edge import APP, Edge, reach
@@ -57,33 +58,28 @@ def zstd(data: bytes, *options: str) -> bytes:
     return subprocess.run(["zstd", "-q", "-c", *options], input=data, capture_output=True, check=True).stdout
 
 
-def bring(edge: Edge, made: MadeImage, travelling: list[tuple[Way, bytes]]) -> None:
-    """Send every layer in its way, and load the image."""
+def bring(edge: Edge, made: MadeImage, travelling: list[tuple[Encoding, bytes]]) -> None:
+    """Send every layer in its encoding, and load the image."""
     image = made.image
     parts = [Part(layer, way) for layer, (way, _) in zip(image.layers, travelling, strict=True)]
-    edge.edge.give_back(image, parts, edge.edge.inventory(image))
-    look(edge, made, *parts)
+    delivery = edge.delivery(image, *parts)
+    delivery.take_back(parts, edge.edge.inventory(image))
     carried = {}
     for part, (_, data) in zip(parts, travelling, strict=True):
-        if not isinstance(part.way, Copied):
-            edge.edge.receive(image, part, lambda offset, data=data: [data[offset:]], lambda count: None)  # type: ignore[misc]
-        carried[part.layer.diff_id] = edge.edge.settle(image, part, form(part, data))
-    edge.edge.load(image, carried, image)
+        if not isinstance(part.encoding, Copied):
+            delivery.receive(part, lambda offset, data=data: [data[offset:]], lambda count: None)  # type: ignore[misc]
+        carried[part.layer.diff_id] = delivery.prove(part, expected(part, data))
+    delivery.load(image, carried)
 
 
-def look(edge: Edge, made: MadeImage, *parts: Part) -> None:
-    """Let the host say what has come before."""
-    edge.edge.make_room(made.image, Transfer(parts))
-
-
-def form(part: Part, data: bytes) -> Blob:
-    """What a part must turn out to be."""
+def expected(part: Part, data: bytes) -> Blob:
+    """What a part must lie in the spool as."""
     if part.plain:
         return plain_blob(part.layer)
-    if isinstance(part.way, Recoded):
+    if isinstance(part.encoding, Recoded):
         plain = len(layer_tar(ABOVE if part.layer.diff_id == sha256(layer_tar(ABOVE)) else OLD_BASE))
         return Blob(sha256(data), len(data), "application/vnd.oci.image.layer.v1.tar+zstd", plain)
-    unpack = isinstance(part.way, AsIs) and part.way.unpack
+    unpack = isinstance(part.encoding, AsIs) and part.encoding.unpack
     plain = len(gzip.decompress(data)) if unpack else None
     return Blob(sha256(data), len(data), part.layer.blob.media_type, plain)
 
@@ -93,7 +89,7 @@ def held_id(edge: Edge, made: MadeImage) -> str:
     return next(each.id for each in edge.engine.images(APP).images if each.diff_ids == made.image.diff_ids)
 
 
-def blobs(made: MadeImage) -> list[tuple[Way, bytes]]:
+def blobs(made: MadeImage) -> list[tuple[Encoding, bytes]]:
     return [(AsIs(), made.blobs[layer.blob.digest]) for layer in made.image.layers]
 
 
@@ -137,25 +133,27 @@ def test_a_delta_against_a_held_layer_and_a_layer_that_the_engine_gives_back(rec
     bring(recoding, NEW, [(Delta(OLD.image.diff_ids[0], source, AsIs()), patch.read_bytes()), (Copied(source), b"")])
     recoding.engine.verify(NEW.image.pin)
     assert [recoding.content(APP, path) for path in ("lib/note", "app/run")] == ["new", "the application"]
-    recoding.edge.clean(NEW.image)
-    recoding.edge.clean(OLD.image)
+    recoding.edge.clear_spool(NEW.image)
+    recoding.edge.clear_spool(OLD.image)
     assert recoding.host.run(f"find {recoding.edge.spool.root} -mindepth 1") == ""
 
 
 def test_a_delta_against_what_is_not_there_is_told_from_the_layer(recoding: Edge) -> None:
     part = Part(NEW.image.layers[0], Delta(OLD.image.diff_ids[0], "sha256:none", AsIs()))
-    recoding.edge.receive(NEW.image, part, lambda offset: [b"no patch at all"], lambda count: None)
+    delivery = recoding.delivery(NEW.image)
+    delivery.receive(part, lambda offset: [b"no patch at all"], lambda count: None)
     with pytest.raises(CorruptLayer, match=r"proving layer sha256:\w+: what arrived has another sha256"):
-        recoding.edge.settle(NEW.image, part, form(part, b""))
+        delivery.prove(part, expected(part, b""))
     assert recoding.edge.spool.arrived(NEW.image) == NOTHING, "what was wrong is not gone on with"
 
 
 def test_a_damaged_blob_is_told_from_the_right_one_and_sent_again(edge: Edge) -> None:
     part, data = Part(OLD.image.layers[0], AsIs()), OLD.blobs[OLD.image.layers[0].blob.digest]
     damaged = bytes([data[0] ^ 1]) + data[1:]
-    edge.edge.receive(OLD.image, part, lambda offset: [damaged[offset:]], lambda count: None)
+    delivery = edge.delivery(OLD.image)
+    delivery.receive(part, lambda offset: [damaged[offset:]], lambda count: None)
     with pytest.raises(CorruptLayer):
-        edge.edge.settle(OLD.image, part, form(part, data))
+        delivery.prove(part, expected(part, data))
     bring(edge, OLD, blobs(OLD))
     edge.engine.verify(OLD.image.pin)
 
@@ -163,45 +161,45 @@ def test_a_damaged_blob_is_told_from_the_right_one_and_sent_again(edge: Edge) ->
 def test_a_part_is_gone_on_with_where_it_was_cut_off(edge: Edge) -> None:
     part, data = Part(OLD.image.layers[0], AsIs()), OLD.blobs[OLD.image.layers[0].blob.digest]
     sent: list[int] = []
-    edge.edge.receive(OLD.image, part, lambda offset: [data[:70_000]], sent.append)
-    look(edge, OLD, part)
-    assert not edge.edge.has(part)
-    edge.edge.receive(OLD.image, part, lambda offset: [data[offset:]], sent.append)
-    look(edge, OLD, part)
-    assert edge.edge.has(part)
-    edge.edge.settle(OLD.image, part, form(part, data))
+    edge.delivery(OLD.image).receive(part, lambda offset: [data[:70_000]], sent.append)
+    delivery = edge.delivery(OLD.image, part)
+    assert not delivery.has(part)
+    delivery.receive(part, lambda offset: [data[offset:]], sent.append)
+    delivery = edge.delivery(OLD.image, part)
+    assert delivery.has(part)
+    delivery.prove(part, expected(part, data))
     assert sum(sent) == len(data)
     # And one that is proven is not sent again.
-    look(edge, OLD, part)
-    assert edge.edge.has(part)
-    edge.edge.receive(OLD.image, part, lambda offset: pytest.fail("sent again"), sent.append)
-    edge.edge.settle(OLD.image, part, form(part, data))
+    delivery = edge.delivery(OLD.image, part)
+    assert delivery.has(part)
+    delivery.receive(part, lambda offset: pytest.fail("sent again"), sent.append)
+    delivery.prove(part, expected(part, data))
 
 
 def test_an_engine_that_cannot_give_an_image_back_is_no_end(edge: Edge) -> None:
     missing = Delta(OLD.image.diff_ids[0], "sha256:" + "0" * 64, AsIs())
-    edge.edge.spool.arrived(NEW.image)
-    gone = Inventory(edge.engine.kind, tagged=False, images=(HeldImage(missing.source, OLD.image.diff_ids),))
+    held = (HeldImage(missing.source, OLD.image.diff_ids),)
+    gone = Inventory(edge.engine.traits, edge.engine.platform, tagged=False, images=held)
     with pytest.raises(CorruptLayer, match=r"taking layers out of image sha256:0+"):
-        edge.edge.give_back(NEW.image, [Part(NEW.image.layers[0], missing)], gone)
+        edge.delivery(NEW.image).take_back([Part(NEW.image.layers[0], missing)], gone)
 
 
 def test_lower_layers_are_loaded_first_and_gone_at_the_end(edge: Edge) -> None:
     image = OLD.image
     parts = [Part(layer, AsIs()) for layer in image.layers]
-    carried = {}
+    delivery, carried = edge.delivery(image), {}
     for number, (part, (_, data)) in enumerate(zip(parts, blobs(OLD), strict=True)):
-        edge.edge.receive(image, part, lambda offset, data=data: [data[offset:]], lambda count: None)  # type: ignore[misc]
-        carried[part.layer.diff_id] = edge.edge.settle(image, part, form(part, data))
+        delivery.receive(part, lambda offset, data=data: [data[offset:]], lambda count: None)  # type: ignore[misc]
+        carried[part.layer.diff_id] = delivery.prove(part, expected(part, data))
         if number == 0:
-            edge.edge.load(prefix(image, 1), carried, image)
+            delivery.load(prefix(image, 1), carried)
             assert image.diff_ids[0] in edge.held(image)
             # From now on it is the engine's.
-            edge.edge.drop(image, [carried.pop(image.diff_ids[0])])
-    edge.edge.load(image, carried, image)
+            delivery.discard([carried.pop(image.diff_ids[0])])
+    delivery.load(image, carried)
     edge.engine.verify(image.pin)
-    edge.edge.tidy()
-    edge.edge.clean(image)
+    edge.edge.untag_lower_images()
+    edge.edge.clear_spool(image)
     assert proof.images(edge.host) == [APP]
     edge.engine.verify(image.pin)
 
@@ -209,13 +207,14 @@ def test_lower_layers_are_loaded_first_and_gone_at_the_end(edge: Edge) -> None:
 def test_lower_layers_that_an_interrupted_transfer_has_loaded_go_with_the_next(edge: Edge, lab: Lab) -> None:
     image, part = OLD.image, Part(OLD.image.layers[0], AsIs())
     data = OLD.blobs[part.layer.blob.digest]
-    edge.edge.receive(image, part, lambda offset: [data], lambda count: None)
+    delivery = edge.delivery(image)
+    delivery.receive(part, lambda offset: [data], lambda count: None)
     lower = prefix(image, 1)
-    edge.edge.load(lower, {part.layer.diff_id: edge.edge.settle(image, part, form(part, data))}, image)
+    delivery.load(lower, {part.layer.diff_id: delivery.prove(part, expected(part, data))})
     assert proof.images(edge.host) == [lower.reference.full_name]
     with reach(edge.host, Agent(**edge.host.agent(lab.known_hosts_file))) as again:  # type: ignore[arg-type]
         assert again.held(image) == {part.layer.diff_id}
-        again.edge.tidy()
+        again.edge.untag_lower_images()
     assert proof.images(edge.host) == []
 
 
@@ -232,9 +231,9 @@ def test_a_docker_that_is_down_is_not_taken_for_a_layer_that_is_wrong(lab: Lab) 
 def bring_without_engine(edge: Edge) -> None:
     """Send a recoded layer that no pipe holds, and load it."""
     part, data = Part(OLD.image.layers[0], Recoded(9, 23)), zstd(layer_tar(OLD_BASE))
-    edge.edge.receive(OLD.image, part, lambda offset: [data], lambda count: None)
-    proven = edge.edge.settle(OLD.image, part, form(part, data))
-    edge.edge.load(OLD.image, {part.layer.diff_id: proven}, OLD.image)
+    delivery = edge.delivery(OLD.image)
+    delivery.receive(part, lambda offset: [data], lambda count: None)
+    delivery.load(OLD.image, {part.layer.diff_id: delivery.prove(part, expected(part, data))})
 
 
 def test_the_spool_is_private(edge: Edge) -> None:

@@ -18,10 +18,13 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from typing_extensions import assert_never
+
 from pulumi_iofog.adapters.host.shell import Result, Shell, says
 from pulumi_iofog.errors import AgentError, CorruptLayer, NoSpace, Unreachable
 from pulumi_iofog.oci.image import Digest, Image
-from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, HeldImage, Part
+from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Part, Recoded
+from pulumi_iofog.transfer.inventory import HeldImage
 from pulumi_iofog.transfer.load_folder import archive
 
 OPENSSL = "openssl dgst -sha256 -r"
@@ -34,7 +37,7 @@ CORRUPT = 65
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class Equipment:
     """What the host has to work with: commands, available memory in bytes, and what hashes its standard input:
     the first word of the answer is the digest in hexadecimal."""
 
@@ -51,11 +54,11 @@ class Arrived:
     sizes: Mapping[str, int]
     proven: Mapping[str, Digest]
 
-    def whole(self, part: Part, form: Digest | None) -> bool:
-        """Whether nothing more of a part need travel. ``form``: what it must be proven to be; None: whatever."""
+    def whole(self, part: Part) -> bool:
+        """Whether nothing more of a part need travel: it is proven, or as long as its blob is."""
         if part.name in self.proven:
-            return form in (None, self.proven[part.name])
-        return isinstance(part.way, AsIs) and self.sizes.get(part.name) == part.layer.blob.size
+            return part.expected in (None, self.proven[part.name])
+        return isinstance(part.encoding, AsIs) and self.sizes.get(part.name) == part.layer.blob.size
 
 
 class Spool:
@@ -63,7 +66,7 @@ class Spool:
 
     def __init__(self, shell: Shell, agent: str) -> None:
         self._shell, self._agent = shell, agent
-        self.root, self.tools = self._prepare()
+        self.root, self.has = self._prepare()
 
     def folder(self, image: Image) -> str:
         """The image's folder, an absolute path on the host. Its name is one that podman takes as a
@@ -86,25 +89,25 @@ class Spool:
         if not result.ok:
             raise self._failed(f"sending {part.layer.blob.digest}", result)
 
-    def settle(self, image: Image, part: Part, form: Digest, saved: Mapping[Digest, str]) -> int:
+    def prove(self, image: Image, part: Part, expected: Digest, saved: Mapping[Digest, str]) -> int:
         """Make the layer of what has arrived and prove it by its digest; its size in bytes.
 
         Args:
-            form: what it must be: the digest of what travelled, or of the plain tar.
+            expected: what it must be: the digest of what travelled, or of the plain tar.
             saved: where in the folder layers lie that the engine has given back, by diff id.
 
         Raises:
             CorruptLayer: it is not what it should be; what has arrived of it is removed.
         """
-        script = f"{self._enter(image)} && {{ {self._prove(part, form, saved)}; }} && wc -c < {_blob(form)}"
+        script = f"{self._enter(image)} && {{ {self._prove(part, expected, saved)}; }} && wc -c < {_blob(expected)}"
         result = self._shell.run(script, timeout=PROVING_MAY_TAKE)
         if not result.ok:
             raise self._failed(f"proving layer {part.layer.diff_id}", result)
         return int(result.text.split()[-1])
 
-    def drop(self, image: Image, forms: Iterable[Digest]) -> None:
+    def discard(self, image: Image, proven: Iterable[Digest]) -> None:
         """Remove what has been proven, once it is needed no more."""
-        self._run("tidying the spool", f"{self._enter(image)} && rm -f {' '.join(map(_blob, forms))}")
+        self._run("clearing the spool", f"{self._enter(image)} && rm -f {' '.join(map(_blob, proven))}")
 
     def write(self, image: Image, files: Mapping[str, bytes]) -> None:
         """Put small files into the image's folder."""
@@ -127,16 +130,16 @@ class Spool:
             ) from None
         return {diff_id: f"{folder}/{path}" for diff_id, path in zip(source.diff_ids, layers, strict=False)}
 
-    def clean(self, image: Image) -> None:
+    def clear(self, image: Image) -> None:
         """Remove the image's folder, and what others have left there for a week."""
         root = shlex.quote(self.root)
         script = (
             f"rm -rf {shlex.quote(self.folder(image))};"
             f" find {root} -mindepth 1 -maxdepth 1 -mtime +{KEEP_DAYS} -exec rm -rf {{}} +"
         )
-        self._run("cleaning the spool", script)
+        self._run("clearing the spool", script)
 
-    def _prepare(self) -> tuple[str, Tools]:
+    def _prepare(self) -> tuple[str, Equipment]:
         script = (
             'umask 077; cache="${XDG_CACHE_HOME:-$HOME/.cache}"; mkdir -p "$cache/pulumi-iofog/spool"'
             ' && cd "$cache/pulumi-iofog/spool" && chmod 700 . && pwd'
@@ -146,7 +149,7 @@ class Spool:
         )
         root, memory, *commands = self._run("making a spool", script).strip().splitlines()
         hash_ = OPENSSL if "openssl" in commands else "sha256sum"
-        return root, Tools("gzip" in commands, "zstd" in commands, int(memory.split()[1]) * 1024, hash_)
+        return root, Equipment("gzip" in commands, "zstd" in commands, int(memory.split()[1]) * 1024, hash_)
 
     def _enter(self, image: Image) -> str:
         folder = shlex.quote(self.folder(image))
@@ -158,19 +161,23 @@ class Spool:
             raise self._failed(doing, result)
         return result.text
 
-    def _prove(self, part: Part, form: Digest, saved: Mapping[Digest, str]) -> str:
+    def _prove(self, part: Part, expected: Digest, saved: Mapping[Digest, str]) -> str:
         """A script that makes blobs/sha256/HEX of what has arrived, or ends with CORRUPT."""
-        file, proven = f"parts/{part.name}", _blob(form)
-        made, hashed = file, f"{self.tools.hash} < {file}"
-        if isinstance(part.way, Copied):
-            made = shlex.quote(saved.get(part.layer.diff_id, "nothing"))
-            hashed = f"{self.tools.hash} < {made}"
-        if isinstance(part.way, Delta):
-            made, base = f"{file}.tar", shlex.quote(saved.get(part.way.base, "nothing"))
-            hashed = f"zstd -dcq --long=31 --patch-from={base} < {file} | tee {made} | {self.tools.hash}"
-        keep = f"mv {made} {proven} && echo {form[7:]} > {file}.sha256 && rm -f {file}"
+        file, proven, hash_ = f"parts/{part.name}", _blob(expected), self.has.hash
+        match part.encoding:
+            case AsIs() | Recoded():
+                made, hashed = file, f"{hash_} < {file}"
+            case Copied():
+                made = shlex.quote(saved.get(part.layer.diff_id, "nothing"))
+                hashed = f"{hash_} < {made}"
+            case Delta(base):
+                made, old = f"{file}.tar", shlex.quote(saved.get(base, "nothing"))
+                hashed = f"zstd -dcq --long=31 --patch-from={old} < {file} | tee {made} | {hash_}"
+            case other:
+                assert_never(other)
+        keep = f"mv {made} {proven} && echo {expected[7:]} > {file}.sha256 && rm -f {file}"
         lost = f"rm -f {made} {file} {file}.*; exit {CORRUPT}"
-        return f"[ -f {proven} ] || case $({hashed}) in {form[7:]}*) {keep};; *) {lost};; esac"
+        return f"[ -f {proven} ] || case $({hashed}) in {expected[7:]}*) {keep};; *) {lost};; esac"
 
     def _failed(self, doing: str, result: Result) -> AgentError:
         if says(result, "no space left"):

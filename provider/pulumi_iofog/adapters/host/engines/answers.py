@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pulumi_iofog.errors import EngineError
 from pulumi_iofog.inputs.spec import EngineName
 from pulumi_iofog.oci.image import Platform, Reference
-from pulumi_iofog.transfer.encodings import EngineKind, HeldImage
+from pulumi_iofog.transfer.engine_traits import EngineKind, kind_of
+from pulumi_iofog.transfer.inventory import HeldImage
 from pulumi_iofog.transfer.load_folder import PREFIX_REPOSITORY
 
 
@@ -31,8 +32,7 @@ def parse_about(name: EngineName, text: str, agent: str) -> About:
     try:
         machine, arch, facts = text.strip().splitlines()
         root, _, status = facts.partition(" ")
-        containerd = "io.containerd.snapshotter" in status
-        kind: EngineKind = "podman" if name == "podman" else "docker-containerd" if containerd else "docker"
+        kind = kind_of(name, containerd_store="io.containerd.snapshotter" in status)
         variant = {"armv6l": "v6"}.get(machine.strip(), "v7") if arch == "arm" else ""
         return About(kind, Platform("linux", arch.strip(), variant), json.loads(root))
     except ValueError:

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from pulumi_iofog.adapters.host.engines.answers import parse_about
+from typing_extensions import assert_never
+
+from pulumi_iofog.adapters.host.engines import docker, podman
+from pulumi_iofog.adapters.host.engines.answers import About, parse_about
 from pulumi_iofog.adapters.host.engines.base import Engine
+from pulumi_iofog.adapters.host.engines.docker import Docker
+from pulumi_iofog.adapters.host.engines.docker_containerd import DockerContainerd
+from pulumi_iofog.adapters.host.engines.podman import Podman
 from pulumi_iofog.adapters.host.shell import Shell, says
 from pulumi_iofog.adapters.host.sudo import Runner
 from pulumi_iofog.errors import EngineError
 from pulumi_iofog.inputs.spec import Agent, EngineName
-
-OWN_DOCKER = """for folder in "$XDG_RUNTIME_DIR" "/run/user/$(id -u)" "$HOME/.docker/run"; do
-[ -S "$folder/docker.sock" ] && DOCKER_HOST="unix://$folder/docker.sock" && break; done
-[ -n "$DOCKER_HOST" ] || { echo "no docker.sock in /run/user/$(id -u)" >&2; exit 1; }
-export DOCKER_HOST
-"""
-"""Where dockerd-rootless.sh puts its socket; a session that PAM has not made has no XDG_RUNTIME_DIR."""
-ABOUT: Mapping[EngineName, str] = {
-    # Both at once; where the daemon does not answer, the first says so better.
-    "docker": r"""uname -m; docker version --format '{{.Server.Arch}}' &
-info=$(docker info --format '{{json .DockerRootDir}} {{json .DriverStatus}}' 2>/dev/null); code=$?
-wait $! && printf '%s\n' "$info" && exit $code """,
-    # Not podman info, which takes six times as long, unless nothing else tells the root.
-    "podman": r"""uname -m; arch=$(podman version --format '{{.Client.OsArch}}') && echo "${arch#*/}" &&
-root=$(podman image ls --quiet --log-level debug 2>&1 | sed -n 's/.*Using graph root \([^"]*\).*/\1/p' | tail -n 1)
-[ -n "$root" ] || root=$(podman info --format '{{.Store.GraphRoot}}') && printf '"%s" []\n' "$root" """,
-}
-"""What an engine is asked to find out whether it answers; parse_about reads it."""
 
 
 def find(shell: Shell, agent: Agent) -> Engine:
@@ -43,9 +31,9 @@ def find(shell: Shell, agent: Agent) -> Engine:
     reasons = []
     for name in names:
         for called, runner in _ways(shell, agent, name):
-            result = runner.run(ABOUT[name])
+            result = runner.run(_about(name))
             if result.ok:
-                return Engine(runner, agent.name, parse_about(name, result.text, agent.name))
+                return _engine(runner, agent.name, parse_about(name, result.text, agent.name))
             reasons.append(f"{called}: {result.error}")
             if says(result, f"{name}: not found", f"{name}: command not found"):
                 break
@@ -55,13 +43,36 @@ def find(shell: Shell, agent: Agent) -> Engine:
     raise EngineError(agent.name, f"looking for {who}", "; ".join(reasons), _hint(reasons, agent))
 
 
+def _about(name: EngineName) -> str:
+    """A script by which an engine says whether it answers, and what it is."""
+    match name:
+        case "docker":
+            return docker.ABOUT
+        case "podman":
+            return podman.ABOUT
+        case _:
+            assert_never(name)
+
+
+def _engine(shell: Runner, agent: str, about: About) -> Engine:
+    match about.kind:
+        case "docker":
+            return Docker(shell, agent, about)
+        case "docker-containerd":
+            return DockerContainerd(shell, agent, about)
+        case "podman":
+            return Podman(shell, agent, about)
+        case kind:
+            assert_never(kind)
+
+
 def _ways(shell: Shell, agent: Agent, name: EngineName) -> Iterator[tuple[str, Runner]]:
     """How to ask an engine, in this order, and what to call that."""
     user, root = Runner(shell, sudo=False), Runner(shell, sudo=True, password=agent.password)
     if not agent.sudo and (name == "docker" or agent.sudo is False):
         yield name, user
     if agent.sudo is False and name == "docker":
-        yield "the user's own docker", Runner(shell, sudo=False, first=OWN_DOCKER)
+        yield "the user's own docker", Runner(shell, sudo=False, first=docker.OWN)
     if agent.sudo is not False:
         yield f"sudo {name}", root
 

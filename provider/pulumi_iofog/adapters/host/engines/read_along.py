@@ -9,17 +9,17 @@ from pulumi_iofog.transfer.load_folder import blob_path
 from pulumi_iofog.transfer.read_along import COMPLETE, WHOLE
 
 
-def following(coming: Coming) -> str:
+def arriving(coming: Coming) -> str:
     """Commands that write an archive of what comes; their working folder is the image's.
 
-    They are told by lines on standard input how far it is (see Following), and after COMPLETE follows what is to
+    They are told by lines on standard input how far it is (see ReadAlong), and after COMPLETE follows what is to
     stand behind the layers. With the end of standard input they break off.
     """
-    layers = "".join(entry(part.layer.diff_id, blob, _arriving(part, blob)) for part, blob in coming)
+    layers = "".join(entry(part.layer.diff_id, blob, _arriving_one(part, blob)) for part, blob in coming)
     return f'{_FUNCTIONS}{layers}until [ "$said" = {_word(COMPLETE)} ]; do hear; done && cat'
 
 
-END_FOLLOWING = """
+END_ABANDONED = """
 for each in image-*/following.*; do
     [ "$(readlink /proc/${each##*.}/cwd)" = "$(pwd -P)/${each%/*}" ] && kill -s TERM -- "-$(cat $each)"
     rm -f $each
@@ -29,7 +29,7 @@ done 2>/dev/null
 notice that for hours, and what Docker has read stays on its disk meanwhile. Their working folder is the spool."""
 
 
-def _arriving(part: Part, blob: Blob) -> str:
+def _arriving_one(part: Part, blob: Blob) -> str:
     arriving = f"arriving parts/{part.name} {blob_path(blob.digest)}"
     return arriving if blob.plain_size is None else f"{arriving} | {unpacking(blob)}"
 

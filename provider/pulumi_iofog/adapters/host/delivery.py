@@ -1,0 +1,92 @@
+"""One image on its way to one host: parts received and proven in the spool, then loaded by the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from pulumi_iofog.adapters.host.engines.base import Engine
+from pulumi_iofog.adapters.host.spool import Spool, saved_folder
+from pulumi_iofog.oci.image import Blob, Digest, Image
+from pulumi_iofog.transfer import load_folder
+from pulumi_iofog.transfer.encodings import Coming, Part
+from pulumi_iofog.transfer.inventory import Inventory
+from pulumi_iofog.transfer.plan import Transfer
+from pulumi_iofog.transfer.read_along import COMPLETE
+
+
+class Delivery:
+    """See rollout.tools.Delivery, whose Protocol this fulfils.
+
+    Whoever has one knows what an earlier try has brought, that nobody still reads what that one had sent, and that
+    the disk takes the rest: raises NoSpace.
+    """
+
+    def __init__(self, spool: Spool, engine: Engine, image: Image, sending: Transfer) -> None:
+        self._spool, self._engine, self._image = spool, engine, image
+        if engine.traits.reads_along:
+            engine.end_abandoned_loads(spool.root)
+        self._arrived = spool.arrived(image)
+        in_spool, in_engine = sending.space
+        missing = max(in_spool - sum(self._arrived.sizes.values()), 0)
+        engine.require_space(spool.root, missing, in_engine)
+        self._saved: dict[Digest, str] = {}
+        """Where in the spool layers lie that the engine has given back."""
+
+    def has(self, part: Part) -> bool:
+        """Whether all of a part has come before."""
+        return self._arrived.whole(part)
+
+    def take_back(self, parts: Sequence[Part], inventory: Inventory) -> None:
+        """Have the engine give back the layers that parts are made from. Raises CorruptLayer if it cannot."""
+        wanted = {part.source for part in parts}
+        sources = [held for held in inventory.images if held.id in wanted]
+        if sources:
+            self._spool.make(self._image)
+        for source in sources:
+            self._engine.give_back(source, f"{self._spool.folder(self._image)}/{saved_folder(source)}")
+            self._saved.update(self._spool.saved(self._image, source))
+
+    def receive(self, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]) -> None:
+        """Bring a part's bytes into the spool; ``stream`` gives them from an offset on."""
+        if not self.has(part):
+            have = self._arrived.sizes.get(part.name, 0)
+            self._spool.receive(self._image, part, stream(have), on_bytes)
+
+    def prove(self, part: Part, expected: Blob) -> Blob:
+        """Make ``expected`` of what has arrived, and prove that it is it; what then lies in the spool, with its
+        size. Raises CorruptLayer."""
+        return replace(expected, size=self._spool.prove(self._image, part, expected.digest, self._saved))
+
+    def load(self, target: Image, carried: Mapping[Digest, Blob]) -> None:
+        """Load what lies in the spool.
+
+        Args:
+            target: the image itself, or one of its lower layers alone.
+            carried: diff id → what lies in the spool for that layer.
+
+        Raises:
+            MissingLayers: the engine lacks a layer that is not carried.
+            CorruptLayer: one that is carried does not come out right.
+        """
+        carried = {diff_id: carried[diff_id] for diff_id in target.diff_ids if diff_id in carried}
+        self._spool.write(self._image, load_folder.files(target, carried, self._engine.traits))
+        self._engine.load(target, self._spool.folder(self._image), carried)
+
+    def load_along(self, target: Image, coming: Coming, lines: Iterable[bytes]) -> bool:
+        """Load what is still arriving in the spool. Whether it is loaded; where it is not, ``load`` says why.
+
+        Args:
+            coming: the parts, each with what it must lie in the spool as.
+            lines: tell how far it is (see ReadAlong).
+        """
+        carried = {part.layer.diff_id: blob for part, blob in coming}
+        heads = {load_folder.head_path(diff_id): load_folder.head(diff_id, blob) for diff_id, blob in carried.items()}
+        self._spool.write(self._image, heads)
+        files = load_folder.files(target, carried, self._engine.traits)
+        told = (line + load_folder.archive(files) if line == COMPLETE else line for line in lines)
+        return self._engine.load_along(target, self._spool.folder(self._image), coming, told)
+
+    def discard(self, blobs: Iterable[Blob]) -> None:
+        """Remove from the spool what the engine has taken in."""
+        self._spool.discard(self._image, [blob.digest for blob in blobs])

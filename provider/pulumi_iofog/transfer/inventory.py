@@ -1,0 +1,54 @@
+"""What one agent holds and has to work with, and what the operator's side has for it. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pulumi_iofog.oci.image import Blob, Digest, Platform
+from pulumi_iofog.transfer.engine_traits import EngineTraits
+
+
+@dataclass(frozen=True, slots=True)
+class HeldImage:
+    """An image that an engine holds: its id there, and its layers from the bottom up."""
+
+    id: str
+    diff_ids: tuple[Digest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What one agent holds, and what it has to work with.
+
+    Attributes:
+        engine: what the engine that answered does.
+        platform: what it runs.
+        tagged: the wanted image's name points, in the engine, at an image with the right id.
+        images: all that the engine holds.
+        gzip, zstd: whether the host has these commands.
+        memory: bytes that are available on the host.
+    """
+
+    engine: EngineTraits
+    platform: Platform
+    tagged: bool
+    images: tuple[HeldImage, ...] = ()
+    gzip: bool = False
+    zstd: bool = False
+    memory: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the operator's side has for one agent.
+
+    Attributes:
+        rate: of the link, in bytes/s; None if it is not known.
+        layers: older layers whose blobs can be had, by diff id.
+        memory: bytes that making a delta may take here.
+    """
+
+    rate: float | None = None
+    layers: Mapping[Digest, Blob] = field(default_factory=dict)
+    memory: int = 0

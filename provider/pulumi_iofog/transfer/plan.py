@@ -1,0 +1,63 @@
+"""What one agent is sent, as planner.py has decided. Values only."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pulumi_iofog.oci.image import Digest
+from pulumi_iofog.transfer.encodings import Part
+from pulumi_iofog.transfer.engine_traits import EngineTraits
+
+STOP_SIZE = 16_000_000
+"""Bytes that an early load takes in at least: each costs the host half a second of a core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What one agent is sent: parts from the bottom up.
+
+    Attributes:
+        engine: that is given them.
+        absent: diff ids of the layers that are left out, because the engine holds them.
+        stops: indexes of the parts after which the engine is given what has arrived.
+        along: what is loaded at once is read by the engine while it arrives, where that is worth it.
+    """
+
+    parts: tuple[Part, ...]
+    engine: EngineTraits
+    absent: frozenset[Digest] = frozenset()
+    stops: frozenset[int] = frozenset()
+    along: bool = False
+
+    def groups(self, parts: Sequence[Part]) -> list[tuple[Part, ...]]:
+        """What is loaded at once: the parts up to each stop, and last, with the whole image, the rest."""
+        cuts = [0, *(stop + 1 for stop in sorted(self.stops)), len(parts)]
+        return [tuple(parts[begin:end]) for begin, end in itertools.pairwise(cuts)]
+
+    def reads_along(self, group: Sequence[Part]) -> bool:
+        """Whether the engine reads these parts while they arrive. Not what is made of layers that it holds."""
+        size = sum(part.layer.blob.size for part in group)
+        return self.along and size >= STOP_SIZE and not any(part.plain for part in group)
+
+    @property
+    def most(self) -> int:
+        """Bytes on the wire at most."""
+        return sum(part.most for part in self.parts)
+
+    @property
+    def space(self) -> tuple[int, int]:
+        """Bytes on the host that it takes at most: in the spool, and under the engine's root."""
+        plain = sum(part.plain_most for part in self.parts)
+        decoded = sum(part.plain_most for part in self.parts if part.plain)
+        bases = sum(part.plain_most for part in self.parts if part.source)
+        return self.most + decoded + bases, plain + self._aside
+
+    @property
+    def _aside(self) -> int:
+        """Bytes of archives that the engine puts aside: one while it still loads the one before."""
+        if not self.engine.copies_aside:
+            return 0
+        given = [sum(part.given for part in group) for group in self.groups(self.parts)]
+        return max(one + next_one for one, next_one in itertools.pairwise([0, *given]))
