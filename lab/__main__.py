@@ -6,7 +6,9 @@ status                  what runs, and how to log in
 env                     shell commands that make Pulumi and the lab known to a shell: eval "$(python -m lab env)"
 push NAME:VERSION       build the lab's image of that version, and push it to the lab's registry
 ssh HOST [COMMAND …]    log in to a host, or run a command there
-down [LAB]              stop and remove everything of a lab (default lab; make demo's is called demo)
+down [LAB]              stop and remove everything of a lab (make demo's is called demo)
+
+All of it is for the lab of the name $LAB_NAME, ``lab`` by default, of this checkout.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     if command not in COMMANDS:
         print(__doc__, file=sys.stderr)
         return 2
-    lab = Lab.found()
+    lab = Lab.found(os.environ.get("LAB_NAME", "lab"))
     if command in NEED_A_LAB and not lab.hosts:
         print("no lab is running; start one: python -m lab up", file=sys.stderr)
         return 1
@@ -95,7 +97,7 @@ def _log_in(lab: Lab, words: Sequence[str]) -> int:
 
 
 def _down(lab: Lab, words: Sequence[str]) -> int:
-    Lab.found(*words[:1]).down()
+    (Lab.found(words[0]) if words else lab).down()
     return 0
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-from lab.registry import free_port
 from lab.shell import CommandFailed, start, stop, wait_for
 
 EMAIL, PASSWORD = "user@domain.com", "testpass123"
+ENDPOINT = re.compile(r"^http://127\.0\.0\.1:\d+$", re.MULTILINE)
 
 
 class ControllerProcess:
@@ -22,16 +23,17 @@ class ControllerProcess:
 
     def __init__(self, folder: Path, dialect: str = "3.7.3") -> None:
         self.folder, self.dialect = folder, dialect
-        self._port = free_port()
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        """``http://127.0.0.1:PORT``: it takes a free port by itself, and says which."""
+        said = ENDPOINT.search((self.folder / "log").read_text())
+        return said[0] if said else ""
 
     def up(self) -> None:
         """Start it and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        argv = [sys.executable, "-m", "lab.controller", "--port", str(self._port), "--dialect", self.dialect]
+        argv = [sys.executable, "-m", "lab.controller", "--dialect", self.dialect]
         start([*argv, "--state", self.folder / "state.json"], self.folder / "controller.pid", self.folder / "log")
         if not wait_for(self._answers, 20):
             raise CommandFailed(f"controller: {(self.folder / 'log').read_text()[-2000:]}")
@@ -51,6 +53,8 @@ class ControllerProcess:
             stop(pid_file)
 
     def _answers(self) -> bool:
+        if not self.endpoint:
+            return False
         try:
             with urllib.request.urlopen(f"{self.endpoint}/api/v3/status", timeout=2) as response:
                 return bool(response.status == 200)

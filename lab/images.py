@@ -9,6 +9,7 @@ Every image is an OCI image layout whose index has linux/amd64, linux/arm64 and 
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import hashlib
 import io
@@ -150,25 +151,32 @@ def _path(digest: str) -> str:
 def _busybox(arch: str) -> bytes:
     """busybox of a Debian architecture, from its package; downloaded once, into the lab's cache."""
     kept = cache_folder() / "busybox" / arch
-    if not kept.exists():
-        work = cache_folder() / "busybox" / f"{arch}.work"
-        shutil.rmtree(work, ignore_errors=True)
-        for part in ("lists/partial", "archives/partial"):
-            (work / part).mkdir(parents=True)
-        # An apt of its own, so that the machine's architectures and lists stay as they are.
-        options = {
-            "APT::Architecture": arch,
-            "APT::Architectures": arch,
-            "APT::Sandbox::User": "root",
-            "Dir::State::lists": work / "lists",
-            "Dir::State::status": "/dev/null",
-            "Dir::Cache": work,
-            "Acquire::Languages": "none",
-        }
-        flags = [f"-o{key}={value}" for key, value in options.items()]
-        # A list that cannot be had need not be the one that has busybox.
-        run("apt-get", *flags, "update", check=False)
-        run("sh", "-c", f"cd {work} && apt-get {' '.join(flags)} download busybox-static && dpkg-deb -x *.deb tree")
-        (work / "tree/bin/busybox").replace(kept)
-        shutil.rmtree(work)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with (kept.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            _download_busybox(arch, kept)
     return kept.read_bytes()
+
+
+def _download_busybox(arch: str, kept: Path) -> None:
+    work = kept.with_name(f"{arch}.work")
+    shutil.rmtree(work, ignore_errors=True)
+    for part in ("lists/partial", "archives/partial"):
+        (work / part).mkdir(parents=True)
+    # An apt of its own, so that the machine's architectures and lists stay as they are.
+    options = {
+        "APT::Architecture": arch,
+        "APT::Architectures": arch,
+        "APT::Sandbox::User": "root",
+        "Dir::State::lists": work / "lists",
+        "Dir::State::status": "/dev/null",
+        "Dir::Cache": work,
+        "Acquire::Languages": "none",
+    }
+    flags = [f"-o{key}={value}" for key, value in options.items()]
+    # A list that cannot be had need not be the one that has busybox.
+    run("apt-get", *flags, "update", check=False)
+    run("sh", "-c", f"cd {work} && apt-get {' '.join(flags)} download busybox-static && dpkg-deb -x *.deb tree")
+    (work / "tree/bin/busybox").replace(kept)
+    shutil.rmtree(work)

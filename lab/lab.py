@@ -1,18 +1,19 @@
 """The whole lab: a bridge, hosts, a registry and Controller stand-ins; up, down, and found again.
 
 Everything that it makes on disk is under one folder, and everything else has its network's name in it,
-so that ``down`` cleans up after a crash as well, from any process.
+so that ``down`` cleans up after a crash as well, from any process. The network says whose it is by that folder,
+and the folder is this checkout's: labs of two checkouts may have the same name and know nothing of each other.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 
 from lab.controller_process import ControllerProcess
@@ -21,12 +22,15 @@ from lab.network import Network
 from lab.registry import Registry
 from lab.shell import run
 
-FOLDER = Path("/var/lib/pulumi-iofog-lab")
+CHECKOUT = Path(__file__).resolve().parent.parent
+KEY = f"{CHECKOUT.name[:16]}-{hashlib.sha256(bytes(CHECKOUT)).hexdigest()[:8]}"
+"""Of this checkout. Short, as sockets lie below, whose paths have 107 bytes at most (unix(7))."""
+FOLDER = Path("/var/lib/pulumi-iofog-lab") / KEY
 LOCKS = Path("/run/lock")
 
 
 class Lab:
-    """A running lab. One of a name at a time on a machine; ``with Lab.start(…)`` waits for its turn."""
+    """A running lab. A checkout has one of a name at a time; ``with Lab.start(…)`` waits for its turn."""
 
     def __init__(self, name: str = "lab") -> None:
         self.name, self.folder = name, FOLDER / name
@@ -42,7 +46,7 @@ class Lab:
         Args:
             keep: leave it up afterwards.
         """
-        with _locked(f"pulumi-iofog-lab-{name}.lock"):
+        with _locked(f"pulumi-iofog-lab-{KEY}-{name}.lock"):
             cls.found(name).down()
             lab = cls(name)
             try:
@@ -66,17 +70,10 @@ class Lab:
             lab.hosts[spec.name] = lab._host(spec, number)
         return lab
 
-    @cached_property
+    @property
     def network(self) -> Network:
         """The one that this lab has taken, or takes now."""
-        kept = self.folder / "network"
-        if not kept.exists():
-            with _locked("pulumi-iofog-lab.lock"):
-                free = Network.free()
-                free.up()
-            self.folder.mkdir(parents=True, exist_ok=True)
-            kept.write_text(str(free.index))
-        return Network(int(kept.read_text()))
+        return Network.of(str(self.folder)) or Network.take(str(self.folder))
 
     @property
     def private_key_file(self) -> Path:
@@ -110,8 +107,9 @@ class Lab:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(Host.down, self.hosts.values()))
         self.registry.down()
-        if (self.folder / "network").exists():
-            self.network.down()
+        taken = Network.of(str(self.folder))
+        if taken:
+            taken.down()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.hosts.clear()
 

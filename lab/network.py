@@ -5,16 +5,19 @@ Addresses are of 198.18.0.0/15, which RFC 2544 keeps for benchmarks, so that the
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.shell import run
+from lab.shell import CommandFailed, run
 
 ALL = ipaddress.IPv4Network("198.18.0.0/15")
 LABS = list(ALL.subnets(new_prefix=20))
 """A lab has one of these, so that several may run side by side."""
 DEVICES = Path("/sys/class/net")
+LOCK = Path("/run/lock/pulumi-iofog-lab.lock")
+"""Who takes a network holds it, from whichever checkout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +27,31 @@ class Network:
     index: int
 
     @classmethod
-    def free(cls) -> Network:
-        """The first one that no lab has."""
-        return next(network for network in map(cls, range(len(LABS))) if not (DEVICES / network.bridge).exists())
+    def of(cls, owner: str) -> Network | None:
+        """The one that this owner has taken. Its bridge says whose it is: what a file said would outlive a reboot, and
+        the network might be another lab's by then."""
+        return next((network for network in ALL_NETWORKS if network.owner == owner), None)
+
+    @classmethod
+    def take(cls, owner: str) -> Network:
+        """The first one that no lab has; it is the owner's from now on, and up."""
+        with LOCK.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            free = next((network for network in ALL_NETWORKS if network.owner is None), None)
+            if free is None:
+                raise CommandFailed(f"all {len(LABS)} networks of {ALL} are taken: ip link show type bridge")
+            run("ip", "link", "add", free.bridge, "type", "bridge")
+            run("ip", "link", "set", free.bridge, "alias", owner)
+        free.up()
+        return free
+
+    @property
+    def owner(self) -> str | None:
+        """Who has taken it; None for nobody."""
+        try:
+            return (DEVICES / self.bridge / "ifalias").read_text().rstrip("\n")
+        except FileNotFoundError:
+            return None
 
     @property
     def bridge(self) -> str:
@@ -45,8 +70,7 @@ class Network:
         return str(LABS[self.index][number])
 
     def up(self) -> None:
-        """Make the bridge, with the operator's address; it may be there already."""
-        run("ip", "link", "add", self.bridge, "type", "bridge", check=False)
+        """Give the bridge the operator's address; it may have it already."""
         run("ip", "address", "replace", f"{self.operator}/{self.bits}", "dev", self.bridge)
         run("ip", "link", "set", self.bridge, "up")
 
@@ -63,6 +87,9 @@ class Network:
             if name.startswith(f"{self.bridge}-"):
                 run("ip", "netns", "del", name, check=False)
         run("ip", "link", "del", self.bridge, check=False)
+
+
+ALL_NETWORKS = [Network(index) for index in range(len(LABS))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import socket
-import urllib.request
+import re
 from pathlib import Path
-from urllib.error import URLError
 
 from lab.shell import CommandFailed, run, start, stop, wait_for
 
 CONFIG = """version: 0.1
-log: {{level: warn}}
+log: {{level: info, accesslog: {{disabled: true}}}}
 storage:
   filesystem: {{rootdirectory: {folder}/data}}
   delete: {{enabled: true}}
-http: {{addr: "{address}"}}
+http: {{addr: "127.0.0.1:0"}}
 """
+LISTENS = re.compile(r"listening on (127\.0\.0\.1:\d+)")
 
 
 class Registry:
@@ -34,12 +33,7 @@ class Registry:
         if (self.folder / "registry.pid").exists():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "address").write_text(f"127.0.0.1:{free_port()}")
-        config = self.folder / "config.yml"
-        config.write_text(CONFIG.format(folder=self.folder, address=self.address))
-        start(["docker-registry", "serve", config], self.folder / "registry.pid", self.folder / "registry.log")
-        if not wait_for(self._answers, 20):
-            raise CommandFailed(f"docker-registry: {(self.folder / 'registry.log').read_text()[-2000:]}")
+        (self.folder / "address").write_text(serve(self.folder, CONFIG.format(folder=self.folder)))
 
     def down(self) -> None:
         """Stop it."""
@@ -64,16 +58,19 @@ class Registry:
         """Remove a tag's manifest."""
         run("skopeo", "delete", "--tls-verify=false", f"docker://{self.address}/{name}")
 
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://{self.address}/v2/", timeout=2) as response:
-                return bool(response.status == 200)
-        except (URLError, OSError):
-            return False
 
+def serve(folder: Path, config: str, name: str = "registry") -> str:
+    """Start a docker-registry with this configuration and wait until it listens; its address, ``127.0.0.1:PORT``.
 
-def free_port() -> int:
-    """A TCP port of loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    It takes a free port by itself and says which: one that was looked for beforehand may be another's by then.
+
+    Args:
+        name: of its files in the folder: ``NAME.yml``, ``NAME.pid``, ``NAME.log``.
+    """
+    file, log = folder / f"{name}.yml", folder / f"{name}.log"
+    file.write_text(config)
+    log.unlink(missing_ok=True)
+    start(["docker-registry", "serve", file], folder / f"{name}.pid", log)
+    if not wait_for(lambda: LISTENS.search(log.read_text()) is not None, 20):
+        raise CommandFailed(f"docker-registry: {log.read_text()[-2000:]}")
+    return str(LISTENS.findall(log.read_text())[0])

@@ -17,6 +17,9 @@ CONTAINERD=v2.4.2
 main() {
     [ "$(id -u)" = 0 ] || fail "the lab makes network namespaces and starts engines: run this as root"
     mkdir -p "$cache"
+    # One at a time: checkouts share the cache and the machine's packages.
+    exec 9>"$cache/setup.lock"
+    flock 9
     debian_packages
     virtual_environment
     docker_29 &

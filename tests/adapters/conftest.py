@@ -34,8 +34,8 @@ AgentOf = Callable[..., Agent]
 
 
 @pytest.fixture(scope="package")
-def lab() -> Iterator[Lab]:
-    with Lab.start(HOSTS, name="adapters") as lab:
+def lab(worker_id: str) -> Iterator[Lab]:
+    with Lab.start(HOSTS, name=f"adapters-{worker_id}") as lab:
         yield lab
 
 

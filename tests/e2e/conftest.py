@@ -28,8 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
-    with Lab.start(HOSTS, name="e2e") as lab:
+def lab(worker_id: str) -> Iterator[Lab]:
+    with Lab.start(HOSTS, name=f"e2e-{worker_id}") as lab:
         yield lab
 
 

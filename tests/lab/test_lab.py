@@ -17,7 +17,7 @@ from lab import Host, HostSpec, Lab, images
 from lab.shell import CommandFailed, run, wait_for
 
 pytestmark = pytest.mark.lab
-NAME = "selftest"
+NAME = f"selftest-{os.environ.get('PYTEST_XDIST_WORKER', 'master')}"
 PODMAN, DOCKER, BARE = HostSpec("edge-p", "podman"), HostSpec("edge-d", "docker"), HostSpec("edge-n", "none")
 
 
@@ -50,8 +50,8 @@ def remains(lab: Lab, network: str) -> list[str]:
     """Whatever of a lab can be found on the machine, a line each; see alive for processes."""
     folder = str(lab.folder)
     found = [f"mount {line}" for line in Path("/proc/mounts").read_text().splitlines() if folder in line]
-    found += [f"namespace {line}" for line in run("ip", "netns", "list").splitlines() if line.startswith(network)]
-    found += [f"device {path}" for path in Path("/sys/class/net").glob(f"{network}*")]
+    found += [f"namespace {line}" for line in run("ip", "netns", "list").splitlines() if line.startswith(f"{network}-")]
+    found += [f"device {path}" for name in (network, f"{network}h*") for path in Path("/sys/class/net").glob(name)]
     found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/{network}-*")]
     return found + [f"folder {path}" for path in (lab.folder,) if path.exists()]
 

@@ -22,21 +22,22 @@ TOP = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_the_tutorial(tmp_path: Path) -> None:
+def test_the_tutorial(tmp_path: Path, worker_id: str) -> None:
+    name = f"tutorial-{worker_id}"
     blocks = [(kind, text) for kind, text in BLOCK.findall((TOP / "docs/tutorial.md").read_text())]
     script = "".join(f"echo '@@ {number}'\n{text}\n" for number, (kind, text) in enumerate(blocks) if kind == "sh")
     try:
         done = subprocess.run(
             ["bash", "-euc", script],
             cwd=tmp_path,
-            env=_environment(tmp_path),
+            env={**_environment(tmp_path), "LAB_NAME": name},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
         )
     finally:
-        Lab.found().down()
+        Lab.found(name).down()
     assert done.returncode == 0, done.stdout
     said = {int(number): text for number, text in re.findall(r"^@@ (\d+)\n(.*?)(?=^@@ |\Z)", done.stdout, re.M | re.S)}
     for number, (kind, text) in enumerate(blocks):

@@ -138,8 +138,12 @@ def test_no_answer_in_time(stand_in: ControllerStandIn) -> None:
 
 
 def test_nobody_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
+    with socket.socket() as taken:  # by nobody who listens
+        taken.bind(("127.0.0.1", 0))
+        _refused(taken.getsockname()[1])
+
+
+def _refused(port: int) -> None:
     controller = Controller(ControllerSettings(f"u:hidden@127.0.0.1:{port}", "a@b.example", "hidden"), back_off=0)
     wanted = (
         f"http://127.0.0.1:{port}: signing in: Connection refused. Is the Controller running, and reachable from here?"

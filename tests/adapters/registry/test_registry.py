@@ -13,8 +13,8 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from lab.registry import CONFIG, Registry, free_port
-from lab.shell import run, start, stop, wait_for
+from lab.registry import CONFIG, Registry, serve
+from lab.shell import run, stop, wait_for
 from pulumi_iofog.adapters.cache.store import Store
 from pulumi_iofog.errors import ImageNotFound, RegistryError
 from pulumi_iofog.inputs.registry_settings import Mirror, RegistryOptions
@@ -82,28 +82,22 @@ def pushed() -> Iterator[Pushed]:
 
 def _up_with_lock(folder: Path) -> str:
     """Another registry process over the same data, which asks for Basic credentials."""
-    address = f"127.0.0.1:{free_port()}"
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
     (folder / "htpasswd").write_text(f"{USER}:{hashed}\n")
-    config = CONFIG.format(folder=folder / "registry", address=address)
-    (folder / "locked.yml").write_text(f"{config}auth: {{htpasswd: {{realm: lab, path: {folder}/htpasswd}}}}\n")
-    start(["docker-registry", "serve", folder / "locked.yml"], folder / "locked.pid", folder / "locked.log")
-    assert wait_for(lambda: "UNAUTHORIZED" in run("curl", "-s", f"http://{address}/v2/", check=False), 20)
+    config = CONFIG.format(folder=folder / "registry")
+    address = serve(folder, f"{config}auth: {{htpasswd: {{realm: lab, path: {folder}/htpasswd}}}}\n", "locked")
+    assert "UNAUTHORIZED" in run("curl", "-s", f"http://{address}/v2/")
     return address
 
 
 def _up_as_mirror(folder: Path, origin: str) -> tuple[str, Path]:
     """A pull-through cache of the registry, by TLS; its address, and who has signed its certificate."""
-    address = f"127.0.0.1:{free_port()}"
     (folder / "mirror").mkdir()
     public, both = self_signed(folder, "127.0.0.1")
-    config = CONFIG.format(folder=folder / "mirror", address=address).replace(
+    config = CONFIG.format(folder=folder / "mirror").replace(
         "http: {", f"http: {{tls: {{certificate: {both}, key: {both}}}, "
     )
-    (folder / "mirror.yml").write_text(f"{config}proxy: {{remoteurl: 'http://{origin}'}}\n")
-    start(["docker-registry", "serve", folder / "mirror.yml"], folder / "mirror.pid", folder / "mirror.log")
-    assert wait_for(lambda: run("curl", "-sk", f"https://{address}/v2/", check=False) != "", 20)
-    return address, public
+    return serve(folder, f"{config}proxy: {{remoteurl: 'http://{origin}'}}\n", "mirror"), public
 
 
 # ---- manifests --------------------------------------------------------------------------------------

@@ -205,12 +205,13 @@ def test_no_answer_in_time(server: RegistryServer, make_registry: MakeRegistry) 
 
 
 def test_nobody_listens(make_registry: MakeRegistry) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    reference = Reference.parse(f"127.0.0.1:{port}/app")
-    wanted = rf"^127\.0\.0\.1:{port}: looking up {reference}: Connection refused\. Check the registry's name"
-    with pytest.raises(RegistryError, match=wanted):
-        make_registry().manifest(reference)
+    with socket.socket() as taken:  # by nobody who listens
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        reference = Reference.parse(f"127.0.0.1:{port}/app")
+        wanted = rf"^127\.0\.0\.1:{port}: looking up {reference}: Connection refused\. Check the registry's name"
+        with pytest.raises(RegistryError, match=wanted):
+            make_registry().manifest(reference)
 
 
 def test_a_name_that_nobody_knows(make_registry: MakeRegistry) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,9 +68,24 @@ def running(folder: Path, *settings: str, address: str = "127.0.0.1") -> Iterato
     if not (folder / "host_ed25519").exists():
         new_key(folder / "host_ed25519")
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as free:
-        free.bind((address, 0))
-        port = free.getsockname()[1]
+    with socket.socket(family) as reserved:
+        # Kept while sshd runs, which may bind it too as both say SO_REUSEADDR; nobody else gets it in between.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind((address, 0))
+        port = reserved.getsockname()[1]
+        _configure(folder, settings, address, port)
+        Path("/run/sshd").mkdir(exist_ok=True)
+        with (folder / "log").open("w") as log:
+            process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
+        try:
+            assert wait_for(lambda: _greets(address, port), 10), (folder / "log").read_text()
+            yield Sshd(folder, address, port)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _configure(folder: Path, settings: Sequence[str], address: str, port: int) -> None:
     config = [
         *settings,
         f"ListenAddress [{address}]:{port}" if ":" in address else f"ListenAddress {address}:{port}",
@@ -83,15 +98,6 @@ def running(folder: Path, *settings: str, address: str = "127.0.0.1") -> Iterato
     if not any(line.startswith("HostKey ") for line in settings):
         config.append(f"HostKey {folder}/host_ed25519")
     (folder / "sshd_config").write_text("\n".join(config) + "\n")
-    Path("/run/sshd").mkdir(exist_ok=True)
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
-        try:
-            assert wait_for(lambda: _greets(address, port), 10), (folder / "log").read_text()
-            yield Sshd(folder, address, port)
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def _greets(address: str, port: int) -> bool:

@@ -178,10 +178,10 @@ def test_every_address_of_a_name_is_tried(server: Sshd, key: Path, monkeypatch: 
     monkeypatch.setattr(socket, "getaddrinfo", found)
     agent = server.agent(private_key_file=str(key), host="gate.example")
     assert echo(agent) == "127.0.0.1"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    said = unreachable(replace(agent, port=port))
+    with socket.socket() as taken:  # by nobody who listens
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        said = unreachable(replace(agent, port=port))
     assert f"edge: connecting (gate.example:{port}): " in said
     assert os.strerror(111) in said
 
