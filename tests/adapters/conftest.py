@@ -18,6 +18,7 @@ from pulumi_iofog.adapters.ssh import ssh_config
 from pulumi_iofog.adapters.ssh.connect import Patience
 from pulumi_iofog.inputs.spec import Agent
 from tests.adapters.registry.registry_server import SERVED, RegistryServer
+from tests.worker import WORKER
 
 HOSTS = (
     HostSpec("edge-docker", "docker"),
@@ -34,8 +35,8 @@ AgentOf = Callable[..., Agent]
 
 
 @pytest.fixture(scope="package")
-def lab(worker_id: str) -> Iterator[Lab]:
-    with Lab.start(HOSTS, name=f"adapters-{worker_id}") as lab:
+def lab() -> Iterator[Lab]:
+    with Lab.start(HOSTS, name=f"adapters-{WORKER}") as lab:
         yield lab
 
 

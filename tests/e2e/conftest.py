@@ -11,6 +11,7 @@ import pytest
 from lab import HostSpec, Lab, proof
 from lab.controller_process import ControllerProcess
 from tests.e2e.site import Site
+from tests.worker import WORKER
 
 HOSTS = (
     HostSpec("docker", "docker"),
@@ -28,8 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def lab(worker_id: str) -> Iterator[Lab]:
-    with Lab.start(HOSTS, name=f"e2e-{worker_id}") as lab:
+def lab() -> Iterator[Lab]:
+    with Lab.start(HOSTS, name=f"e2e-{WORKER}") as lab:
         yield lab
 
 

@@ -15,9 +15,10 @@ import pytest
 
 from lab import Host, HostSpec, Lab, images
 from lab.shell import CommandFailed, run, wait_for
+from tests.worker import WORKER
 
 pytestmark = pytest.mark.lab
-NAME = f"selftest-{os.environ.get('PYTEST_XDIST_WORKER', 'master')}"
+NAME = f"selftest-{WORKER}"
 PODMAN, DOCKER, BARE = HostSpec("edge-p", "podman"), HostSpec("edge-d", "docker"), HostSpec("edge-n", "none")
 
 

@@ -16,14 +16,15 @@ import pytest
 
 from lab import Lab
 from lab.cache import cache_folder
+from tests.worker import WORKER
 
 pytestmark = pytest.mark.lab
 TOP = Path(__file__).parent.parent.parent
 BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def test_the_tutorial(tmp_path: Path, worker_id: str) -> None:
-    name = f"tutorial-{worker_id}"
+def test_the_tutorial(tmp_path: Path) -> None:
+    name = f"tutorial-{WORKER}"
     blocks = [(kind, text) for kind, text in BLOCK.findall((TOP / "docs/tutorial.md").read_text())]
     script = "".join(f"echo '@@ {number}'\n{text}\n" for number, (kind, text) in enumerate(blocks) if kind == "sh")
     try:
