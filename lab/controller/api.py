@@ -22,6 +22,7 @@ from typing import Any
 from lab.controller import schema
 from lab.controller.answers import Answer, Body, Call, Refused
 from lab.controller.catalog import Catalog
+from lab.controller.dialect import DIALECTS
 from lab.controller.fleet import Fleet
 
 Route = tuple[str, str, Callable[[Call], Answer]]
@@ -38,7 +39,7 @@ class Api:
     """
 
     def __init__(self, dialect: str, users: dict[str, str], state: Path | None = None) -> None:
-        self.dialect, self._file = dialect, state
+        self.dialect, self._file = DIALECTS[dialect], state
         self._template: Body = json.loads((Path(__file__).parent / f"{dialect}.json").read_text())
         self._started = time.time()
         self.state = json.loads(state.read_text()) if state and state.exists() else self._fresh(users)
@@ -47,12 +48,12 @@ class Api:
     @property
     def old(self) -> bool:
         """3.0.4: tokens as they are, no refreshing, users of its own."""
-        return self.dialect == "3.0.4"
+        return self.dialect.old
 
     @property
     def arch_ids(self) -> bool:
         """3.8 and newer: ``archId`` and four architectures."""
-        return self.dialect == "3.9.0"
+        return self.dialect.arch_ids
 
     def handle(self, call: Call) -> Answer:
         """Answer one request, and keep the state that it leaves."""
@@ -99,8 +100,8 @@ class Api:
 
     def _routes(self) -> tuple[list[Route], list[Route]]:
         """Those open to all, and those that want a token."""
-        catalog = Catalog(self.state, self._template, old=self.old, arch_ids=self.arch_ids)
-        fleet = Fleet(self.state, self._template, old=self.old, arch_ids=self.arch_ids)
+        catalog = Catalog(self.state, self._template, self.dialect)
+        fleet = Fleet(self.state, self._template, self.dialect)
         sign_up: Route = ("POST", "/user/signup", self._sign_up)
         refresh: Route = ("POST", "/user/refresh", self._refresh)
         return [
@@ -132,12 +133,12 @@ class Api:
     def _authenticate(self, authorization: str) -> None:
         if self.old and not authorization:
             raise Refused(500, "Error", 'WHERE parameter "token" has invalid "undefined" value')
-        if self.old and authorization not in self.state["tokens"]:
+        scheme = next((each for each in self.dialect.schemes if authorization.startswith(each)), None)
+        if scheme is not None and authorization.removeprefix(scheme) in self.state["tokens"]:
+            return
+        if self.old:
             raise Refused(401, "AuthenticationError", "authorization failed")
-        if not self.old and (
-            not authorization.startswith("Bearer ") or _bare(authorization) not in self.state["tokens"]
-        ):
-            raise _NoAuthentication
+        raise _NoAuthentication
 
     def _status(self, _: Call) -> Answer:
         now = time.time()
@@ -183,7 +184,3 @@ class _NoAuthentication(Refused):
     def __init__(self) -> None:
         super().__init__(401, "", "")
         self.answer = Answer(401, {"error": "Unauthorized: No authentication information found"})
-
-
-def _bare(authorization: str) -> str:
-    return authorization.removeprefix("Bearer ")

@@ -8,6 +8,7 @@ from typing import Any
 
 from lab.controller import schema
 from lab.controller.answers import Answer, Body, Call, Refused
+from lab.controller.dialect import Dialect
 
 HIDDEN = ("Networking Tool", "RESTBlue", "HAL", "Router", "Proxy", "Port Router")
 """Names of the system items that 3.0.4 lists to nobody but keeps from being taken (its src/data/seeders)."""
@@ -20,13 +21,11 @@ class Catalog:
     Args:
         state: the Controller's; ``items``, ``microservices`` and ``next`` are used.
         template: what a fresh Controller of the dialect has.
-        old: 3.0.4.
-        arch_ids: 3.8 and newer; else 3.7.3.
     """
 
-    def __init__(self, state: Body, template: Body, *, old: bool, arch_ids: bool) -> None:
-        self._state, self._template, self._old, self._arch_ids = state, template, old, arch_ids
-        self._key = "archId" if arch_ids else "fogTypeId"
+    def __init__(self, state: Body, template: Body, dialect: Dialect) -> None:
+        self._state, self._template = state, template
+        self._old, self._arch_ids, self._key = dialect.old, dialect.arch_ids, dialect.arch_said
         self._installed = {str(item["id"]) for item in template["catalog"]["catalogItems"]}
 
     def registries(self, _: Call) -> Answer:

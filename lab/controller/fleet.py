@@ -7,6 +7,7 @@ import secrets
 import uuid
 
 from lab.controller.answers import Answer, Body, Call, Refused, times
+from lab.controller.dialect import Dialect
 
 
 class Fleet:
@@ -15,12 +16,10 @@ class Fleet:
     Args:
         state: the Controller's; ``agents``, ``applications``, ``microservices`` and ``items`` are used.
         template: what the dialect fills in by itself.
-        old: 3.0.4.
-        arch_ids: 3.8 and newer; else 3.7.3.
     """
 
-    def __init__(self, state: Body, template: Body, *, old: bool, arch_ids: bool) -> None:
-        self._state, self._template, self._old, self._arch_ids = state, template, old, arch_ids
+    def __init__(self, state: Body, template: Body, dialect: Dialect) -> None:
+        self._state, self._template, self._dialect = state, template, dialect
 
     def router(self, call: Call) -> Answer:
         given = {"messagingPort", "host", "edgeRouterPort", "interRouterPort"} & set(call.body)
@@ -41,9 +40,7 @@ class Fleet:
         agent = copy.deepcopy(self._template["agent"]) | {"uuid": self._uuid(), **times()}
         agent |= {key: body[key] for key in ("name", "host") if key in body}
         agent |= {key: body[key] for key in ("containerEngine", "deploymentType") if key in body and key in agent}
-        # 3.8 renamed both what is told and what is said.
-        told, said = ("arch", "archId") if self._arch_ids else ("fogType", "fogTypeId")
-        agent[said] = body[told]
+        agent[self._dialect.arch_said] = body[self._dialect.arch_told]
         self._state["agents"][agent["uuid"]] = agent
         return Answer(201, {"uuid": agent["uuid"]})
 
@@ -98,4 +95,4 @@ class Fleet:
         return Answer(204)
 
     def _uuid(self) -> str:
-        return secrets.token_hex(16) if self._old else str(uuid.uuid4())
+        return secrets.token_hex(16) if self._dialect.old else str(uuid.uuid4())
