@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.controller import schema
-from lab.controller.answers import Answer, Body, Call, Refused
+from lab.controller.answers import HTML, Answer, Body, Call, Refused, page
 from lab.controller.catalog import Catalog
 from lab.controller.dialect import DIALECTS
 from lab.controller.fleet import Fleet
@@ -78,7 +78,7 @@ class Api:
                 if routes is self._protected:
                     self._authenticate(call.authorization)
                 return function(replace(call, part=match[1] if match.groups() else ""))
-        return Answer(404, f"<pre>Cannot {call.method} /api/v3{call.path}</pre>", "text/html; charset=utf-8")
+        return Answer(404, page(f"Cannot {call.method} /api/v3{call.path}"), HTML)
 
     def _fresh(self, users: dict[str, str]) -> Body:
         return {

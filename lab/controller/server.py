@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
-from lab.controller.answers import Answer, Call
+from lab.controller.answers import Answer, Call, Refused
 from lab.controller.api import Api
+from lab.controller.bodies import parsed
 
 EMAIL, PASSWORD = "user@domain.com", "testpass123"
 DROP, LOSE, STALL = "drop", "lose", "stall"
@@ -148,7 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _ask(self, path: str, query: dict[str, str], text: bytes) -> Answer:
         authorization = self.headers.get("Authorization") or ""
-        body = json.loads(text) if text else {}
+        try:
+            body = parsed(text, self.headers.get("Content-Type") or "")
+        except Refused as refused:
+            return refused.answer
         call = Call(self.command, path.removeprefix("/api/v3"), query, authorization, body)
         return self.stand_in.api.handle(call)
 

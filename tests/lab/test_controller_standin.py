@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from lab.controller import ControllerStandIn
-from tests.lab.client import Client, client, refusal
+from tests.lab.client import DIALECTS, Client, client, refusal
 
 CASES = Path(__file__).parent.parent / "cases" / "controller"
 VARYING = {"timestamp", "uptimeSec", "accessToken", "refreshToken", "createdAt", "updatedAt", "uuid", "iofogUuid"}
@@ -115,3 +115,55 @@ def test_what_stands_before_a_token(dialect: str, scheme: str, status: int) -> N
     with client(dialect) as user:
         user.headers["Authorization"] = scheme + user.token
         assert user.ask("GET", "/iofog-list").status_code == status
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"email": "", "password": "testpass123"}, "Invalid format for field 'email'"),
+        ({"email": "user@localhost", "password": "testpass123"}, "Invalid format for field 'email'"),
+        ({"email": None, "password": "testpass123"}, "Field 'email' is not of a type(s) string"),
+        ({"email": "user@domain.com"}, "Required field 'password' is missing"),
+        ([], "Field 'instance' is not of a type(s) object"),
+    ],
+)
+def test_what_is_no_login(dialect: str, body: Any, message: str) -> None:
+    """By the schemas of 3.0.4 and 3.7.3 (src/schemas/user.js)."""
+    with client(dialect) as user:
+        assert refusal(user.ask("POST", "/user/login", body)) == (400, "ValidationError", message)
+
+
+# ---- bodies -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        (b'{"name": ', 400),
+        (b"nonsense", 400),
+        (b'"text"', 400),
+        (b"null", 400),
+        (b"\xff\xfe", 400),
+        (b'{"name": "' + b"x" * 200_000 + b'"}', 413),
+        (b"x" * (100 * 1024 + 1), 413),
+        (b"x" * (100 * 1024), 400),
+    ],
+)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_bodies_that_nobody_can_read(dialect: str, text: bytes, status: int) -> None:
+    with client(dialect) as user:
+        for path in ("/catalog/microservices", "/user/login", "/nowhere"):
+            answer = user.ask("POST", path, text=text)
+            assert answer.status_code == status
+            assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        user.headers.clear()
+        assert user.ask("POST", "/iofog", text=text).status_code == status, "before the token is looked at"
+
+
+def test_a_body_that_does_not_say_it_is_json_is_not_read() -> None:
+    with client("3.7.3") as user:
+        user.headers["Content-Type"] = "text/plain"
+        url, text = f"{user.stand_in.endpoint}/api/v3/catalog/microservices", '{"name": "gateway"'
+        answer = requests.post(url, data=text, headers=user.headers, timeout=5)
+        assert refusal(answer) == (400, "ValidationError", "Required field 'name' is missing")
