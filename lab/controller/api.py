@@ -42,7 +42,8 @@ class Api:
         self.dialect, self._file = DIALECTS[dialect], state
         self._template: Body = json.loads((Path(__file__).parent / f"{dialect}.json").read_text())
         self._started = time.time()
-        self.state = json.loads(state.read_text()) if state and state.exists() else self._fresh(users)
+        kept = json.loads(state.read_text()) if state and state.exists() else {}
+        self.state: Body = {**self._fresh(users), **kept}
         self._open, self._protected = self._routes()
 
     @property
@@ -87,6 +88,7 @@ class Api:
             "refresh": [],
             "items": {str(item["id"]): item for item in self._template["catalog"]["catalogItems"]},
             "next": self._template["first_item_id"],
+            "router": {},
             "agents": {},
             "applications": {},
             "applications_made": 0,
@@ -120,6 +122,7 @@ class Api:
             ("GET", "/iofog-list", fleet.agents),
             ("POST", "/iofog", fleet.create_agent),
             ("GET", f"/iofog{_PART}", fleet.agent),
+            ("PATCH", f"/iofog{_PART}", fleet.update_agent),
             ("GET", "/application", fleet.applications),
             ("POST", "/application", fleet.create_application),
             ("DELETE", f"/application{_PART}", fleet.delete_application),

@@ -6,6 +6,7 @@ import copy
 import secrets
 import uuid
 
+from lab.controller import schema
 from lab.controller.answers import Answer, Body, Call, Refused, times
 from lab.controller.dialect import Dialect
 
@@ -14,7 +15,7 @@ class Fleet:
     """Answers for ``/iofog``, ``/router``, ``/application`` and ``/microservices``.
 
     Args:
-        state: the Controller's; ``agents``, ``applications``, ``microservices`` and ``items`` are used.
+        state: the Controller's; ``agents``, ``applications``, ``microservices``, ``items`` and ``router`` are used.
         template: what the dialect fills in by itself.
     """
 
@@ -22,32 +23,62 @@ class Fleet:
         self._state, self._template, self._dialect = state, template, dialect
 
     def router(self, call: Call) -> Answer:
-        given = {"messagingPort", "host", "edgeRouterPort", "interRouterPort"} & set(call.body)
-        return Answer(200, {**self._template["router"], **{key: call.body[key] for key in given}, **times()})
+        """Make or change the default router. Only the row of one that was there has its agent, which is none."""
+        schema.check(call.body, schema.ROUTER, old=self._dialect.old)
+        ports = {"messagingPort": 5672, "edgeRouterPort": 56722, "interRouterPort": 56721}
+        said = {key: call.body.get(key) or port for key, port in ports.items()} | {"host": call.body["host"]}
+        made = self._state["router"]
+        found = {**made, "iofogUuid": None, "updatedAt": times()["updatedAt"]} if made else {}
+        self._state["router"] = {**self._template["router"], **times(), **found, **said}
+        return Answer(200, self._state["router"])
 
     def agents(self, _: Call) -> Answer:
         return Answer(200, {"fogs": list(self._state["agents"].values())})
 
     def agent(self, call: Call) -> Answer:
-        if call.part not in self._state["agents"]:
-            raise Refused(404, "NotFoundError", f"Invalid ioFog UUID '{call.part}'")
-        return Answer(200, self._state["agents"][call.part])
+        return Answer(200, self._agent(call.part))
 
     def create_agent(self, call: Call) -> Answer:
-        body = call.body
-        if body["name"] in [agent["name"] for agent in self._state["agents"].values()]:
-            raise Refused(400, "ValidationError", f"Duplicate name '{body['name']}'")
-        agent = copy.deepcopy(self._template["agent"]) | {"uuid": self._uuid(), **times()}
-        agent |= {key: body[key] for key in ("name", "host") if key in body}
-        agent |= {key: body[key] for key in ("containerEngine", "deploymentType") if key in body and key in agent}
-        agent[self._dialect.arch_said] = body[self._dialect.arch_told]
+        settings = self._settings(call.body, new=True)
+        self._refuse_taken(settings["name"])
+        agent = copy.deepcopy(self._template["agent"]) | settings | {"uuid": self._uuid(), **times()}
         self._state["agents"][agent["uuid"]] = agent
         return Answer(201, {"uuid": agent["uuid"]})
+
+    def update_agent(self, call: Call) -> Answer:
+        settings = self._settings(call.body, new=False)
+        agent = self._agent(call.part)
+        if settings.get("name", agent["name"]) != agent["name"]:
+            if not self._dialect.old:
+                raise Refused(400, "ValidationError", "Agent Resource Name is immutable")
+            self._refuse_taken(settings["name"])
+        agent |= {**settings, "updatedAt": times()["updatedAt"]}
+        return Answer(204)
+
+    def _settings(self, body: Body, *, new: bool) -> Body:
+        """What a request says of an agent, as its record has it."""
+        form = schema.agent(self._dialect, new=new)
+        schema.check(body, form, old=self._dialect.old)
+        settings = {key: body[key] for key in form["properties"] if key in body}
+        if self._dialect.arch_told in settings:
+            settings[self._dialect.arch_said] = settings.pop(self._dialect.arch_told)
+        return settings
+
+    def _agent(self, uuid: str) -> Body:
+        if uuid not in self._state["agents"]:
+            raise Refused(404, "NotFoundError", f"Invalid ioFog UUID '{uuid}'")
+        found: Body = self._state["agents"][uuid]
+        return found
+
+    def _refuse_taken(self, name: str) -> None:
+        if name in [agent["name"] for agent in self._state["agents"].values()]:
+            raise Refused(400, "ValidationError", f"Duplicate name '{name}'")
 
     def applications(self, _: Call) -> Answer:
         return Answer(200, {"applications": list(self._state["applications"].values())})
 
     def create_application(self, call: Call) -> Answer:
+        schema.check(call.body, schema.APPLICATION, old=self._dialect.old)
         name = call.body["name"]
         if name in self._state["applications"]:
             raise Refused(409, "DuplicatePropertyError", f"Duplicate name '{name}'")
@@ -74,6 +105,7 @@ class Fleet:
 
     def create_microservice(self, call: Call) -> Answer:
         body = call.body
+        schema.check(body, schema.MICROSERVICE, old=self._dialect.old)
         for kind, key, what in (
             ("agents", "iofogUuid", "ioFog UUID"),
             ("items", "catalogItemId", "catalog item id"),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lab.controller.answers import Body, Refused
+from lab.controller.dialect import Dialect
 
 TEXT: Body = {"type": "string"}
 NAME: Body = {"type": "string", "minLength": 1}
@@ -49,6 +50,20 @@ LOG_IN: Body = {
     "required": ["email", "password"],
 }
 REFRESH: Body = {"type": "object", "properties": {"refreshToken": TEXT}, "required": ["refreshToken"]}
+_COUNT: Body = {"type": "integer", "minimum": 0}
+_PORT: Body = {"type": "integer", "minimum": 1, "maximum": 65535}
+ROUTER: Body = {
+    "type": "object",
+    "properties": {"messagingPort": _PORT, "interRouterPort": _PORT, "edgeRouterPort": _PORT, "host": TEXT},
+    "required": ["host"],
+}
+APPLICATION: Body = {"type": "object", "properties": {"name": NAME}, "required": ["name"]}
+MICROSERVICE: Body = {
+    "type": "object",
+    "properties": {"name": NAME, "application": TEXT, "catalogItemId": WHOLE, "iofogUuid": TEXT, "config": TEXT},
+    "required": ["name", "application", "catalogItemId", "iofogUuid"],
+}
+"""The Controllers have more ways to say where a microservice belongs; the stand-in has these."""
 
 
 def create_item(*, arch_ids: bool) -> Body:
@@ -65,6 +80,25 @@ def update_item(*, arch_ids: bool) -> Body:
     """Changes to one; ``arch_ids`` for 3.8 and newer."""
     images = {key: value for key, value in (_ARCH_IMAGES if arch_ids else _IMAGES).items() if key != "minItems"}
     return {"type": "object", "properties": {**_ITEM, "images": images}}
+
+
+def agent(dialect: Dialect, *, new: bool) -> Body:
+    """A new agent, or changes to one: the settings that the stand-in keeps. More may be said, and is not kept."""
+    engine = {
+        "containerEngine": {"type": "string", "enum": list(dialect.engines)},
+        "deploymentType": {"type": "string", "enum": ["native", "container"]},
+    }
+    settings: Body = {
+        "name": NAME,
+        "description": TEXT,
+        dialect.engine_url: TEXT,
+        **(engine if dialect.engines else {}),
+        dialect.arch_told: {"type": "integer", "minimum": 0, "maximum": 4 if dialect.arch_ids else 2},
+        dialect.pruning: _COUNT,
+        "availableDiskThreshold": _COUNT,
+        "host": TEXT,
+    }
+    return {"type": "object", "properties": settings, "required": ["name", dialect.arch_told] if new else []}
 
 
 _TYPES: Mapping[str, Callable[[Any], bool]] = {
@@ -85,6 +119,7 @@ def check(value: Any, schema: Body, *, old: bool) -> None:
     in_words = {
         "required": f"Required field '{error['argument']}' is missing",
         "minLength": f"Field {stack}",
+        "enum": f"Field {stack}",
         "type": f"Field '{prop}' {error['message']}",
         "pattern": f"Invalid format for field '{prop}'",
         "minimum": stack,
@@ -105,6 +140,9 @@ def _errors(value: Any, schema: Body, path: list[str | int], old: bool) -> Itera
             yield _error(value, schema, path, name, schema[name], f"{words} {schema[name]}")
     if "pattern" in schema and not re.fullmatch(schema["pattern"], value):
         yield _error(value, schema, path, "pattern", schema["pattern"], "does not match the pattern")
+    if value not in schema.get("enum", [value]):
+        words = f"is not one of enum values: {','.join(schema['enum'])}"
+        yield _error(value, schema, path, "enum", schema["enum"], words)
     if schema["type"] == "array":
         for index, item in enumerate(value):
             yield from _errors(item, schema["items"], [*path, index], old)
