@@ -24,6 +24,7 @@ from lab.controller.answers import HTML, Answer, Body, Call, Refused, page
 from lab.controller.catalog import Catalog
 from lab.controller.dialect import DIALECTS
 from lab.controller.fleet import Fleet
+from lab.controller.side_door import SIDE_DOOR, SideDoor
 
 Route = tuple[str, str, Callable[[Call], Answer]]
 _PART = r"/([^/]+)"
@@ -36,6 +37,9 @@ class Api:
         dialect: ``3.0.4``, ``3.7.3`` or ``3.9.0``.
         users: e-mail → password of who may sign in.
         state: file to keep the state in; what it holds goes before ``users``.
+
+    Attributes:
+        side_door: what agents do, and what only tests may know.
     """
 
     def __init__(self, dialect: str, users: dict[str, str], state: Path | None = None) -> None:
@@ -44,6 +48,10 @@ class Api:
         self._started = time.time()
         kept = json.loads(state.read_text()) if state and state.exists() else {}
         self.state: Body = {**self._fresh(users), **kept}
+        self._fleet = Fleet(self.state, self._template, self.dialect)
+        self.side_door = SideDoor(self.state, self._template, self.dialect, self._fleet)
+        self._fleet = Fleet(self.state, self._template, self.dialect)
+        self.side_door = SideDoor(self.state, self._template, self.dialect, self._fleet)
         self._open, self._protected = self._routes()
 
     @property
@@ -71,6 +79,8 @@ class Api:
         self.state["tokens"].clear()
 
     def _dispatch(self, call: Call) -> Answer:
+        if call.path.startswith(SIDE_DOOR):
+            return self.side_door.answer(call.path.removeprefix(SIDE_DOOR), call.body)
         for routes in (self._open, self._protected):
             for method, pattern, function in routes:
                 match = re.fullmatch(pattern, call.path.rstrip("/"))
@@ -103,7 +113,7 @@ class Api:
     def _routes(self) -> tuple[list[Route], list[Route]]:
         """Those open to all, and those that want a token."""
         catalog = Catalog(self.state, self._template, self.dialect)
-        fleet = Fleet(self.state, self._template, self.dialect)
+        fleet = self._fleet
         sign_up: Route = ("POST", "/user/signup", self._sign_up)
         refresh: Route = ("POST", "/user/refresh", self._refresh)
         return [

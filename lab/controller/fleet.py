@@ -33,7 +33,7 @@ class Fleet:
         return Answer(200, self._state["router"])
 
     def agents(self, _: Call) -> Answer:
-        return Answer(200, {"fogs": list(self._state["agents"].values())})
+        return Answer(200, {"fogs": sorted(self._state["agents"].values(), key=_name)})
 
     def agent(self, call: Call) -> Answer:
         return Answer(200, self._agent(call.part))
@@ -96,12 +96,13 @@ class Fleet:
         return Answer(204)
 
     def microservices(self, call: Call) -> Answer:
-        """Those of ``?application=NAME``; without it, those of all applications."""
+        """Those of ``?application=NAME``; without it, those of all applications. ``rebuild`` is for agents only."""
         name = call.query.get("application")
         if name and name not in self._state["applications"]:
             raise Refused(500, "NotFoundError", f"Invalid application id '{name}'")
         found = [each for each in self._state["microservices"].values() if not name or each["application"] == name]
-        return Answer(200, {"microservices": found})
+        shown = [{key: value for key, value in each.items() if key != "rebuild"} for each in sorted(found, key=_name)]
+        return Answer(200, {"microservices": shown})
 
     def create_microservice(self, call: Call) -> Answer:
         body = call.body
@@ -117,6 +118,7 @@ class Fleet:
         new |= {
             key: body[key] for key in ("name", "application", "catalogItemId", "iofogUuid", "config") if key in body
         }
+        new["rebuild"] = False
         new["applicationId"] = self._state["applications"][body["application"]]["id"]
         self._state["microservices"][new["uuid"]] = new
         return Answer(201, {"uuid": new["uuid"], "name": new["name"]})
@@ -128,3 +130,7 @@ class Fleet:
 
     def _uuid(self) -> str:
         return secrets.token_hex(16) if self._dialect.old else str(uuid.uuid4())
+
+
+def _name(record: Body) -> str:
+    return str(record["name"])
