@@ -29,15 +29,24 @@ def _engine(dialect: str, which: int) -> dict[str, str]:
     return {"containerEngine": ENGINES[dialect][which]} if ENGINES[dialect] else {}
 
 
-@pytest.mark.parametrize(("dialect", "hours"), [("3.0.4", 1), ("3.7.3", 0), ("3.9.0", 0)])
-def test_what_a_new_agent_is_listed_with(dialect: str, hours: int) -> None:
+@pytest.mark.parametrize(
+    ("dialect", "hours", "engine", "url"),
+    [
+        ("3.0.4", 1, None, "unix:///var/run/docker.sock"),
+        ("3.7.3", 0, "docker", "unix:///var/run/docker.sock"),
+        # Misspelt in the source (src/data/models/fog.js): edgelet's socket is containerd.sock.
+        ("3.9.0", 0, "edgelet", "unix:///run/edgelet/contaienrd.sock"),
+    ],
+)
+def test_what_a_new_agent_is_listed_with(dialect: str, hours: int, engine: str | None, url: str) -> None:
     with client(dialect) as user:
         user.agent()
         agent = _listed(user)
         assert agent[PRUNING[dialect]] == hours
         assert agent["availableDiskThreshold"] == 20
-        assert URL[dialect] in agent
-        assert ("containerEngine" in agent) is bool(ENGINES[dialect])
+        assert agent[URL[dialect]] == url
+        assert agent.get("containerEngine") == engine
+        assert ("containerEngine" in agent) is (engine is not None)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
