@@ -134,6 +134,14 @@ def test_what_is_no_login(dialect: str, body: Any, message: str) -> None:
         assert refusal(user.ask("POST", "/user/login", body)) == (400, "ValidationError", message)
 
 
+def test_an_email_that_is_none_signs_nobody_up() -> None:
+    with client("3.0.4") as user:
+        body = {"firstName": "Alice", "lastName": "Bob", "email": "alice@localhost", "password": "testpass123"}
+        why = "Invalid format for field 'email'"
+        assert refusal(user.ask("POST", "/user/signup", body)) == (400, "ValidationError", why)
+        assert user.ask("POST", "/user/signup", {**body, "email": "alice@domain.com"}).status_code == 201
+
+
 # ---- bodies -----------------------------------------------------------------------------------------
 
 

@@ -104,6 +104,20 @@ def test_3_0_4_freezes_images_while_they_run() -> None:
         assert door.rebuilds() == {"app-1/ms-1": False}
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_item_is_changed_in_all_that_is_said_and_in_nothing_else(dialect: str) -> None:
+    with client(dialect) as user:
+        item = user.item()
+        said = {"name": "renamed", "description": "new words", "registryId": 1}
+        assert _patch(user, item, **said, images=_images(user, "gateway:2", "gateway:2-arm")).status_code == 204
+        shown = user.ask("GET", f"/catalog/microservices/{item}").json()
+        assert said.items() <= shown.items()
+        assert shown["images"] == _images(user, "gateway:2", "gateway:2-arm")
+        assert _patch(user, item, images=_images(user, "gateway:3")).status_code == 204
+        then = user.ask("GET", f"/catalog/microservices/{item}").json()
+        assert then == {**shown, "images": _images(user, "gateway:3", "gateway:2-arm")}
+
+
 # ---- items that are not for changing ----------------------------------------------------------------
 
 
