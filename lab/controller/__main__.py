@@ -6,6 +6,7 @@ import argparse
 import signal
 from pathlib import Path
 
+from lab.controller.dialect import DIALECTS
 from lab.controller.server import EMAIL, PASSWORD, ControllerStandIn
 
 
@@ -13,7 +14,7 @@ def main() -> None:
     """Serve until a signal comes."""
     parser = argparse.ArgumentParser(prog="lab.controller")
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--dialect", default="3.7.3", choices=["3.0.4", "3.7.3", "3.9.0"])
+    parser.add_argument("--dialect", default="3.7.3", choices=list(DIALECTS))
     parser.add_argument("--state", type=Path)
     parser.add_argument("--email", default=EMAIL)
     parser.add_argument("--password", default=PASSWORD)

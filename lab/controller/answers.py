@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 Body = dict[str, Any]
-JSON = "application/json; charset=utf-8"
+JSON, HTML = "application/json; charset=utf-8", "text/html; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,12 @@ class Refused(Exception):
     def __init__(self, status: int, name: str, message: str) -> None:
         super().__init__(message)
         self.answer = Answer(status, {"name": name, "message": message})
+
+
+def page(words: str) -> str:
+    """What Express answers by itself, for people."""
+    head = '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Error</title>\n</head>\n'
+    return f"{head}<body>\n<pre>{html.escape(words)}</pre>\n</body>\n</html>\n"
 
 
 def times() -> Body:

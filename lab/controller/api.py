@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from lab.controller import schema
-from lab.controller.answers import Answer, Body, Call, Refused
+from lab.controller.answers import HTML, Answer, Body, Call, Refused, page
 from lab.controller.catalog import Catalog
+from lab.controller.dialect import DIALECTS
 from lab.controller.fleet import Fleet
+from lab.controller.side_door import SIDE_DOOR, SideDoor
 
 Route = tuple[str, str, Callable[[Call], Answer]]
 _PART = r"/([^/]+)"
@@ -35,24 +37,32 @@ class Api:
         dialect: ``3.0.4``, ``3.7.3`` or ``3.9.0``.
         users: e-mail → password of who may sign in.
         state: file to keep the state in; what it holds goes before ``users``.
+
+    Attributes:
+        side_door: what agents do, and what only tests may know.
     """
 
     def __init__(self, dialect: str, users: dict[str, str], state: Path | None = None) -> None:
-        self.dialect, self._file = dialect, state
+        self.dialect, self._file = DIALECTS[dialect], state
         self._template: Body = json.loads((Path(__file__).parent / f"{dialect}.json").read_text())
         self._started = time.time()
-        self.state = json.loads(state.read_text()) if state and state.exists() else self._fresh(users)
+        kept = json.loads(state.read_text()) if state and state.exists() else {}
+        self.state: Body = {**self._fresh(users), **kept}
+        self._fleet = Fleet(self.state, self._template, self.dialect)
+        self.side_door = SideDoor(self.state, self._template, self.dialect, self._fleet)
+        self._fleet = Fleet(self.state, self._template, self.dialect)
+        self.side_door = SideDoor(self.state, self._template, self.dialect, self._fleet)
         self._open, self._protected = self._routes()
 
     @property
     def old(self) -> bool:
         """3.0.4: tokens as they are, no refreshing, users of its own."""
-        return self.dialect == "3.0.4"
+        return self.dialect.old
 
     @property
     def arch_ids(self) -> bool:
         """3.8 and newer: ``archId`` and four architectures."""
-        return self.dialect == "3.9.0"
+        return self.dialect.arch_ids
 
     def handle(self, call: Call) -> Answer:
         """Answer one request, and keep the state that it leaves."""
@@ -69,6 +79,8 @@ class Api:
         self.state["tokens"].clear()
 
     def _dispatch(self, call: Call) -> Answer:
+        if call.path.startswith(SIDE_DOOR):
+            return self.side_door.answer(call.path.removeprefix(SIDE_DOOR), call.body)
         for routes in (self._open, self._protected):
             for method, pattern, function in routes:
                 match = re.fullmatch(pattern, call.path.rstrip("/"))
@@ -77,7 +89,7 @@ class Api:
                 if routes is self._protected:
                     self._authenticate(call.authorization)
                 return function(replace(call, part=match[1] if match.groups() else ""))
-        return Answer(404, f"<pre>Cannot {call.method} /api/v3{call.path}</pre>", "text/html; charset=utf-8")
+        return Answer(404, page(f"Cannot {call.method} /api/v3{call.path}"), HTML)
 
     def _fresh(self, users: dict[str, str]) -> Body:
         return {
@@ -86,6 +98,7 @@ class Api:
             "refresh": [],
             "items": {str(item["id"]): item for item in self._template["catalog"]["catalogItems"]},
             "next": self._template["first_item_id"],
+            "router": {},
             "agents": {},
             "applications": {},
             "applications_made": 0,
@@ -99,8 +112,8 @@ class Api:
 
     def _routes(self) -> tuple[list[Route], list[Route]]:
         """Those open to all, and those that want a token."""
-        catalog = Catalog(self.state, self._template, old=self.old, arch_ids=self.arch_ids)
-        fleet = Fleet(self.state, self._template, old=self.old, arch_ids=self.arch_ids)
+        catalog = Catalog(self.state, self._template, self.dialect)
+        fleet = self._fleet
         sign_up: Route = ("POST", "/user/signup", self._sign_up)
         refresh: Route = ("POST", "/user/refresh", self._refresh)
         return [
@@ -119,6 +132,7 @@ class Api:
             ("GET", "/iofog-list", fleet.agents),
             ("POST", "/iofog", fleet.create_agent),
             ("GET", f"/iofog{_PART}", fleet.agent),
+            ("PATCH", f"/iofog{_PART}", fleet.update_agent),
             ("GET", "/application", fleet.applications),
             ("POST", "/application", fleet.create_application),
             ("DELETE", f"/application{_PART}", fleet.delete_application),
@@ -132,12 +146,12 @@ class Api:
     def _authenticate(self, authorization: str) -> None:
         if self.old and not authorization:
             raise Refused(500, "Error", 'WHERE parameter "token" has invalid "undefined" value')
-        if self.old and authorization not in self.state["tokens"]:
+        scheme = next((each for each in self.dialect.schemes if authorization.startswith(each)), None)
+        if scheme is not None and authorization.removeprefix(scheme) in self.state["tokens"]:
+            return
+        if self.old:
             raise Refused(401, "AuthenticationError", "authorization failed")
-        if not self.old and (
-            not authorization.startswith("Bearer ") or _bare(authorization) not in self.state["tokens"]
-        ):
-            raise _NoAuthentication
+        raise _NoAuthentication
 
     def _status(self, _: Call) -> Answer:
         now = time.time()
@@ -183,7 +197,3 @@ class _NoAuthentication(Refused):
     def __init__(self) -> None:
         super().__init__(401, "", "")
         self.answer = Answer(401, {"error": "Unauthorized: No authentication information found"})
-
-
-def _bare(authorization: str) -> str:
-    return authorization.removeprefix("Bearer ")

@@ -8,10 +8,12 @@ from typing import Any
 
 from lab.controller import schema
 from lab.controller.answers import Answer, Body, Call, Refused
+from lab.controller.dialect import Dialect
 
 HIDDEN = ("Networking Tool", "RESTBlue", "HAL", "Router", "Proxy", "Port Router")
 """Names of the system items that 3.0.4 lists to nobody but keeps from being taken (its src/data/seeders)."""
 FROZEN = "Can't update catalog item images for item used for running microservices"
+BROKEN_KEY = "SQLITE_CONSTRAINT: FOREIGN KEY constraint failed"
 
 
 class Catalog:
@@ -20,13 +22,11 @@ class Catalog:
     Args:
         state: the Controller's; ``items``, ``microservices`` and ``next`` are used.
         template: what a fresh Controller of the dialect has.
-        old: 3.0.4.
-        arch_ids: 3.8 and newer; else 3.7.3.
     """
 
-    def __init__(self, state: Body, template: Body, *, old: bool, arch_ids: bool) -> None:
-        self._state, self._template, self._old, self._arch_ids = state, template, old, arch_ids
-        self._key = "archId" if arch_ids else "fogTypeId"
+    def __init__(self, state: Body, template: Body, dialect: Dialect) -> None:
+        self._state, self._template = state, template
+        self._old, self._arch_ids, self._key = dialect.old, dialect.arch_ids, dialect.arch_said
         self._installed = {str(item["id"]) for item in template["catalog"]["catalogItems"]}
 
     def registries(self, _: Call) -> Answer:
@@ -53,30 +53,47 @@ class Catalog:
         return Answer(201, {"id": item["id"]})
 
     def update(self, call: Call) -> Answer:
+        """Before 3.8 nobody looks whose item it is, or whether there is one, where only images are to change."""
         body = call.body
         schema.check(body, schema.update_item(arch_ids=self._arch_ids), old=self._old)
-        if "registryId" in body:
-            self._refuse_unknown_registry(body["registryId"], 404)
-        item = self._own(call.part, 400, "updated")
-        if body.get("name", item["name"]) != item["name"]:
-            self._refuse_taken(body["name"])
-        if self._old and body.get("images") and "RUNNING" in [use["status"]["status"] for use in self._uses(call.part)]:
-            raise Refused(400, "ValidationError", FROZEN)
-        item |= {key: body[key] for key in ("name", "description", "registryId") if key in body}
-        self._refuse_twice(body.get("images", ()))
-        named = {image[self._key]: image["containerImage"] for image in body.get("images", ())}
-        for image in item["images"]:
-            image["containerImage"] = named.pop(image[self._key], image["containerImage"])
-        item["images"] += [{"containerImage": name, self._key: kind} for kind, name in named.items()]
+        changes = {key: body[key] for key in ("name", "description", "registryId") if key in body}
+        if self._arch_ids:
+            self._own(call.part, 400, "updated")
+        if "registryId" in changes:
+            self._refuse_unknown_registry(changes["registryId"], 404)
+        if changes:
+            item = self._own(call.part, 400, "updated")
+            if changes.get("name", item["name"]) != item["name"]:
+                self._refuse_taken(changes["name"])
+        if "images" in body:
+            self._update_images(call.part, body["images"])
+        if changes:
+            item |= changes
         return Answer(204)
+
+    def _update_images(self, item_id: str, images: Sequence[Body]) -> None:
+        """3.0.4 freezes what runs; newer ones have it started anew, also for the images that are there already."""
+        self._refuse_twice(images)
+        uses = self._uses(item_id)
+        if self._old and "RUNNING" in [use["status"]["status"] for use in uses]:
+            raise Refused(400, "ValidationError", FROZEN)
+        if images and item_id not in self._state["items"]:
+            raise Refused(500, "SequelizeForeignKeyConstraintError", BROKEN_KEY)
+        named = {image[self._key]: image["containerImage"] for image in images}
+        rows = self._state["items"][item_id]["images"] if images else []
+        for image in rows:
+            image["containerImage"] = named.pop(image[self._key], image["containerImage"])
+        rows += [{"containerImage": name, self._key: kind} for kind, name in named.items()]
+        if not self._old:
+            for use in uses:
+                use["rebuild"] = True
 
     def delete(self, call: Call) -> Answer:
         # Of a DELETE nobody expects a ValidationError: it becomes a 500.
         self._own(call.part, 500, "deleted")
         if self._uses(call.part):
             if self._old:
-                message = "SQLITE_CONSTRAINT: FOREIGN KEY constraint failed"
-                raise Refused(500, "SequelizeForeignKeyConstraintError", message)
+                raise Refused(500, "SequelizeForeignKeyConstraintError", BROKEN_KEY)
             raise Refused(500, "ValidationError", FROZEN)
         del self._state["items"][call.part]
         return Answer(204)

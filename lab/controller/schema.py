@@ -7,14 +7,18 @@ recordings and from src/schemas/index.js of the Controller.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lab.controller.answers import Body, Refused
+from lab.controller.dialect import Dialect
 
 TEXT: Body = {"type": "string"}
 NAME: Body = {"type": "string", "minLength": 1}
 WHOLE: Body = {"type": "integer"}
+EMAIL: Body = {"type": "string", "pattern": r"[^@\s]+@([A-Za-z0-9-]+\.)+[A-Za-z]{2,}"}
+"""Stricter than the standard, as the Controllers are: a domain needs a dot and ends in letters."""
 SHARED: Mapping[str, Body] = {
     "/image": {
         "type": "object",
@@ -35,17 +39,31 @@ SIGN_UP: Body = {
     "properties": {
         "firstName": {"type": "string", "minLength": 3},
         "lastName": {"type": "string", "minLength": 3},
-        "email": TEXT,
+        "email": EMAIL,
         "password": {"type": "string", "minLength": 8},
     },
     "required": ["email", "password", "firstName", "lastName"],
 }
 LOG_IN: Body = {
     "type": "object",
-    "properties": {"email": TEXT, "password": TEXT},
+    "properties": {"email": EMAIL, "password": TEXT},
     "required": ["email", "password"],
 }
 REFRESH: Body = {"type": "object", "properties": {"refreshToken": TEXT}, "required": ["refreshToken"]}
+_COUNT: Body = {"type": "integer", "minimum": 0}
+_PORT: Body = {"type": "integer", "minimum": 1, "maximum": 65535}
+ROUTER: Body = {
+    "type": "object",
+    "properties": {"messagingPort": _PORT, "interRouterPort": _PORT, "edgeRouterPort": _PORT, "host": TEXT},
+    "required": ["host"],
+}
+APPLICATION: Body = {"type": "object", "properties": {"name": NAME}, "required": ["name"]}
+MICROSERVICE: Body = {
+    "type": "object",
+    "properties": {"name": NAME, "application": TEXT, "catalogItemId": WHOLE, "iofogUuid": TEXT, "config": TEXT},
+    "required": ["name", "application", "catalogItemId", "iofogUuid"],
+}
+"""The Controllers have more ways to say where a microservice belongs; the stand-in has these."""
 
 
 def create_item(*, arch_ids: bool) -> Body:
@@ -62,6 +80,25 @@ def update_item(*, arch_ids: bool) -> Body:
     """Changes to one; ``arch_ids`` for 3.8 and newer."""
     images = {key: value for key, value in (_ARCH_IMAGES if arch_ids else _IMAGES).items() if key != "minItems"}
     return {"type": "object", "properties": {**_ITEM, "images": images}}
+
+
+def agent(dialect: Dialect, *, new: bool) -> Body:
+    """A new agent, or changes to one: the settings that the stand-in keeps. More may be said, and is not kept."""
+    engine = {
+        "containerEngine": {"type": "string", "enum": list(dialect.engines)},
+        "deploymentType": {"type": "string", "enum": ["native", "container"]},
+    }
+    settings: Body = {
+        "name": NAME,
+        "description": TEXT,
+        dialect.engine_url: TEXT,
+        **(engine if dialect.engines else {}),
+        dialect.arch_told: {"type": "integer", "minimum": 0, "maximum": 4 if dialect.arch_ids else 2},
+        dialect.pruning: _COUNT,
+        "availableDiskThreshold": _COUNT,
+        "host": TEXT,
+    }
+    return {"type": "object", "properties": settings, "required": ["name", dialect.arch_told] if new else []}
 
 
 _TYPES: Mapping[str, Callable[[Any], bool]] = {
@@ -82,7 +119,9 @@ def check(value: Any, schema: Body, *, old: bool) -> None:
     in_words = {
         "required": f"Required field '{error['argument']}' is missing",
         "minLength": f"Field {stack}",
+        "enum": f"Field {stack}",
         "type": f"Field '{prop}' {error['message']}",
+        "pattern": f"Invalid format for field '{prop}'",
         "minimum": stack,
     }
     if old:
@@ -99,6 +138,11 @@ def _errors(value: Any, schema: Body, path: list[str | int], old: bool) -> Itera
     for name, wrong, words in _limits(value, old):
         if name in schema and wrong(schema[name]):
             yield _error(value, schema, path, name, schema[name], f"{words} {schema[name]}")
+    if "pattern" in schema and not re.fullmatch(schema["pattern"], value):
+        yield _error(value, schema, path, "pattern", schema["pattern"], "does not match the pattern")
+    if value not in schema.get("enum", [value]):
+        words = f"is not one of enum values: {','.join(schema['enum'])}"
+        yield _error(value, schema, path, "enum", schema["enum"], words)
     if schema["type"] == "array":
         for index, item in enumerate(value):
             yield from _errors(item, schema["items"], [*path, index], old)

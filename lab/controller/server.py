@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
-from lab.controller.answers import Answer, Call
+from lab.controller.answers import Answer, Call, Refused
 from lab.controller.api import Api
+from lab.controller.bodies import parsed
+from lab.controller.side_door import SIDE_DOOR, SideDoor
 
 EMAIL, PASSWORD = "user@domain.com", "testpass123"
 DROP, LOSE, STALL = "drop", "lose", "stall"
@@ -63,6 +65,11 @@ class ControllerStandIn:
         self._scheme = "https" if certificate else "http"
         self._server.daemon_threads = False  # so that server_close waits for them
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+
+    @property
+    def side_door(self) -> SideDoor:
+        """What agents do to this Controller, and what only tests may know of it."""
+        return self.api.side_door
 
     @property
     def endpoint(self) -> str:
@@ -131,8 +138,10 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         with self.stand_in.lock:
-            self.stand_in.requests.append(f"{self.command} {parts.path}")
-            fault = self.stand_in.next_fault()
+            fault = None
+            if not parts.path.startswith(SIDE_DOOR):
+                self.stand_in.requests.append(f"{self.command} {parts.path}")
+                fault = self.stand_in.next_fault()
             if isinstance(fault, Answer):
                 answer = fault
             elif fault in (None, LOSE):
@@ -148,7 +157,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _ask(self, path: str, query: dict[str, str], text: bytes) -> Answer:
         authorization = self.headers.get("Authorization") or ""
-        body = json.loads(text) if text else {}
+        try:
+            body = parsed(text, self.headers.get("Content-Type") or "")
+        except Refused as refused:
+            return refused.answer
         call = Call(self.command, path.removeprefix("/api/v3"), query, authorization, body)
         return self.stand_in.api.handle(call)
 

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from lab.controller import ControllerStandIn
+from tests.lab.client import DIALECTS, Client, client, refusal
 
 CASES = Path(__file__).parent.parent / "cases" / "controller"
 VARYING = {"timestamp", "uptimeSec", "accessToken", "refreshToken", "createdAt", "updatedAt", "uuid", "iofogUuid"}
@@ -72,31 +73,105 @@ def test_state_outlives_the_process(tmp_path: Path) -> None:
     item = {"name": "g", "registryId": 2, "images": [{"containerImage": "a:1", "fogTypeId": 1}]}
     for expected in (201, 409):
         with ControllerStandIn(state=tmp_path / "state.json") as stand_in, requests.Session() as session:
-            base = f"{stand_in.endpoint}/api/v3"
-            who = {"email": stand_in.email, "password": stand_in.password}
-            token = session.post(f"{base}/user/login", json=who, timeout=5).json()["accessToken"]
-            headers = {"Authorization": f"Bearer {token}"}
-            answer = session.post(f"{base}/catalog/microservices", json=item, headers=headers, timeout=5)
+            answer = Client(stand_in, session).ask("POST", "/catalog/microservices", item)
             assert answer.status_code == expected
 
 
 def test_what_3_9_says_otherwise() -> None:
     """Not recorded: taken from its source. A row only for what it was given, none twice, up to four."""
-    with ControllerStandIn("3.9.0") as stand_in, requests.Session() as session:
-        base = f"{stand_in.endpoint}/api/v3"
-        who = {"email": stand_in.email, "password": stand_in.password}
-        token = session.post(f"{base}/user/login", json=who, timeout=5).json()["accessToken"]
-        session.headers["Authorization"] = f"Bearer {token}"
+    with client("3.9.0") as user:
 
         def post(*arch_ids: int) -> requests.Response:
             images = [{"containerImage": "a:1", "archId": number} for number in arch_ids]
-            body = {"name": "g", "registryId": 2, "images": images}
-            return session.post(f"{base}/catalog/microservices", json=body, timeout=5)
+            return user.ask("POST", "/catalog/microservices", {"name": "g", "registryId": 2, "images": images})
 
-        assert post(3, 3).json() == {"name": "ValidationError", "message": "Duplicate archId '3' in images"}
+        assert refusal(post(3, 3)) == (400, "ValidationError", "Duplicate archId '3' in images")
         assert post(5).status_code == 400
         made = post(3).json()["id"]
-        item = session.get(f"{base}/catalog/microservices/{made}", timeout=5).json()
+        item = user.ask("GET", f"/catalog/microservices/{made}").json()
         assert item["images"] == [{"containerImage": "a:1", "archId": 3}]
         old = {"name": "h", "registryId": 2, "images": [{"containerImage": "a:1", "fogTypeId": 1}]}
-        assert session.post(f"{base}/catalog/microservices", json=old, timeout=5).status_code == 400
+        assert user.ask("POST", "/catalog/microservices", old).status_code == 400
+
+
+# ---- signing in -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dialect", "scheme", "status"),
+    [
+        ("3.0.4", "", 200),
+        ("3.0.4", "Bearer ", 401),
+        ("3.0.4", "bearer ", 401),
+        ("3.7.3", "Bearer ", 200),
+        ("3.7.3", "bearer ", 200),
+        ("3.7.3", "BEARER ", 401),
+        ("3.7.3", "", 401),
+        ("3.9.0", "Bearer ", 200),
+        ("3.9.0", "bearer ", 401),
+    ],
+)
+def test_what_stands_before_a_token(dialect: str, scheme: str, status: int) -> None:
+    with client(dialect) as user:
+        user.headers["Authorization"] = scheme + user.token
+        assert user.ask("GET", "/iofog-list").status_code == status
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"email": "", "password": "testpass123"}, "Invalid format for field 'email'"),
+        ({"email": "user@localhost", "password": "testpass123"}, "Invalid format for field 'email'"),
+        ({"email": None, "password": "testpass123"}, "Field 'email' is not of a type(s) string"),
+        ({"email": "user@domain.com"}, "Required field 'password' is missing"),
+        ([], "Field 'instance' is not of a type(s) object"),
+    ],
+)
+def test_what_is_no_login(dialect: str, body: Any, message: str) -> None:
+    """By the schemas of 3.0.4 and 3.7.3 (src/schemas/user.js)."""
+    with client(dialect) as user:
+        assert refusal(user.ask("POST", "/user/login", body)) == (400, "ValidationError", message)
+
+
+def test_an_email_that_is_none_signs_nobody_up() -> None:
+    with client("3.0.4") as user:
+        body = {"firstName": "Alice", "lastName": "Bob", "email": "alice@localhost", "password": "testpass123"}
+        why = "Invalid format for field 'email'"
+        assert refusal(user.ask("POST", "/user/signup", body)) == (400, "ValidationError", why)
+        assert user.ask("POST", "/user/signup", {**body, "email": "alice@domain.com"}).status_code == 201
+
+
+# ---- bodies -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        (b'{"name": ', 400),
+        (b"nonsense", 400),
+        (b'"text"', 400),
+        (b"null", 400),
+        (b"\xff\xfe", 400),
+        (b'{"name": "' + b"x" * 200_000 + b'"}', 413),
+        (b"x" * (100 * 1024 + 1), 413),
+        (b"x" * (100 * 1024), 400),
+    ],
+)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_bodies_that_nobody_can_read(dialect: str, text: bytes, status: int) -> None:
+    with client(dialect) as user:
+        for path in ("/catalog/microservices", "/user/login", "/nowhere"):
+            answer = user.ask("POST", path, text=text)
+            assert answer.status_code == status
+            assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        user.headers.clear()
+        assert user.ask("POST", "/iofog", text=text).status_code == status, "before the token is looked at"
+
+
+def test_a_body_that_does_not_say_it_is_json_is_not_read() -> None:
+    with client("3.7.3") as user:
+        user.headers["Content-Type"] = "text/plain"
+        url, text = f"{user.stand_in.endpoint}/api/v3/catalog/microservices", '{"name": "gateway"'
+        answer = requests.post(url, data=text, headers=user.headers, timeout=5)
+        assert refusal(answer) == (400, "ValidationError", "Required field 'name' is missing")
