@@ -1,7 +1,7 @@
 """``python -m lab COMMAND``: the lab by hand.
 
-up [NAME=ENGINE …]      start these hosts (default edge-1=docker edge-2=podman edge-3=docker29), the registry
-                        and a Controller
+up [NAME=ENGINE …]      start these hosts (default edge-1=docker edge-2=podman edge-3=docker29 edge-4=edgelet),
+                        the registry and a Controller
 status                  what runs, and how to log in
 env                     shell commands that make Pulumi and the lab known to a shell: eval "$(python -m lab env)"
 push NAME:VERSION       build the lab's image of that version, and push it to the lab's registry
@@ -25,10 +25,11 @@ from typing import cast
 from lab import images
 from lab.cache import pulumi_bin
 from lab.controller_process import EMAIL, PASSWORD
-from lab.host import EngineKind, Host, HostSpec
+from lab.engines import EngineKind
+from lab.host import Host, HostSpec
 from lab.lab import Lab
 
-DEFAULT = ("edge-1=docker", "edge-2=podman", "edge-3=docker29")
+DEFAULT = ("edge-1=docker", "edge-2=podman", "edge-3=docker29", "edge-4=edgelet")
 
 
 def main(argv: Sequence[str]) -> int:

@@ -1,9 +1,13 @@
-"""What the lab builds once and keeps: Docker 29, the Pulumi engine, and images."""
+"""What the lab builds once and keeps: Docker 29, its edgelet, the Pulumi engine, and images."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
+
+SOURCES = Path(__file__).parent / "edgelet"
+"""The lab's own edgelet, in Go."""
 
 
 def cache_folder() -> Path:
@@ -17,6 +21,22 @@ def docker_29() -> Path:
     if not (folder / "dockerd").is_file():
         raise FileNotFoundError(f"{folder}/dockerd is not there; run: make setup")
     return folder
+
+
+def edgelet() -> Path:
+    """The program that ``make setup`` has built from these very sources."""
+    program = edgelet_target()
+    if not program.is_file():
+        raise FileNotFoundError(f"{program} is not there; run: make setup")
+    return program
+
+
+def edgelet_target() -> Path:
+    """Where it belongs; lab/setup.sh asks, too. Its folder is named by its sources, as checkouts share the cache."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in SOURCES.iterdir() if path.suffix in (".go", ".mod", ".sum")):
+        digest.update(path.read_bytes())
+    return cache_folder() / "edgelet" / digest.hexdigest()[:16] / "edgelet"
 
 
 def pulumi_bin() -> Path:

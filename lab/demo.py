@@ -49,8 +49,7 @@ def main() -> int:
 def _stack(lab: Lab) -> Stack:
     _title("Three edge hosts, a registry that they cannot reach, and a Controller")
     for host in lab.hosts.values():
-        version = host.run(f"{host.cli} version --format '{{{{.Server.Version}}}}'").strip()
-        print(f"{host.name:14} {host.address:14} sshd, {host.cli} {version}")
+        print(f"{host.name:14} {host.address:14} sshd, {host.cli} {host.engine.version(host)}")
     controller = lab.controller()
     _push(lab, "1.0")
     stack = Stack(EXAMPLE, lab.folder / "stack")
@@ -99,8 +98,8 @@ def _prove(lab: Lab, version: str, before: dict[str, int]) -> None:
         if not proof.can_create(host, image):
             raise Broken(f"{host.name}: no container of {image} can be created")
         line = f"{host.name:14} container created; {_received(lab)[host.name] - before[host.name]:>10,} bytes received"
-        if host.spec.engine == "docker":
-            said = host.run(f"docker run --rm --network none {image}").strip()
+        if host.spec.engine in ("docker", "edgelet"):
+            said = proof.run(host, image).strip()
             if said != f"application {version}":
                 raise Broken(f"{host.name}: the container said {said!r}")
             line += f"; run: {said!r}"

@@ -17,25 +17,18 @@ import socket
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 from lab import accounts, disk, mounts
 from lab.accounts import Architecture
-from lab.cache import docker_29
+from lab.engines import ENGINES, PROGRAMS, Engine, EngineKind
 from lab.network import Link, Network
 from lab.shell import CommandFailed, run, start, stop, wait_for
-
-EngineKind = Literal["docker", "podman", "docker29", "none"]
 
 STATE = ("/var/lib/docker", "/var/lib/containers", "/var/lib/containerd")
 SCRATCH = ("/tmp", "/var/tmp")  # noqa: S108 - the host's own, not ours
 BOUND = ("/run", "/home", "/etc/ssh", *STATE, *SCRATCH, "/root")
-DOCKER_29 = "/run/docker-29"
-"""Where a host finds it, wherever the operator keeps it."""
 CGROUPS = Path("/sys/fs/cgroup")
-PROGRAMS = ("/usr/bin", "/usr/sbin")
-ENGINE_PROGRAMS = ("docker", "dockerd", "podman")
-ENGINE_OF = {"docker": ("docker", "dockerd"), "docker29": ("docker",), "podman": ("podman",), "none": ()}
+PROGRAM_FOLDERS = ("/usr/bin", "/usr/sbin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +36,8 @@ class HostSpec:
     """What to start.
 
     Attributes:
-        engine: ``docker`` (Debian's, classic store), ``podman``, ``docker29`` (containerd store) or none.
+        engine: ``docker`` (Debian's, classic store), ``podman``, ``docker29`` (containerd store), ``edgelet`` or none.
+        beside: further engines, which run there too.
         rate: of its link, for tc (``20mbit``); None for unshaped.
         arch: what its engine says of itself; another than amd64 is only said, by shims on PATH.
         disk: size of the file system that it owns, in MB, in memory; None for the machine's.
@@ -62,6 +56,7 @@ class HostSpec:
     own_disk: bool = False
     nice: int = 0
     without: tuple[str, ...] = ()
+    beside: tuple[EngineKind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +95,13 @@ class Host:
         }
 
     @property
+    def engine(self) -> Engine:
+        """The one that the host is for."""
+        return ENGINES[self.spec.engine]
+
+    @property
     def cli(self) -> str:
-        return "podman" if self.spec.engine == "podman" else "docker"
+        return self.engine.cli
 
     def run(self, script: str, *, check: bool = True) -> str:
         """Run a shell script on the host as root, not over SSH."""
@@ -151,81 +151,29 @@ class Host:
 
     def start_sshd(self) -> None:
         self.folder.joinpath("run/sshd").mkdir(parents=True, exist_ok=True)
-        self._start("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", "/etc/ssh/sshd_config"])
-        self._wait("sshd", self._greets)
+        self.start_service("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", "/etc/ssh/sshd_config"])
+        self.wait_service("sshd", self._greets)
 
     def stop_sshd(self) -> None:
         """No new connections; those that are open stay."""
-        self._stop("sshd")
+        self.stop_service("sshd")
 
     def start_engine(self) -> None:
-        """Start the daemon; podman has none."""
-        if self.spec.engine not in ("docker", "docker29"):
-            return
-        flags = ["--iptables=false", "--ip6tables=false", "--bridge=none", "--log-level=warn"]
-        flags += [f"--cgroup-parent=/{self.link.namespace}", "--exec-opt=native.cgroupdriver=cgroupfs"]
-        env, program = {}, "/usr/sbin/dockerd"
-        if self.spec.engine == "docker29":
-            # Debian's client speaks an older API than Docker 29 takes by default.
-            env = {"DOCKER_MIN_API_VERSION": "1.24", "PATH": f"{DOCKER_29}:{accounts.PATH}"}
-            program = f"{DOCKER_29}/dockerd"
-        # What a killed daemon has left; a new one would take it for its own.
-        self.run("rm -f /run/docker.pid /run/docker/containerd/*.pid")
-        self._start("engine", [*_niced(self.spec.nice), program, *flags], env)
-        self._wait("engine", self._engine_answers)
+        """Start what daemons there are, and wait until they answer."""
+        for engine in self._engines():
+            engine.start(self)
 
     def stop_engine(self) -> None:
-        """Stop the daemon, in order, as a service manager would."""
-        self._stop("engine")
+        """Stop them, in order, as a service manager would."""
+        for engine in self._engines():
+            engine.stop(self)
 
-    # ---- parts ----------------------------------------------------------------------------------------
+    # ---- for engines ----------------------------------------------------------------------------------
 
-    def _make_folders(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if self.spec.own_disk:
-            disk.mount(self.folder)
-        if self.spec.disk:
-            run("mount", "-t", "tmpfs", "-o", f"size={self.spec.disk}m", "iofog-lab", self.folder)
-        for target in BOUND:
-            self.folder.joinpath(target[1:]).mkdir(parents=True, exist_ok=True)
-            Path(target).mkdir(parents=True, exist_ok=True)
-        for shared in SCRATCH:
-            self.folder.joinpath(shared[1:]).chmod(0o1777)
-        self.folder.joinpath("root").chmod(0o700)
-        for target in PROGRAMS:
-            mounts.hide(self.folder, target, {*ENGINE_PROGRAMS, *self.spec.without} - set(ENGINE_OF[self.spec.engine]))
-        if self.spec.arch != "amd64":
-            accounts.write_shims(self.folder / "shims", self.spec.arch)
-
-    def _hold_namespaces(self) -> None:
-        """Start the process that all others of the host descend from."""
-        files = [f"/etc/{name}" for name in accounts.FILES if Path("/etc", name).exists()]
-        binds = [f"mount --rbind {self.folder}{target} {target}" for target in (*BOUND, *files)]
-        if self.spec.engine == "docker29":
-            # Before /root is the host's own, in which the operator may keep it.
-            below = f"{self.folder}{DOCKER_29}"
-            binds.insert(0, f"mkdir -p {below} && mount --bind {docker_29()} {below}")
-        binds += [mounts.overlay(self.folder, target) for target in PROGRAMS]
-        ready = self.folder / "ready"
-        # The shell is the namespace's init: while it waits for sleep it reaps whoever is left to it.
-        script = " && ".join(["mount -t proc proc /proc", *binds, f"touch {ready}", "{ sleep infinity & wait; }"])
-        new = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
-        argv = ["nsenter", f"--net=/run/netns/{self.link.namespace}", *new, "sh", "-c", script]
-        start(argv, self.folder / "holder.pid", self.folder / "holder.log")
-        self._wait("holder", ready.exists)
-
-    def _enter(self) -> list[str]:
-        space = f"/proc/{(self.folder / 'holder.pid').read_text()}/ns"
-        net = f"--net=/run/netns/{self.link.namespace}"
-        return ["nsenter", net, f"--mount={space}/mnt", f"--pid={space}/pid_for_children"]
-
-    def _path(self) -> str:
-        return accounts.PATH if self.spec.arch == "amd64" else f"{self.folder}/shims:{accounts.PATH}"
-
-    def _start(self, service: str, argv: list[str], env: dict[str, str] | None = None) -> None:
+    def start_service(self, service: str, argv: list[str], env: dict[str, str] | None = None) -> None:
         start([*self._enter(), *argv], self.folder / f"{service}.pid", self.folder / f"{service}.log", env)
 
-    def _stop(self, service: str) -> None:
+    def stop_service(self, service: str) -> None:
         pid_file = self.folder / f"{service}.pid"
         if not pid_file.exists():
             return
@@ -237,10 +185,58 @@ class Host:
             stop(inner)
         stop(pid_file)
 
-    def _wait(self, what: str, condition: Callable[[], bool]) -> None:
+    def wait_service(self, service: str, condition: Callable[[], bool]) -> None:
+        """Until the condition holds; CommandFailed with the end of the service's log if it never does."""
         if not wait_for(condition, 40):
-            log = (self.folder / f"{what}.log").read_text(errors="replace")[-2000:]
-            raise CommandFailed(f"{self.name}: {what} does not answer: {log}")
+            log = (self.folder / f"{service}.log").read_text(errors="replace")[-2000:]
+            raise CommandFailed(f"{self.name}: {service} does not answer: {log}")
+
+    # ---- parts ----------------------------------------------------------------------------------------
+
+    def _make_folders(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.spec.own_disk:
+            disk.mount(self.folder)
+        if self.spec.disk:
+            run("mount", "-t", "tmpfs", "-o", f"size={self.spec.disk}m", "iofog-lab", self.folder)
+        for target in self._bound():
+            self.folder.joinpath(target[1:]).mkdir(parents=True, exist_ok=True)
+            Path(target).mkdir(parents=True, exist_ok=True)
+        for shared in SCRATCH:
+            self.folder.joinpath(shared[1:]).chmod(0o1777)
+        self.folder.joinpath("root").chmod(0o700)
+        own = {program for engine in self._engines() for program in engine.programs}
+        for target in PROGRAM_FOLDERS:
+            mounts.hide(self.folder, target, (PROGRAMS - own) | set(self.spec.without))
+        for engine in self._engines():
+            engine.prepare(self.folder)
+        if self.spec.arch != "amd64":
+            accounts.write_shims(self.folder / "shims", self.spec.arch)
+
+    def _hold_namespaces(self) -> None:
+        """Start the process that all others of the host descend from."""
+        files = [f"/etc/{name}" for name in accounts.FILES if Path("/etc", name).exists()]
+        # Before /root is the host's own, in which the operator may keep what is mounted.
+        binds = [command for engine in self._engines() for command in engine.mounts(self.folder)]
+        binds += [f"mount --rbind {self.folder}{target} {target}" for target in (*self._bound(), *files)]
+        binds += [mounts.overlay(self.folder, target) for target in PROGRAM_FOLDERS]
+        ready = self.folder / "ready"
+        # The shell is the namespace's init: while it waits for sleep it reaps whoever is left to it.
+        script = " && ".join(["mount -t proc proc /proc", *binds, f"touch {ready}", "{ sleep infinity & wait; }"])
+        new = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]
+        argv = ["nsenter", f"--net=/run/netns/{self.link.namespace}", *new, "sh", "-c", script]
+        start(argv, self.folder / "holder.pid", self.folder / "holder.log")
+        self.wait_service("holder", ready.exists)
+
+    def _enter(self) -> list[str]:
+        space = f"/proc/{(self.folder / 'holder.pid').read_text()}/ns"
+        net = f"--net=/run/netns/{self.link.namespace}"
+        return ["nsenter", net, f"--mount={space}/mnt", f"--pid={space}/pid_for_children"]
+
+    def _path(self) -> str:
+        folders = [f"{self.folder}/shims"] if self.spec.arch != "amd64" else []
+        folders += sorted({folder for engine in self._engines() for folder in engine.path})
+        return ":".join([*folders, accounts.PATH])
 
     def _greets(self) -> bool:
         try:
@@ -249,8 +245,12 @@ class Host:
         except OSError:
             return False
 
-    def _engine_answers(self) -> bool:
-        return bool(self.run("docker version --format '{{.Server.Version}}'", check=False).strip())
+    def _engines(self) -> list[Engine]:
+        return [self.engine, *(ENGINES[kind] for kind in self.spec.beside)]
+
+    def _bound(self) -> list[str]:
+        """The folders that are the host's own."""
+        return [*BOUND, *(folder for engine in self._engines() for folder in engine.folders)]
 
     def _pids(self) -> list[int]:
         """Processes of the host's network: all but those in containers, which descend from them."""
@@ -263,13 +263,6 @@ class Host:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not any(map(_runs, pids)), 20)
-
-
-def _niced(nice: int) -> list[str]:
-    """The beginning of a command line. Where a session is scheduled as one (sched(7), autogroup), a process' own nice
-    counts among those of its session only, and the session's among all."""
-    script = f'echo {nice} 2>/dev/null >/proc/self/autogroup; exec nice -n {nice} "$@"'
-    return ["sh", "-c", script, "sh"]
 
 
 def _runs(pid: int) -> bool:

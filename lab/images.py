@@ -18,6 +18,7 @@ import random
 import shutil
 import sysconfig
 import tarfile
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -62,6 +63,32 @@ def build(folder: Path, version: str, *, platforms: Sequence[str] = tuple(PLATFO
     # An index of one: what is pushed from here is the image's own index, whole.
     (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [index]}))
     return layout
+
+
+def write_pause(archive: Path, name: str) -> None:
+    """The image that sandboxes are made of, which only sleeps, as an archive that containerd can import."""
+    layer = _layer({"bin/busybox": _busybox("amd64")}, {}, "pause")
+    platform = {"os": "linux", "architecture": "amd64"}
+    config = {
+        **platform,
+        "config": {"Entrypoint": ["/bin/busybox", "sleep", "2147483647"]},
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        layout = Path(folder)
+        (layout / "blobs/sha256").mkdir(parents=True)
+        layers = [_blob(layout, layer.blob, LAYER)]
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": _blob(layout, config, CONFIG),
+            "layers": layers,
+        }
+        entry = {**_blob(layout, manifest, MANIFEST), "annotations": {"io.containerd.image.name": name}}
+        (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+        (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
+        with tarfile.open(archive, "w") as tar:
+            tar.add(layout, arcname=".")
 
 
 def single(folder: Path, version: str, arch: str) -> Path:

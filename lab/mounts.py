@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -13,7 +14,7 @@ def below(folder: Path) -> list[str]:
     return [point for point in points if point == str(folder) or point.startswith(f"{folder}/")]
 
 
-def hide(folder: Path, target: str, programs: set[str]) -> None:
+def hide(folder: Path, target: str, programs: Iterable[str]) -> None:
     """Make the upper side of an overlay over ``target``, in which these programs are not there."""
     upper = folder / f"overlay{target}/upper"
     upper.mkdir(parents=True, exist_ok=True)

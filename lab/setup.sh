@@ -22,7 +22,7 @@ main() {
     flock 9
     debian_packages
     virtual_environment
-    docker_29 &
+    { docker_29; edgelet; } &
     building=$!
     pulumi
     wait "$building"
@@ -124,9 +124,26 @@ docker_29() {
         "-X github.com/moby/moby/v2/dockerversion.Version=29.0.0-lab"
 }
 
+# ---- the lab's own edgelet, from lab/edgelet; its containerd is Docker 29's -------------------------------
+
+edgelet() {
+    target=$(cd "$top" && .venv/bin/python -c 'from lab.cache import edgelet_target; print(edgelet_target())')
+    [ -x "$target" ] && return 0
+    need_go lab/edgelet
+    say "building lab/edgelet"
+    mkdir -p "${target%/*}"
+    (
+        cd "$top/lab/edgelet"
+        CGO_ENABLED=0 quietly go build -mod=readonly -buildvcs=false -trimpath -ldflags "-s -w" -o "$target.new" .
+        mv "$target.new" "$target"
+    )
+}
+
+need_go() { command -v go >/dev/null || fail "no go on PATH to build $1 with: install Go 1.24 or newer (go.dev/dl)"; }
+
 # go_tool TARGET MODULE@VERSION LDFLAGS: builds in a module of its own, as `go install` refuses replaced ones.
 go_tool() {
-    command -v go >/dev/null || fail "no go on PATH to build ${2%@*} with: install Go 1.24 or newer (go.dev/dl)"
+    need_go "${2%@*}"
     work=$(mktemp -d)
     (
         cd "$work"
