@@ -3,6 +3,7 @@
 Four things are missing there: the verbs are not told their resource's URN, nothing leads to the
 resource's row in the terminal, errors reach the user as tracebacks, and nobody hears of Ctrl-C. Everything
 that reaches around the SDK for them is in this file; without it the provider works, and only says less.
+What it relies on there, tests/test_plugin.py holds against the installed SDK.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -22,7 +22,12 @@ from pulumi_iofog.errors import IofogError
 
 
 class Console:
-    """The resource's own row in the terminal (Pulumi's ``Engine.Log``)."""
+    """The resource's own row in the terminal (Pulumi's ``Engine.Log``).
+
+    All of it goes without a ``streamId``: of a stream, the terminal makes one message at the end, without line ends,
+    and shows it only if the stream's first line was a lasting one (pkg/v3 3.259, backend/display/progress.go,
+    mergeStreamPayloadsToSinglePayload).
+    """
 
     def __init__(self, urn: str | None, stub: engine_pb2_grpc.EngineStub | None) -> None:
         self.urn, self._stub = urn, stub
@@ -42,15 +47,14 @@ class Console:
     def _log(self, text: str, severity: Any, *, ephemeral: bool) -> None:
         if self._stub is None:
             return
-        request = engine_pb2.LogRequest(
-            severity=severity, message=text, urn=self.urn or "", streamId=1, ephemeral=ephemeral
-        )
+        request = engine_pb2.LogRequest(severity=severity, message=text, urn=self.urn or "", ephemeral=ephemeral)
         # Words on the terminal are worth no failed update.
         with contextlib.suppress(grpc.RpcError):
             self._stub.Log(request, timeout=5)
 
 
-_channel_lock = threading.Lock()
+_lock = threading.Lock()
+"""For what the SDK's threads share here: the stubs, and who is hooked in."""
 _stubs: dict[str, engine_pb2_grpc.EngineStub] = {}
 
 
@@ -63,7 +67,7 @@ def console() -> Console:
     if urn is None or len(sys.argv) < 2:
         return Console(None, None)
     address = sys.argv[1]
-    with _channel_lock:
+    with _lock:
         if address not in _stubs:
             _stubs[address] = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))
     return Console(urn, _stubs[address])
@@ -82,42 +86,62 @@ def _urn_of_this_call() -> str | None:
 
 
 def show_errors_as_messages() -> None:
-    """Let the plugin's process report an IofogError by its message alone.
+    """Let the plugin's process report an IofogError by its message alone; once is as good as twice.
 
-    The SDK (3.272) answers a failed call with ``traceback.format_exc()``, looked up in its
-    ``__main__`` at each failure.
+    The SDK (from 3.260 on) answers a failed call with ``traceback.format_exc()``, looked up in its ``__main__`` at
+    each failure.
     """
-    main = sys.modules["__main__"]
-    if hasattr(main, "DynamicResourceProviderServicer") and hasattr(main, "traceback"):
-        main.traceback = _Messages()  # type: ignore[attr-defined]
-
-
-class _Messages:
-    """Stands in for the module ``traceback`` there; a bug still shows its whole traceback."""
-
-    def format_exc(self, *args: Any, **options: Any) -> str:
-        problem = sys.exc_info()[1]
-        return str(problem) if isinstance(problem, IofogError) else traceback.format_exc(*args, **options)
+    main: Any = sys.modules["__main__"]
+    with _lock:
+        if _is_plugin(main, "traceback") and not isinstance(main.traceback, _Messages):
+            main.traceback = _Messages(main.traceback)
 
 
 def on_cancel(act: Callable[[], None]) -> None:
     """Have something done when Pulumi asks its plugins to stop: at the first Ctrl-C, while it waits for what
-    is under way.
+    is under way. What was asked for before is done too; the same thing only once.
 
-    The SDK (3.272) answers ``Cancel`` with ``empty_pb2.Empty()``, looked up in its ``__main__`` at each call.
+    The SDK answers ``Cancel`` with ``empty_pb2.Empty()``, looked up in its ``__main__`` at each call.
     """
-    main = sys.modules["__main__"]
-    if hasattr(main, "DynamicResourceProviderServicer") and hasattr(main, "empty_pb2"):
-        main.empty_pb2 = _Empties(main.empty_pb2, act)  # type: ignore[attr-defined]
+    main: Any = sys.modules["__main__"]
+    with _lock:
+        if not _is_plugin(main, "empty_pb2"):
+            return
+        if not isinstance(main.empty_pb2, _Empties):
+            main.empty_pb2 = _Empties(main.empty_pb2)
+        if act not in main.empty_pb2.acts:
+            main.empty_pb2.acts += (act,)
 
 
-class _Empties:
-    """Stands in for the module ``empty_pb2`` there."""
+def _is_plugin(main: object, name: str) -> bool:
+    return hasattr(main, "DynamicResourceProviderServicer") and hasattr(main, name)
 
-    def __init__(self, real: Any, act: Callable[[], None]) -> None:
-        self._real, self._act = real, act
+
+class _StandIn:
+    """Stands in for a module in the SDK's ``__main__``; what it does not have is the module's."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class _Messages(_StandIn):
+    """For ``traceback``; a bug still shows its whole traceback."""
+
+    def format_exc(self, *args: Any, **options: Any) -> Any:
+        problem = sys.exc_info()[1]
+        return str(problem) if isinstance(problem, IofogError) else self._real.format_exc(*args, **options)
+
+
+class _Empties(_StandIn):
+    """For ``empty_pb2``; ``acts`` are done, each on a thread of its own, when ``Cancel`` is answered."""
+
+    acts: tuple[Callable[[], None], ...] = ()
 
     def Empty(self) -> Any:
         if sys._getframe(1).f_code.co_name == "Cancel":
-            threading.Thread(target=self._act, name="cancel", daemon=True).start()
+            for act in self.acts:
+                threading.Thread(target=act, name="cancel", daemon=True).start()
         return self._real.Empty()
