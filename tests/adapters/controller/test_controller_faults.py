@@ -37,7 +37,7 @@ def controller(stand_in: ControllerStandIn) -> Iterator[Controller]:
 
 def _controller(stand_in: ControllerStandIn, *, timeout: tuple[float, float] = (5, 30), **settings: Any) -> Controller:
     given = {"email": stand_in.email, "password": stand_in.password, **settings}
-    return Controller(ControllerSettings(stand_in.endpoint, **given), timeout=timeout, back_off=0)
+    return Controller(ControllerSettings(stand_in.endpoint, **given), timeout=timeout, backoff=0)
 
 
 def _names(stand_in: ControllerStandIn) -> list[str]:
@@ -140,7 +140,7 @@ def test_no_answer_in_time(stand_in: ControllerStandIn) -> None:
 def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    controller = Controller(ControllerSettings(f"u:hidden@127.0.0.1:{port}", "a@b.example", "hidden"), back_off=0)
+    controller = Controller(ControllerSettings(f"u:hidden@127.0.0.1:{port}", "a@b.example", "hidden"), backoff=0)
     wanted = (
         f"http://127.0.0.1:{port}: signing in: Connection refused. Is the Controller running, and reachable from here?"
     )
@@ -151,7 +151,7 @@ def test_nobody_listens() -> None:
 
 
 def test_a_name_that_nobody_knows() -> None:
-    controller = Controller(ControllerSettings("https://no-such-host.invalid", token="t"), back_off=0)
+    controller = Controller(ControllerSettings("https://no-such-host.invalid", token="t"), backoff=0)
     with pytest.raises(
         ControllerError, match=r"^https://no-such-host\.invalid: asking for its version: [A-Z]"
     ) as caught:

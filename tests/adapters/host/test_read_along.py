@@ -197,7 +197,7 @@ def rolled_out(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
     @contextmanager
     def connect(agent: Agent) -> Iterator[EdgeHost]:
-        with ssh.connect(agent, patience=QUICK) as connection:
+        with ssh.connect(agent, timeouts=QUICK) as connection:
             yield EdgeHost(connection, agent)
 
     def roll_out() -> list[bool]:

@@ -40,7 +40,7 @@ Download = Callable[[int], Generator[bytes, None, None]]
 
 LIMIT = 20_000_000_000
 """Bytes that blobs may take up; beyond it the least recently used go first."""
-LOOK_AGAIN = 0.02
+POLL_INTERVAL = 0.02
 """Seconds between two looks at a download that another thread or process is at."""
 TEMPORARY = "pulumi-iofog-store-"
 """How the names of temporary stores begin."""
@@ -170,7 +170,7 @@ class Store:
         lock = file_lock.lock(part, fcntl.LOCK_EX | fcntl.LOCK_NB, os.O_RDWR | os.O_CREAT)
         if lock is None:
             # Not flock's own waiting: the file becomes the blob, which then is locked for as long as it is used.
-            time.sleep(LOOK_AGAIN)
+            time.sleep(POLL_INTERVAL)
             return False
         with os.fdopen(lock, "rb+") as file:
             if path.exists():
