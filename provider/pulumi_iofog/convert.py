@@ -168,8 +168,8 @@ def _block(opening: str, parts: Iterator[tuple[str, Any]], closing: str, before:
 
 def _quoted(text: str) -> str:
     """With double quotes, unless that needs more backslashes."""
-    plain = repr(text)
-    if plain.startswith('"') or text.count('"') > text.count("'"):
-        return plain
-    inner = plain[1:-1].replace("\\'", "'").replace('"', '\\"')
+    literal = repr(text)
+    if literal.startswith('"') or text.count('"') > text.count("'"):
+        return literal
+    inner = literal[1:-1].replace("\\'", "'").replace('"', '\\"')
     return f'"{inner}"'

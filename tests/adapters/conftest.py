@@ -15,7 +15,7 @@ from lab import Host, HostSpec, Lab
 from pulumi_iofog.adapters.registry import http as registry_http
 from pulumi_iofog.adapters.registry.registry import Registry
 from pulumi_iofog.adapters.ssh import ssh_config
-from pulumi_iofog.adapters.ssh.connect import Patience
+from pulumi_iofog.adapters.ssh.connect import Timeouts
 from pulumi_iofog.inputs.spec import Agent
 from tests.adapters.registry.registry_server import SERVED, RegistryServer
 from tests.worker import WORKER
@@ -27,7 +27,7 @@ HOSTS = (
     HostSpec("edge-small", "docker", disk=48),
 )
 ENGINES = ("edge-docker", "edge-podman", "edge-docker29")
-QUICK = Patience(connect=5.0, tries=(0.0, 0.0), keepalive=0.1, stalled=1.0)
+QUICK = Timeouts(connect=5.0, backoff=(0.0, 0.0), keepalive=0.1, stalled=1.0)
 """Long enough for hosts on this machine, short enough for tests of hosts that are gone."""
 
 MakeRegistry = Callable[..., Registry]
@@ -80,7 +80,7 @@ def make_registry(tmp_path: Path) -> Iterator[MakeRegistry]:
         def make(*args: Any, **options: Any) -> Registry:
             quick = {
                 "docker_config": tmp_path / "absent.json",
-                "patience": registry_http.Patience(back_off=0),
+                "backoff": registry_http.Backoff(first=0),
                 "certs": (),
             }
             return stack.enter_context(contextlib.closing(Registry(*args, **{**quick, **options})))

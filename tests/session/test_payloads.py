@@ -48,7 +48,7 @@ def registry() -> Iterator[MemoryRegistry]:
 @pytest.fixture
 def blobs(tmp_path: Path, registry: MemoryRegistry) -> Iterator[Payloads]:
     store = Store(tmp_path / "cache")
-    yield Payloads(store, store, lambda reference: registry)
+    yield Payloads(store, store.records, lambda reference: registry)
     store.close()
 
 
@@ -104,7 +104,7 @@ def test_a_layer_is_measured_once(blobs: Payloads, monkeypatch: pytest.MonkeyPat
 def test_what_a_recoded_layer_is_need_not_be_remembered(blobs: Payloads, tmp_path: Path) -> None:
     encoded = part(NEW, Recoded(9, 23))
     made = blobs.expected(NEW.image.reference, encoded)
-    for record in (tmp_path / "cache/remembered").iterdir():
+    for record in (tmp_path / "cache/records").iterdir():
         record.unlink()
     again = blobs.expected(NEW.image.reference, encoded)
     assert (again, again.plain_size) == (made, made.plain_size)

@@ -41,7 +41,7 @@ def controller_settings(
     endpoint = next((place.endpoint for place in places if place.endpoint), "")
     if not endpoint:
         return NOWHERE
-    if _plain(namespace.endpoint or "") != _plain(endpoint):
+    if _base(namespace.endpoint or "") != _base(endpoint):
         places.pop()
     who = next((place for place in places if _has_credentials(place)), None)
     if who is None:
@@ -86,5 +86,5 @@ def _upper(key: str) -> str:
     return {"caFile": "CA_FILE"}.get(key, key.upper())
 
 
-def _plain(endpoint: str) -> str:
+def _base(endpoint: str) -> str:
     return endpoint.rstrip("/").removesuffix("/api/v3")

@@ -158,8 +158,8 @@ def _of_file(text: str, transport: Transport, rest: str) -> Reference:
 
 def _stand_in(location: str) -> str:
     """A repository's name made of a file's."""
-    plain = _ENDINGS.sub("", PurePath(location).name).lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "image"
+    stem = _ENDINGS.sub("", PurePath(location).name).lower()
+    return re.sub(r"[^a-z0-9]+", "-", stem).strip("-") or "image"
 
 
 def _name(text: str) -> tuple[str, str, str | None, Digest | None]:

@@ -273,14 +273,14 @@ def apart(agents: Any) -> tuple[Any, Any]:
         return agents.apply(lambda known: apart(known)[0]), agents.apply(lambda known: apart(known)[1])
     if not isinstance(agents, list | tuple):
         return agents, None
-    plain, secrets = [], {}
+    rest, secrets = [], {}
     for index, agent in enumerate(agents):
         without, own = _apart(agent)
-        plain.append(without)
+        rest.append(without)
         if own:
             name = without.get("name") if isinstance(without, dict) else None
             secrets[name if isinstance(name, str) else f"#{index}"] = own
-    return plain, secrets or None
+    return rest, secrets or None
 
 
 def _apart(agent: Any) -> tuple[Any, Any]:

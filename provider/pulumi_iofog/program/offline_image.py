@@ -92,13 +92,13 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             InputError: ``opts.import_``. Everything else is refused by Pulumi's check, all failures at once,
                 each with its property's path.
         """
-        plain_agents, agent_secrets = apart(agents)
+        agents_without_secrets, agent_secrets = apart(agents)
         arguments = {
             "x86": x86,
             "arm": arm,
             "riscv64": riscv64,
             "armv7": armv7,
-            "agents": plain_agents,
+            "agents": agents_without_secrets,
             "agent_secrets": agent_secrets,
             "name": resource_name if name is None else name,
             "description": description,

@@ -82,16 +82,16 @@ class Adapters:
         self._stack.close()
 
     @cached_property
-    def memory(self) -> Store:
+    def cache(self) -> Store:
         """The permanent cache; small records go there always."""
-        memory = Store()
-        self._stack.callback(memory.close)
-        return memory
+        cache = Store()
+        self._stack.callback(cache.close)
+        return cache
 
     @cached_property
     def store(self) -> Store:
         """Where blobs go: the permanent cache, or with ``cache=False`` one that goes with the session."""
-        return self.memory if self.spec.cache else self._stack.enter_context(Store.temporary())
+        return self.cache if self.spec.cache else self._stack.enter_context(Store.temporary())
 
     @cached_property
     def registry(self) -> Registry:
@@ -101,11 +101,11 @@ class Adapters:
 
     @cached_property
     def local(self) -> Local:
-        return Local(self.memory, self.store)
+        return Local(self.cache.records, self.store)
 
     @cached_property
     def payloads(self) -> Payloads:
-        return Payloads(self.store, self.memory, self._source)
+        return Payloads(self.store, self.cache.records, self._source)
 
     @cached_property
     def images(self) -> Images:

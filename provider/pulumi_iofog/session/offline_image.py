@@ -74,23 +74,23 @@ class Session(Adapters):
         values = state.pins_to_props(found.pins)
         for arch, pin in found.pins.items():
             written = self.spec.references.get(arch) or self.spec.references["arm"]
-            self.memory.remember(_memory_of(written, pin.platform), values[arch])
+            self.cache.records.put(_record_of(written, pin.platform), values[arch])
         for reference, top in found.tops.items():
             if run.preview:
-                self.memory.remember(run.key(reference), {"digest": top})
+                self.cache.records.put(run.key(reference), {"digest": top})
             else:
-                self.memory.forget(run.key(reference))
+                self.cache.records.remove(run.key(reference))
 
     def _probe(self, agent: Agent) -> Platform:
         with self.connect(agent) as host:
             return host.platform
 
     def _previewed(self, run: Run, reference: Reference) -> Digest | None:
-        found = self.memory.recall(run.key(reference.text), PREVIEW_HOLDS)
+        found = self.cache.records.get(run.key(reference.text), PREVIEW_HOLDS)
         return parse_digest(found["digest"]) if found else None
 
     def _recall(self, reference: Reference, platform: Platform) -> Pin | None:
-        return state.pin_of(self.memory.recall(_memory_of(reference, platform), float("inf")))
+        return state.pin_of(self.cache.records.get(_record_of(reference, platform), float("inf")))
 
     # ---- rollout ------------------------------------------------------------------------------------
 
@@ -110,7 +110,7 @@ class Session(Adapters):
     def _connect_alone(self, agent: Agent) -> Iterator[EdgeHost]:
         """One agent, which nobody else on this machine sends to meanwhile: so what two resources share is
         sent once, and they are not in each other's way."""
-        with self.memory.turn(f"agent {agent.host}:{agent.port or 22}"), self.connect(agent) as host:
+        with self.cache.turn(f"agent {agent.host}:{agent.port or 22}"), self.connect(agent) as host:
             yield host
 
     def jobs(
@@ -206,7 +206,7 @@ class Session(Adapters):
         return [(name, answer.result()) for name, answer in asked]
 
 
-def _memory_of(reference: Reference, platform: Platform) -> str:
-    """Under what a resolved reference is remembered: the same file is meant in whatever folder."""
+def _record_of(reference: Reference, platform: Platform) -> str:
+    """The key of a resolved reference's record: the same file is meant in whatever folder."""
     folder = f"{Path.cwd()} " if reference.location else ""
     return f"pin {folder}{reference} {platform}"

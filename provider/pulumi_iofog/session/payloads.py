@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from typing_extensions import assert_never
 
 from pulumi_iofog.adapters.cache import growing
+from pulumi_iofog.adapters.cache.records import Records
 from pulumi_iofog.adapters.cache.store import Store
 from pulumi_iofog.adapters.recode import recode
 from pulumi_iofog.errors import IofogError, StoreError
@@ -42,12 +43,12 @@ class Payloads:
 
     Args:
         store: where blobs and what is made of them lie.
-        memory: the permanent store, for what is known of older layers.
+        records: of the permanent store, for what is known of older layers.
         source: where a reference's image comes from.
     """
 
-    def __init__(self, store: Store, memory: Store, source: Callable[[Reference], Source]) -> None:
-        self._store, self._memory, self._source = store, memory, source
+    def __init__(self, store: Store, records: Records, source: Callable[[Reference], Source]) -> None:
+        self._store, self._records, self._source = store, records, source
 
     def path(self, reference: Reference, blob: Blob) -> Path:
         """A blob as a file, pulled once."""
@@ -60,7 +61,7 @@ class Payloads:
         for layer in image.layers:
             blob = layer.blob
             record = {"reference": str(image.reference), "digest": blob.digest, "size": blob.size}
-            self._memory.remember(_key(layer.diff_id), {**record, "media_type": blob.media_type})
+            self._records.put(_key(layer.diff_id), {**record, "media_type": blob.media_type})
 
     def older(self, diff_ids: Iterable[Digest]) -> Mapping[Digest, Blob]:
         """Those of the layers whose blobs are known."""
@@ -68,7 +69,7 @@ class Payloads:
         return {diff_id: known[1].blob for diff_id, known in found if known}
 
     def _recall(self, diff_id: Digest) -> tuple[Reference, Layer] | None:
-        record: Mapping[str, Any] | None = self._memory.recall(_key(diff_id), FOREVER)
+        record: Mapping[str, Any] | None = self._records.get(_key(diff_id), FOREVER)
         if record is None:
             return None
         try:
@@ -131,7 +132,7 @@ class Payloads:
 
     def _recoded(self, reference: Reference, part: Part, way: Recoded) -> Blob:
         file = self._recode(reference, part, way)
-        record = self._store.recall(_record_of(part), FOREVER)
+        record = self._store.records.get(_record_of(part), FOREVER)
         if record is None:
             # It is so old that what it is has been forgotten.
             with tempfile.TemporaryDirectory(dir=file.parent) as folder:
@@ -176,10 +177,10 @@ class Payloads:
         """Bytes of a layer's plain tar, which no registry tells."""
         key, blob = f"plain size {layer.diff_id}", self.path(reference, layer.blob)
         with self._store.turn(key):
-            record = self._store.recall(key, FOREVER)
+            record = self._store.records.get(key, FOREVER)
             if record is None:
                 record = {"size": recode.plain_size(layer, blob)}
-                self._store.remember(key, record)
+                self._store.records.put(key, record)
         return int(record["size"])
 
     def _recode(self, reference: Reference, part: Part, way: Recoded) -> Path:
@@ -190,7 +191,7 @@ class Payloads:
         options = {"level": way.level, "window_log": way.window_log, "workers": WORKERS}
         made = recode.as_zstd(part.layer, blob, out, **options)
         record = {"digest": made.digest, "size": made.size, "plain_size": made.plain_size}
-        self._store.remember(_record_of(part), record)
+        self._store.records.put(_record_of(part), record)
         return record
 
     def _delta(self, reference: Reference, part: Part, way: Delta) -> Path:

@@ -184,34 +184,34 @@ def test_a_damaged_small_blob_is_removed(store: Store) -> None:
 
 
 def test_records(store: Store) -> None:
-    assert store.recall("key", 3600) is None
-    store.remember("key", {"digest": "a"})
-    store.remember("key", {"digest": "b"})
-    store.remember("other/../key", {"digest": "c"})
-    assert store.recall("key", 3600) == {"digest": "b"}
-    assert Store(store.root).recall("other/../key", float("inf")) == {"digest": "c"}
-    store.forget("key")
-    store.forget("key")
-    assert store.recall("key", 3600) is None
+    assert store.records.get("key", 3600) is None
+    store.records.put("key", {"digest": "a"})
+    store.records.put("key", {"digest": "b"})
+    store.records.put("other/../key", {"digest": "c"})
+    assert store.records.get("key", 3600) == {"digest": "b"}
+    assert Store(store.root).records.get("other/../key", float("inf")) == {"digest": "c"}
+    store.records.remove("key")
+    store.records.remove("key")
+    assert store.records.get("key", 3600) is None
 
 
 def test_records_grow_old(store: Store) -> None:
-    store.remember("key", {"digest": "a"})
-    (file,) = (store.root / "remembered").iterdir()
+    store.records.put("key", {"digest": "a"})
+    (file,) = (store.root / "records").iterdir()
     record = json.loads(file.read_text())
     file.write_text(json.dumps({**record, "at": record["at"] - 100}))
-    assert store.recall("key", 50) is None
-    assert store.recall("key", 150) == {"digest": "a"}
+    assert store.records.get("key", 50) is None
+    assert store.records.get("key", 150) == {"digest": "a"}
 
 
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "{}", '{"at": 0}', '{"at": "x", "value": {}}', '{"at": 9e99, "value": 1}']
 )
 def test_records_that_cannot_be_read(store: Store, text: str) -> None:
-    store.remember("key", {})
-    (file,) = (store.root / "remembered").iterdir()
+    store.records.put("key", {})
+    (file,) = (store.root / "records").iterdir()
     file.write_text(text)
-    assert store.recall("key", float("inf")) is None
+    assert store.records.get("key", float("inf")) is None
 
 
 # ---- open files -------------------------------------------------------------------------------------

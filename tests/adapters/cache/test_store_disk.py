@@ -42,7 +42,7 @@ def test_a_full_disk(small_disk: Path) -> None:
     blob = Blob(sha256(source.data), len(source.data), "")
     wanted = (
         rf"^{store.root}: keeping {blob.digest}: no space left on device\."
-        r" Free space there, or set XDG_CACHE_HOME to a folder on a larger disk \(.* are free\)$"
+        r" Free space there, or set XDG_CACHE_HOME to a folder on a larger disk \(.* free\)$"
     )
     with pytest.raises(StoreError, match=wanted):
         store.fetch(blob, source)
@@ -56,8 +56,8 @@ def test_a_full_disk_leaves_no_small_file(small_disk: Path) -> None:
     store = Store(small_disk / "cache")
     with pytest.raises(StoreError, match=r"keeping sha256:.*: no space left on device"):
         store.put(bytes(600_000))
-    with pytest.raises(StoreError, match="remembering: no space left on device"):
-        store.remember("key", {"value": "x" * 600_000})
+    with pytest.raises(StoreError, match="keeping a record: no space left on device"):
+        store.records.put("key", {"value": "x" * 600_000})
     assert files(store) == []
 
 
@@ -92,7 +92,7 @@ def test_everything_is_private(tmp_path: Path) -> None:
         store = Store(root)
         store.fetch(BLOB, Source())
         store.put(b"{}")
-        store.remember("key", {})
+        store.records.put("key", {})
     finally:
         os.umask(before)
     assert stat.S_IMODE(root.stat().st_mode) == 0o700

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from pulumi_iofog.adapters.cache.files import KEEP_PARTS
-from pulumi_iofog.adapters.cache.store import RECORDS, Store
+from pulumi_iofog.adapters.cache.records import MOST
+from pulumi_iofog.adapters.cache.store import Store
 from pulumi_iofog.oci.image import Blob, sha256
 from tests.adapters.cache import store_process
 from tests.adapters.cache.store_process import BLOB, DATA, PIECE, PIECES
@@ -170,7 +171,7 @@ def test_fetching_while_another_trims_all_the_time(store: Store, run: Run) -> No
 # ---- what is left lying -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("folder", ["blobs/sha256", "remembered"])
+@pytest.mark.parametrize("folder", ["blobs/sha256", "records"])
 @pytest.mark.parametrize("name", [f"{'a' * 64}.part", "tmp123.part"])
 def test_what_was_interrupted_long_ago_goes(store: Store, folder: str, name: str) -> None:
     left, fresh = store.root / folder / name, store.root / folder / f"x{name}"
@@ -199,17 +200,17 @@ def test_no_other_file_appears(store: Store) -> None:
 
 
 def test_the_oldest_records_go(store: Store) -> None:
-    folder = store.root / "remembered"
-    store.remember("oldest", {})
+    folder = store.root / "records"
+    store.records.put("oldest", {})
     os.utime(next(folder.iterdir()), (0, 0))
-    for number in range(RECORDS - 1):
+    for number in range(MOST - 1):
         (folder / f"{number}.json").write_text("{}")
     store.trim()
-    assert store.recall("oldest", float("inf")) == {}
-    store.remember("newest", {})
+    assert store.records.get("oldest", float("inf")) == {}
+    store.records.put("newest", {})
     store.trim()
-    assert store.recall("oldest", float("inf")) is None
-    assert store.recall("newest", 60) == {}
+    assert store.records.get("oldest", float("inf")) is None
+    assert store.records.get("newest", 60) == {}
 
 
 # ---- temporary stores -------------------------------------------------------------------------------
@@ -227,7 +228,7 @@ def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_temporary_store_leaves_nothing(temporary_folder: Path) -> None:
     with Store.temporary() as store:
         store.fetch(BLOB, _whole)
-        store.remember("key", {})
+        store.records.put("key", {})
         assert list(temporary_folder.iterdir()) == [store.root]
     assert list(temporary_folder.iterdir()) == []
 

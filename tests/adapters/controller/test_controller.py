@@ -34,7 +34,7 @@ def controller(stand_in: ControllerStandIn) -> Iterator[Controller]:
 
 def _controller(stand_in: ControllerStandIn, **settings: Any) -> Iterator[Controller]:
     given = {"email": stand_in.email, "password": stand_in.password, **settings}
-    controller = Controller(ControllerSettings(stand_in.endpoint, **given), back_off=0)
+    controller = Controller(ControllerSettings(stand_in.endpoint, **given), backoff=0)
     yield controller
     controller.close()
 

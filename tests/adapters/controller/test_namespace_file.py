@@ -76,7 +76,7 @@ def controller(home: Path) -> Controller:
     settings = controller_settings(None, lambda key: None, {}, namespace)
     assert isinstance(settings, ControllerSettings)
     assert namespace.path
-    return Controller(settings, stored=StoredTokens(namespace.path), back_off=0)
+    return Controller(settings, stored=StoredTokens(namespace.path), backoff=0)
 
 
 def test_a_token_that_ran_out_is_renewed_and_written_back(tmp_path: Path, stand_in: ControllerStandIn) -> None:

@@ -72,5 +72,5 @@ class Edge:
 @contextmanager
 def reach(host: Host, agent: Agent) -> Iterator[Edge]:
     """Connect and find the engine."""
-    with ssh.connect(agent, patience=QUICK) as connection:
+    with ssh.connect(agent, timeouts=QUICK) as connection:
         yield Edge(host, connection, find(connection, agent), EdgeHost(connection, agent))

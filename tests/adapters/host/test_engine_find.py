@@ -27,7 +27,7 @@ KINDS = {"edge-docker": "docker", "edge-podman": "podman", "edge-docker29": "doc
 @contextmanager
 def found(agent_of: AgentOf, host: str, **fields: Any) -> Iterator[Engine]:
     agent = agent_of(host, **fields)
-    with ssh.connect(agent, patience=QUICK) as connection:
+    with ssh.connect(agent, timeouts=QUICK) as connection:
         yield find(connection, agent)
 
 
@@ -197,7 +197,7 @@ def test_the_password_for_sudo_is_seen_by_nobody(agent_of: AgentOf, lab: Lab) ->
     """Not in the command line nor the environment of any process of the host, nor in a file."""
     host = lab.hosts["edge-docker"]
     agent = agent_of("edge-docker", user="asked")
-    with ssh.connect(agent, patience=QUICK) as connection:
+    with ssh.connect(agent, timeouts=QUICK) as connection:
         runner = Runner(connection, sudo=True, password=host.password)
         results = []
         script = "id -u; touch /run/started; while [ ! -e /run/seen ]; do sleep 0.05; done; cat"

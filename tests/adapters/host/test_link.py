@@ -79,7 +79,7 @@ def test_the_kernel_knows_a_shaped_link(lab: Lab, agent_of: AgentOf) -> None:
     host = lab.hosts["edge-docker"]
     host.set_rate("20mbit")
     try:
-        with ssh.connect(agent_of("edge-docker"), patience=QUICK) as connection:
+        with ssh.connect(agent_of("edge-docker"), timeouts=QUICK) as connection:
             before = host.counters().received
             assert 1.5e6 < measure(connection, enough=20e6) < 4e6
             assert host.counters().received - before < 1.2 * PROBE, "one look is enough"

@@ -198,11 +198,13 @@ def rolled_out(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
     @contextmanager
     def connect(agent: Agent) -> Iterator[EdgeHost]:
-        with ssh.connect(agent, patience=QUICK) as connection:
+        with ssh.connect(agent, timeouts=QUICK) as connection:
             yield EdgeHost(connection, agent)
 
     def roll_out() -> list[bool]:
-        tools = Tools(connect, Payloads(store, store, lambda reference: registry), Quiet(), wait=lambda seconds: None)
+        tools = Tools(
+            connect, Payloads(store, store.records, lambda reference: registry), Quiet(), wait=lambda seconds: None
+        )
         outcome = bring(Job(Agent(**lab.hosts["edge-docker"].agent(lab.known_hosts_file)), LARGE.image), tools)  # type: ignore[arg-type]
         assert outcome.error is None, outcome.error
         return ends

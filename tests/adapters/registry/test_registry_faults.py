@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from pulumi_iofog.adapters.registry.http import CHUNK, Patience
+from pulumi_iofog.adapters.registry.http import CHUNK, Backoff
 from pulumi_iofog.adapters.registry.registry import MANIFEST_LIMIT, Registry
 from pulumi_iofog.errors import ImageNotFound, RegistryError
 from pulumi_iofog.oci.image import OCI_INDEX, OCI_MANIFEST, Blob, Reference, sha256
@@ -28,7 +28,7 @@ from tests.adapters.registry.registry_server import (
     stall,
 )
 
-NEVER = Patience(back_off=1e12)
+NEVER = Backoff(first=1e12)
 """A back-off that time.sleep refuses: it passes only where it is not waited for."""
 
 
@@ -177,14 +177,14 @@ def test_what_does_not_pass_is_given_up(server: RegistryServer, make_registry: M
 def test_the_registrys_own_wish_to_wait_is_obeyed(server: RegistryServer, make_registry: MakeRegistry) -> None:
     server.next(answer(429, Retry_After="0"), times=2)
     server.next(answer(503, Retry_After=" 0 "))
-    make_registry(patience=NEVER).manifest(server.app())
+    make_registry(backoff=NEVER).manifest(server.app())
     server.next(answer(429, Retry_After="0"))
-    assert _pull(make_registry(patience=NEVER), server) == DATA
+    assert _pull(make_registry(backoff=NEVER), server) == DATA
 
 
 def test_but_not_for_too_long(server: RegistryServer, make_registry: MakeRegistry) -> None:
     server.next(answer(429, Retry_After=str(10**12)))
-    make_registry(patience=Patience(longest=0)).manifest(server.app())
+    make_registry(backoff=Backoff(longest=0)).manifest(server.app())
 
 
 def test_a_wish_that_is_a_date_is_left_aside(server: RegistryServer, make_registry: MakeRegistry) -> None:

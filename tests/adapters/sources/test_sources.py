@@ -49,7 +49,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def local(store: Store) -> Local:
-    return Local(store, store)
+    return Local(store.records, store)
 
 
 @pytest.fixture
@@ -235,10 +235,10 @@ def test_a_docker_archive_of_several(tmp_path: Path, local: Local, archive: Path
 def test_an_unchanged_archive_is_not_opened_again(archive: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     run("gzip", archive)
     text = f"docker-archive:{archive}.gz"
-    first = single(Local(store, store), text)
+    first = single(Local(store.records, store), text)
     shutil.rmtree(store.root / "derived")
     (store.root / "derived").mkdir()
-    later = Local(store, store)
+    later = Local(store.records, store)
     reference = later.named(Reference.parse(text))
     assert (reference, later.manifest(reference)) == (first[0], (first[1], OCI_MANIFEST))
     blob = parse_manifest(first[1], OCI_MANIFEST).config
@@ -250,13 +250,13 @@ def test_an_unchanged_archive_is_not_opened_again(archive: Path, store: Store, m
 
 def test_a_replaced_archive_is_read_again(tmp_path: Path, both: Path, archive: Path, store: Store) -> None:
     text = f"docker-archive:{archive}"
-    first = single(Local(store, store), text)
+    first = single(Local(store.records, store), text)
     before = archive.stat()
     archive.unlink()
     skopeo(f"oci:{both}", f"docker-archive:{archive}:{NAME}", "--override-arch=arm64")
     os.utime(archive, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert archive.stat().st_size == before.st_size
-    local = Local(store, store)
+    local = Local(store.records, store)
     assert local.manifest(local.named(Reference.parse(text)))[0] != first[1]
     # What the earlier one had is not there any more.
     layer = parse_manifest(first[1], OCI_MANIFEST).layers[0]

@@ -48,7 +48,7 @@ def test_an_engines_image(lab: Lab, name: str, store: Store, tmp_path: Path, mon
     host = lab.hosts[name]
     monkeypatch.setenv("DOCKER_HOST", f"unix://{host.folder}/run/docker.sock")
     engines_id = load(host, tmp_path, f"of-{name}", "plant/app:1")
-    local = Local(store, store)
+    local = Local(store.records, store)
     for text in ("docker-daemon:plant/app:1", f"docker-daemon:{engines_id}"):
         reference = Reference.parse(text)
         assert local.named(reference) == reference
@@ -68,7 +68,7 @@ def test_an_engines_image(lab: Lab, name: str, store: Store, tmp_path: Path, mon
     assert len(list((store.root / "derived").iterdir())) == 1, "one image is saved once, whatever it is called"
 
     # Later it is asked for the image's id, and saves nothing.
-    later = Local(store, Store(tmp_path / "other"))
+    later = Local(store.records, Store(tmp_path / "other"))
     assert later.manifest(Reference.parse("docker-daemon:plant/app:1"))[0]
     assert list((tmp_path / "other/derived").iterdir()) == []
 
@@ -90,7 +90,7 @@ def test_an_engine_by_ssh(lab: Lab, store: Store, tmp_path: Path, monkeypatch: p
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("DOCKER_HOST", f"ssh://{host.user}@{host.address}")
-    local, reference = Local(store, store), Reference.parse("docker-daemon:plant/app:1")
+    local, reference = Local(store.records, store), Reference.parse("docker-daemon:plant/app:1")
     manifest = parse_manifest(*local.manifest(reference))
     for blob in manifest.layers:
         assert sha256(b"".join(local.blob(reference, blob))) == blob.digest
@@ -121,5 +121,5 @@ def test_an_engine_that_does_not_answer(store: Store, tmp_path: Path, monkeypatc
     }.items():
         monkeypatch.setenv("DOCKER_HOST", host)
         with pytest.raises(SourceError, match=rf"^the docker engine at {host}: .*: .*{why}.*\. Is it running"):
-            Local(store, store).manifest(Reference.parse("docker-daemon:app:1"))
+            Local(store.records, store).manifest(Reference.parse("docker-daemon:app:1"))
     gc.collect()  # here, where it is known of

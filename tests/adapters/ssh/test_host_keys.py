@@ -40,7 +40,7 @@ def agent(agent_of: AgentOf) -> Agent:
 
 
 def log_in(agent: Agent, **fields: Any) -> str:
-    with ssh.connect(replace(agent, **fields), patience=QUICK) as connection:
+    with ssh.connect(replace(agent, **fields), timeouts=QUICK) as connection:
         return connection.run("id -un").text.strip()
 
 

@@ -31,7 +31,7 @@ KINDS = {
 
 def who(agent: Agent) -> str:
     """Log in and ask for the user's name."""
-    with ssh.connect(agent, patience=QUICK) as connection:
+    with ssh.connect(agent, timeouts=QUICK) as connection:
         return connection.run("id -un").text.strip()
 
 

@@ -30,7 +30,7 @@ def authority(tmp_path: Path) -> Path:
 
 
 def who(agent: Agent) -> str:
-    with ssh.connect(agent, patience=QUICK) as connection:
+    with ssh.connect(agent, timeouts=QUICK) as connection:
         return connection.run("id -un").text.strip()
 
 

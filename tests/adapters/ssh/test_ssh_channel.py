@@ -33,12 +33,12 @@ def host(lab: Lab) -> Iterator[Host]:
 
 @pytest.fixture
 def connection(agent_of: AgentOf) -> Iterator[Connection]:
-    with ssh.connect(agent_of("edge-docker"), patience=QUICK) as connection:
+    with ssh.connect(agent_of("edge-docker"), timeouts=QUICK) as connection:
         yield connection
 
 
 def unreachable(agent: Agent, **fields: Any) -> str:
-    with pytest.raises(Unreachable) as caught, ssh.connect(replace(agent, **fields), patience=QUICK):
+    with pytest.raises(Unreachable) as caught, ssh.connect(replace(agent, **fields), timeouts=QUICK):
         pass
     return str(caught.value)
 
@@ -95,7 +95,7 @@ def test_silence_is_waited_for_only_so_long(connection: Connection) -> None:
 def test_what_a_login_prints_by_itself_is_no_answer(host: Host, agent_of: AgentOf) -> None:
     host.run("echo 'echo welcome to the edge' > /home/edge/.ssh/rc")
     try:
-        with ssh.connect(agent_of("edge-docker"), patience=QUICK) as connection:
+        with ssh.connect(agent_of("edge-docker"), timeouts=QUICK) as connection:
             assert connection.run("pwd").text == "/home/edge\n"
             assert connection.run("true").text == ""
     finally:
@@ -137,7 +137,7 @@ def test_a_link_that_is_cut_while_sending(host: Host, agent_of: AgentOf, rate: s
             sent.set()
             host.cut()
 
-    with ssh.connect(agent_of("edge-docker"), patience=QUICK) as connection:
+    with ssh.connect(agent_of("edge-docker"), timeouts=QUICK) as connection:
         said = r"^edge-docker: sending \([0-9.]+:22\): the link has stalled\. Run pulumi up again"
         with pytest.raises(Unreachable, match=said):
             connection.send("cat > /dev/null", (bytes(MEGABYTE),) * 50, cut_soon)
@@ -147,7 +147,7 @@ def test_a_link_that_is_cut_while_sending(host: Host, agent_of: AgentOf, rate: s
 
 def test_a_link_that_is_cut_while_waiting(host: Host, agent_of: AgentOf) -> None:
     """As while a load takes its half hour: TCP notices nothing."""
-    with ssh.connect(agent_of("edge-docker"), patience=QUICK) as connection:
+    with ssh.connect(agent_of("edge-docker"), timeouts=QUICK) as connection:
         cut = threading.Timer(0.3, host.cut)
         cut.start()
         with pytest.raises(Unreachable, match="the link has stalled"):
@@ -164,13 +164,13 @@ def test_a_connection_that_the_host_ends(host: Host, connection: Connection) -> 
 
 def test_a_quiet_link_is_kept(agent_of: AgentOf) -> None:
     """Signs of life are answered by the host, so that silence of a script is no fault."""
-    with ssh.connect(agent_of("edge-docker"), patience=replace(QUICK, stalled=0.5)) as connection:
+    with ssh.connect(agent_of("edge-docker"), timeouts=replace(QUICK, stalled=0.5)) as connection:
         assert connection.run("sleep 1.5; echo done", timeout=30).text == "done\n"
 
 
 def test_nothing_is_left_running(agent_of: AgentOf) -> None:
     before = set(threading.enumerate())
-    with ssh.connect(agent_of("edge-docker"), patience=QUICK) as connection:
+    with ssh.connect(agent_of("edge-docker"), timeouts=QUICK) as connection:
         connection.run("true")
         new = set(threading.enumerate()) - before
         assert new
@@ -194,7 +194,7 @@ def test_a_host_that_is_down(host: Host, agent_of: AgentOf) -> None:
     host.cut()
     quick = replace(QUICK, connect=0.3)
     said = r"connecting .*: (no answer in time|No route to host)"
-    with pytest.raises(Unreachable, match=said), ssh.connect(agent_of("edge-docker"), patience=quick):
+    with pytest.raises(Unreachable, match=said), ssh.connect(agent_of("edge-docker"), timeouts=quick):
         pass
 
 
@@ -208,7 +208,7 @@ def test_something_else_than_sshd(agent_of: AgentOf) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
-            for _ in QUICK.tries:
+            for _ in QUICK.backoff:
                 client, _ = server.accept()
                 with client:
                     client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -226,7 +226,7 @@ def test_what_passes_by_itself_is_tried_again(host: Host, agent_of: AgentOf) -> 
     back = threading.Timer(0.2, host.start_sshd)
     back.start()
     try:
-        with ssh.connect(agent_of("edge-docker"), patience=replace(QUICK, tries=(0.0, 2.0))) as connection:
+        with ssh.connect(agent_of("edge-docker"), timeouts=replace(QUICK, backoff=(0.0, 2.0))) as connection:
             assert connection.run("true").ok
     finally:
         back.join()

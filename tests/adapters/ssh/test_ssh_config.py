@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pulumi_iofog.adapters.ssh import config, keywords, settings, ssh_config
-from pulumi_iofog.adapters.ssh.config import route
+from pulumi_iofog.adapters.ssh import destination, host_config, keywords, ssh_config
+from pulumi_iofog.adapters.ssh.destination import route
 from pulumi_iofog.errors import AgentError
 from pulumi_iofog.inputs.spec import Agent
 
@@ -50,12 +50,12 @@ def asked(home: Path, name: str, *options: str) -> dict[str, list[str]]:
 
 def test_what_is_honoured_is_what_is_read() -> None:
     read = {"host", "match", "include"}
-    for module in (config, settings):
+    for module in (destination, host_config):
         for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 asks = node.func.attr in ("first", "all", "flag") and isinstance(node.args[0], ast.Constant)
                 read |= {str(node.args[0].value)} if asks else set()  # type: ignore[attr-defined]
-    assert read | set(config.METHODS) | set(settings.PROXIES) == set(keywords.HONOURED)
+    assert read | set(destination.METHODS) | set(host_config.PROXIES) == set(keywords.HONOURED)
 
 
 @pytest.mark.lab
@@ -129,12 +129,12 @@ def test_the_same_as_ssh(home: Path, write: Write, case: str, options: dict[str,
     for keyword in VALUES:
         if found.first(keyword, "none") == "none":
             # What is not, ssh -G leaves out.
-            assert keyword not in settings.PROXIES or keyword not in said
+            assert keyword not in host_config.PROXIES or keyword not in said
             continue
         ours = " ".join(found.all(keyword)) if keyword != "certificatefile" else list(found.all(keyword))
         theirs = said.get(keyword, [""])
         # What ssh shows of tokens that it replaces only later.
-        theirs = [settings.expand(value, settings.tokens_of(found)) for value in theirs]
+        theirs = [host_config.expand(value, host_config.tokens_of(found)) for value in theirs]
         assert ours == (theirs if isinstance(ours, list) else _plain(keyword, theirs[0])), keyword
     if "identityfile" in found.values:
         assert list(found.all("identityfile")) == said["identityfile"]
@@ -234,7 +234,7 @@ def test_no_line_of_the_file_is_repeated(write: Write) -> None:
 )
 def test_whether_the_file_says_where_an_agent_is(write: Write, text: str, host: str | None) -> None:
     write(text)
-    assert config.configured_host("edge-1") == host
+    assert destination.configured_host("edge-1") == host
 
 
 def test_a_section_that_leaves_open_where_the_host_is(write: Write) -> None:

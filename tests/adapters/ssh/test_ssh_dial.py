@@ -54,7 +54,7 @@ def pipe(tmp_path: Path) -> str:
 
 
 def echo(agent: Agent) -> str:
-    with ssh.connect(agent, patience=QUICK) as connection:
+    with ssh.connect(agent, timeouts=QUICK) as connection:
         assert connection.send("wc -c", [bytes(1 << 20)] * 3, lambda count: None).text == f"{3 << 20}\n"
         return connection.run("echo ${SSH_CONNECTION%% *}").text.strip()
 

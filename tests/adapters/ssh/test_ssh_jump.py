@@ -39,7 +39,7 @@ def second(lab: Lab) -> Host:
 
 def came_from(agent: Agent) -> str:
     """The address that the agent sees the operator come from."""
-    with ssh.connect(agent, patience=QUICK) as connection:
+    with ssh.connect(agent, timeouts=QUICK) as connection:
         return connection.run("echo ${SSH_CONNECTION%% *}").text.strip()
 
 
@@ -51,7 +51,7 @@ def test_one_jump_host(agent_of: AgentOf, first: Host, form: str) -> None:
 def test_two_jump_hosts(agent_of: AgentOf, first: Host, second: Host) -> None:
     jump = f"edge@{first.address}, edge@{second.address}"
     assert came_from(agent_of("edge-docker", proxy_jump=jump)) == second.address
-    with ssh.connect(agent_of("edge-docker", proxy_jump=jump), patience=QUICK) as connection:
+    with ssh.connect(agent_of("edge-docker", proxy_jump=jump), timeouts=QUICK) as connection:
         assert connection.send("wc -c", (bytes(MEGABYTE),) * 5, lambda count: None).text == f"{5 * MEGABYTE}\n"
 
 
@@ -165,7 +165,7 @@ def test_an_address_with_a_scope(agent_of: AgentOf, lab: Lab, host: Host, home: 
 def test_a_link_that_is_cut_behind_a_jump_host(host: Host, agent_of: AgentOf, first: Host) -> None:
     agent = agent_of("edge-docker", proxy_jump=f"edge@{first.address}")
     stalled = pytest.raises(Unreachable, match="the link has stalled")
-    with ssh.connect(agent, patience=QUICK) as connection, stalled:
+    with ssh.connect(agent, timeouts=QUICK) as connection, stalled:
         connection.send("cat > /dev/null", (bytes(MEGABYTE),) * 200, lambda count: host.cut())
 
 

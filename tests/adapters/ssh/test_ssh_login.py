@@ -27,7 +27,7 @@ def server(tmp_path: Path, home: Path) -> Iterator[Sshd]:
 
 
 def who(agent: Agent) -> str:
-    with ssh.connect(agent, patience=QUICK) as connection:
+    with ssh.connect(agent, timeouts=QUICK) as connection:
         return connection.run("id -un").text.strip()
 
 

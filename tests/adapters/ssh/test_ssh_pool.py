@@ -22,7 +22,7 @@ pytestmark = pytest.mark.lab
 
 @pytest.fixture
 def pool() -> Iterator[Pool]:
-    pool = Pool(partial(connect, patience=QUICK))
+    pool = Pool(partial(connect, timeouts=QUICK))
     yield pool
     pool.interrupt()
 
@@ -99,7 +99,7 @@ def test_after_an_error_the_connection_is_closed(agent_of: AgentOf, pool: Pool, 
 
 
 def test_what_nobody_uses_is_closed_after_a_while(agent_of: AgentOf, logins: Callable[[], int]) -> None:
-    pool = Pool(partial(connect, patience=QUICK), idle=0.3)
+    pool = Pool(partial(connect, timeouts=QUICK), idle=0.3)
     agent = agent_of("edge-docker")
     for expected in (1, 2):
         with pool.connection(agent) as connection:

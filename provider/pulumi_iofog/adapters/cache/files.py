@@ -1,16 +1,30 @@
-"""Files of a store: hashed, and found by their age."""
+"""Files of the cache: written, hashed, and found by their age."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import stat
+import tempfile
 import time
 from pathlib import Path
 from typing import IO
 
 KEEP_PARTS = 7 * 86_400.0
 """Seconds after which what an interrupted download or write has left is removed."""
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a small file, which is whole or not there, whoever else writes it. Raises OSError."""
+    number, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(data)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def hash_file(file: IO[bytes]) -> tuple[hashlib._Hash, int]:

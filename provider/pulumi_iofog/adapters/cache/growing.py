@@ -10,7 +10,7 @@ from typing import IO
 
 CHUNK = 1 << 18
 """Bytes handed on at once."""
-LOOK_AGAIN = 0.02
+POLL_INTERVAL = 0.02
 """Seconds between two looks at a file that has not grown."""
 
 
@@ -50,7 +50,7 @@ def _follow(path: Path, maker: _Maker, offset: int) -> Iterator[bytes]:
                 offset += len(chunk)
                 yield chunk
             else:
-                maker.thread.join(LOOK_AGAIN)
+                maker.thread.join(POLL_INTERVAL)
 
 
 def _whole(path: Path, offset: int) -> Iterator[bytes]:

@@ -5,7 +5,7 @@
 ├── blobs/sha256/<hex>.part     being downloaded, locked; or left by an interrupted download
 ├── derived/<name>              made from blobs: layers in another form, deltas
 ├── turns/<sha256>              held while somebody makes a thing, or works on an agent
-└── remembered/<sha256>.json    small records: what was resolved, and when
+└── records/<sha256>.json       small records: what was resolved, and when (records.py)
 
 The locks are flock's on the files themselves, so none is left when a process crashes. Trimming removes only
 what it can lock for itself: a blob that fetch has returned stays until its Store is closed.
@@ -17,21 +17,21 @@ import contextlib
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import re
 import shutil
-import tempfile
 import threading
 import time
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from pulumi_iofog import text
 from pulumi_iofog.adapters.cache import file_lock, files
+from pulumi_iofog.adapters.cache.records import Records
 from pulumi_iofog.errors import StoreError
 from pulumi_iofog.oci.image import Blob, Digest, sha256
 
@@ -40,10 +40,8 @@ Download = Callable[[int], Generator[bytes, None, None]]
 
 LIMIT = 20_000_000_000
 """Bytes that blobs may take up; beyond it the least recently used go first."""
-LOOK_AGAIN = 0.02
+POLL_INTERVAL = 0.02
 """Seconds between two looks at a download that another thread or process is at."""
-RECORDS = 1000
-"""Small records that are kept; beyond it the oldest go."""
 TEMPORARY = "pulumi-iofog-store-"
 """How the names of temporary stores begin."""
 _BLOB = re.compile(r"[0-9a-f]{64}(\.part)?")
@@ -56,19 +54,25 @@ class Store:
         root: the folder; default ``$XDG_CACHE_HOME/pulumi-iofog``, else ``~/.cache/pulumi-iofog``.
         moved_by: the environment variable that puts it elsewhere: for messages.
 
+    Attributes:
+        records: small records by key.
+
     Methods raise StoreError where the disk is full or the folder cannot be used.
     """
 
     def __init__(self, root: Path | None = None, *, moved_by: str = "XDG_CACHE_HOME") -> None:
-        self.root, self._moved_by = root or _default_root(), moved_by
-        self._blobs, self._records = self.root / "blobs" / "sha256", self.root / "remembered"
-        self._derived = self.root / "derived"
+        self.root = root or _default_root()
+        # Not a method: the records would keep the store, and so its open files, alive.
+        self._translated = partial(_translated, self.root, moved_by)
+        self._blobs, self._derived = self.root / "blobs" / "sha256", self.root / "derived"
+        records = self.root / "records"
+        self.records = Records(records, self._translated)
         self._in_use: dict[Digest, int] = {}
         """Open file descriptors, each with a shared lock."""
         self._lock = threading.Lock()
         weakref.finalize(self, file_lock.close_all, self._in_use)
         with self._translated("making the cache folder"):
-            for folder in (self._blobs, self._derived, self._records, self.root / "turns"):
+            for folder in (self._blobs, self._derived, records, self.root / "turns"):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.root.chmod(0o700)
 
@@ -124,7 +128,8 @@ class Store:
     def put(self, data: bytes) -> Path:
         """Keep some bytes under their digest."""
         if not (path := self.blob_path(sha256(data))).exists():
-            self._write(f"keeping sha256:{path.name}", path, data)
+            with self._translated(f"keeping sha256:{path.name}"):
+                files.write(path, data)
         return path
 
     def fetch(self, blob: Blob, download: Download) -> Path:
@@ -165,7 +170,7 @@ class Store:
         lock = file_lock.lock(part, fcntl.LOCK_EX | fcntl.LOCK_NB, os.O_RDWR | os.O_CREAT)
         if lock is None:
             # Not flock's own waiting: the file becomes the blob, which then is locked for as long as it is used.
-            time.sleep(LOOK_AGAIN)
+            time.sleep(POLL_INTERVAL)
             return False
         with os.fdopen(lock, "rb+") as file:
             if path.exists():
@@ -238,30 +243,7 @@ class Store:
                 over = total > limit and (_BLOB.fullmatch(path.name) or path.parent == self._derived)
                 if (over or files.left_lying(path, changed)) and file_lock.remove_unused(path):
                     total -= size
-            for number, (changed, _, path) in enumerate(reversed(files.by_age(self._records))):
-                if number >= RECORDS or files.left_lying(path, changed):
-                    path.unlink(missing_ok=True)
-
-    # ---- small records ------------------------------------------------------------------------------
-
-    def remember(self, key: str, value: dict[str, Any]) -> None:
-        """Keep a small record, with the time."""
-        record = json.dumps({"at": time.time(), "value": value})
-        self._write("remembering", self._record(key), record.encode())
-
-    def recall(self, key: str, max_age: float) -> dict[str, Any] | None:
-        """The record, if it is at most ``max_age`` seconds old and readable."""
-        try:
-            record = json.loads(self._record(key).read_bytes())
-            fresh = time.time() - record["at"] <= max_age
-            return dict(record["value"]) if fresh else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def forget(self, key: str) -> None:
-        """Remove the record."""
-        with self._translated("forgetting"):
-            self._record(key).unlink(missing_ok=True)
+            self.records.trim()
 
     # ---- files --------------------------------------------------------------------------------------
 
@@ -269,30 +251,17 @@ class Store:
         """Where ``fetch`` puts a blob; while it grows, ``HEX.part`` beside it."""
         return self._blobs / digest.removeprefix("sha256:")
 
-    def _record(self, key: str) -> Path:
-        return self._records / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
 
-    def _write(self, doing: str, path: Path, data: bytes) -> None:
-        with self._translated(doing):
-            number, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-            try:
-                with os.fdopen(number, "wb") as file:
-                    file.write(data)
-                Path(name).replace(path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
-
-    @contextmanager
-    def _translated(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as problem:
-            if problem.errno in (errno.ENOSPC, errno.EDQUOT):
-                free = text.size(shutil.disk_usage(self.root).free)
-                hint = f"Free space there, or set {self._moved_by} to a folder on a larger disk ({free} are free)"
-                raise StoreError(str(self.root), doing, "no space left on device", hint) from None
-            raise StoreError(str(self.root), doing, problem.strerror or str(problem)) from None
+@contextmanager
+def _translated(root: Path, moved_by: str, doing: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            free = text.size(shutil.disk_usage(root).free)
+            hint = f"Free space there, or set {moved_by} to a folder on a larger disk ({free} free)"
+            raise StoreError(str(root), doing, "no space left on device", hint) from None
+        raise StoreError(str(root), doing, problem.strerror or str(problem)) from None
 
 
 def _default_root() -> Path:

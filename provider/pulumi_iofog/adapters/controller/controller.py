@@ -28,7 +28,7 @@ class Controller:
         settings: endpoint and credentials; ``token`` is tried before e-mail and password.
         stored: where tokens are renewed and kept that another program uses too.
         timeout: seconds for connecting, and between two bytes of an answer.
-        back_off: seconds before a request is sent for the second time; twice as long before each further time.
+        backoff: seconds before a request is sent for the second time; twice as long before each further time.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class Controller:
         *,
         stored: Stored | None = None,
         timeout: tuple[float, float] = (5.0, 30.0),
-        back_off: float = 0.5,
+        backoff: float = 0.5,
     ) -> None:
-        self._http = Http(settings, timeout, back_off)
+        self._http = Http(settings, timeout, backoff)
         self._token = Token(self._http, settings, stored)
 
     @property

@@ -48,14 +48,14 @@ class Http:
     Args:
         settings: endpoint, ca_file and insecure are used; the credentials only to keep them out of errors.
         timeout: seconds for connecting, and between two bytes of an answer.
-        back_off: seconds before the second try; twice as long before each further one.
+        backoff: seconds before the second try; twice as long before each further one.
     """
 
-    def __init__(self, settings: ControllerSettings, timeout: tuple[float, float], back_off: float) -> None:
+    def __init__(self, settings: ControllerSettings, timeout: tuple[float, float], backoff: float) -> None:
         self.endpoint = normal(settings.endpoint)
         self._secrets: frozenset[str] = frozenset()
         self.keep_secret(settings.password, settings.token)
-        self._timeout, self._back_off = timeout, back_off
+        self._timeout, self._backoff = timeout, backoff
         self._verify: bool | str = not settings.insecure
         if settings.ca_file and not settings.insecure:
             self._verify = str(Path(settings.ca_file).expanduser())
@@ -100,7 +100,7 @@ class Http:
                     return self._no_redirect(doing, response)
                 problem = self.refused(doing, method, response)
             if number < TRIES - 1:
-                time.sleep(self._back_off * 2**number)
+                time.sleep(self._backoff * 2**number)
             if not repeat:
                 raise LostAnswer(problem)
         raise problem

@@ -19,7 +19,7 @@ from pulumi_iofog.errors import StoreError
 from pulumi_iofog.oci.image import Digest, Layer, parse_digest, short
 
 CHILD = Path(__file__).with_name("child.py")
-MAY_TAKE = 3600.0
+TIMEOUT = 3600.0
 """Seconds for one layer."""
 LEVEL = 9
 """zstd's. A delta of two releases of numpy and pandas (102 and 104 MB plain): level 3 6.6 MB in 0.6 s, 9 6.0 MB
@@ -43,13 +43,13 @@ class Made:
 # ---- the three forms ------------------------------------------------------------------------------------
 
 
-def plain(layer: Layer, blob: Path, out: Path, *, timeout: float = MAY_TAKE) -> Made:
+def plain(layer: Layer, blob: Path, out: Path, *, timeout: float = TIMEOUT) -> Made:
     """Decompress a layer's blob into ``out``: gzip, zstd or plain. Raises StoreError; ``out`` is whole or
     not there, and whoever makes the same ``out`` at the same time must be kept away."""
     return _make(f"decompressing {short(layer.blob.digest)}", _of_blob("plain", layer), [blob, out], timeout)
 
 
-def plain_size(layer: Layer, blob: Path, *, timeout: float = MAY_TAKE) -> int:
+def plain_size(layer: Layer, blob: Path, *, timeout: float = TIMEOUT) -> int:
     """Bytes of a layer's plain tar, by decompressing its blob. Raises StoreError, as ``plain`` does."""
     doing, options = f"measuring {short(layer.blob.digest)}", _of_blob("measure", layer)
     return int(_run(str(blob), doing, options, [blob], timeout)["plain_size"])
@@ -63,7 +63,7 @@ def as_zstd(
     level: int = LEVEL,
     window_log: int = 0,
     workers: int = 0,
-    timeout: float = MAY_TAKE,
+    timeout: float = TIMEOUT,
 ) -> Made:
     """Re-encode a layer's blob as zstd into ``out``. Raises StoreError, as ``plain`` does.
 
@@ -79,7 +79,7 @@ def as_zstd(
 
 
 def delta(
-    old: Path, new: Path, out: Path, *, new_diff_id: Digest, level: int = LEVEL, timeout: float = MAY_TAKE
+    old: Path, new: Path, out: Path, *, new_diff_id: Digest, level: int = LEVEL, timeout: float = TIMEOUT
 ) -> Made:
     """Make ``out``, of which ``zstd -d --long=31 --patch-from=OLD`` (1.4.5 or newer) makes the new tar.
 

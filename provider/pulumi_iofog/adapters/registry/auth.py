@@ -70,7 +70,7 @@ class Authenticator:
             text = text.replace(secret, "[secret]")
         return text
 
-    def answer(self, place: Place, challenge: str, sent: Mapping[str, str], *, plain: bool) -> bool:
+    def answer(self, place: Place, challenge: str, sent: Mapping[str, str], *, tls: bool) -> bool:
         """Take up the challenge of a 401 (``WWW-Authenticate``); whether ``header`` has an answer to it now.
 
         Args:
@@ -79,7 +79,7 @@ class Authenticator:
         who = self._credentials(place)
         for scheme, parameters in _challenges(challenge):
             if scheme == "bearer":
-                token = self._bearer(place, parameters, who, plain=plain)
+                token = self._bearer(place, parameters, who, tls=tls)
             elif who:
                 token = _Token(_basic(who), float("inf"))
             else:
@@ -89,10 +89,10 @@ class Authenticator:
             return sent.get("Authorization") != token.header
         return False
 
-    def _bearer(self, place: Place, challenge: Mapping[str, str], who: RegistryAuth | None, *, plain: bool) -> _Token:
+    def _bearer(self, place: Place, challenge: Mapping[str, str], who: RegistryAuth | None, *, tls: bool) -> _Token:
         task = Task(place.domain, f"signing in {self.whom(place)} for {place}")
         realm = challenge.get("realm", "")
-        if urlsplit(realm).scheme not in (("http", "https") if plain else ("https",)):
+        if urlsplit(realm).scheme not in (("https",) if tls else ("http", "https")):
             raise task.error(f"its token service {realm[:200] or '(none)'} is not https")
         scope = challenge.get("scope") or f"repository:{place.path}:pull"
         service = {"service": challenge["service"]} if challenge.get("service") else {}

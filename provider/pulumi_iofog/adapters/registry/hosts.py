@@ -26,7 +26,7 @@ CERTS_D = (
     "~/.config/containers/certs.d",
 )
 """Folders with one for each registry: ``*.crt`` are CAs, ``NAME.cert`` and ``NAME.key`` the client's."""
-GREETING = 3.0
+TLS_TIMEOUT = 3.0
 """Seconds to find out whether a registry that need not have TLS has it."""
 
 
@@ -105,8 +105,8 @@ def _speaks_tls(host: str, context: ssl.SSLContext) -> bool:
     parts = urlsplit(f"//{host}")
     try:
         with (
-            socket.create_connection((parts.hostname, parts.port or 443), GREETING) as plain,
-            context.wrap_socket(plain, server_hostname=parts.hostname),
+            socket.create_connection((parts.hostname, parts.port or 443), TLS_TIMEOUT) as connection,
+            context.wrap_socket(connection, server_hostname=parts.hostname),
         ):
             return True
     except OSError:

@@ -28,20 +28,20 @@ CHUNK = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Backoff:
     """How long to wait before trying again, in seconds.
 
     Attributes:
-        back_off: before the second try; twice as long before each further one.
+        first: before the second try; twice as long before each further one.
         longest: at most that a registry's Retry-After is obeyed.
     """
 
-    back_off: float = 0.5
+    first: float = 0.5
     longest: float = 20.0
 
     def wait(self, number: int, retry_after: float | None) -> None:
         """Wait after the failure of a try; the first has number 0."""
-        time.sleep(self.back_off * 2**number if retry_after is None else min(retry_after, self.longest))
+        time.sleep(self.first * 2**number if retry_after is None else min(retry_after, self.longest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class Http:
         timeout: seconds for connecting and for each read.
     """
 
-    def __init__(self, timeout: tuple[float, float], patience: Patience) -> None:
-        self.patience, self._timeout = patience, timeout
+    def __init__(self, timeout: tuple[float, float], backoff: Backoff) -> None:
+        self.backoff, self._timeout = backoff, timeout
         self._session = without_netrc(_Session())
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class Http:
             accept_unverified()
         self._session.mount(prefix, _Adapter(context, verify=verify))
 
-    def persist(self, act: Callable[[], T], tries: int = TRIES) -> T:
+    def retry(self, act: Callable[[], T], tries: int = TRIES) -> T:
         """What ``act`` returns; done again after Transient, a few times."""
         for number in range(tries):
             try:
@@ -83,7 +83,7 @@ class Http:
             except Transient as transient:
                 if number == tries - 1:
                     raise transient.error from None
-                self.patience.wait(number, transient.retry_after)
+                self.backoff.wait(number, transient.retry_after)
         raise AssertionError("unreachable")
 
     def get(

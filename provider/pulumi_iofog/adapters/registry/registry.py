@@ -14,7 +14,7 @@ from pulumi_iofog.adapters.http import Transient
 from pulumi_iofog.adapters.registry import http
 from pulumi_iofog.adapters.registry.auth import Authenticator
 from pulumi_iofog.adapters.registry.hosts import CERTS_D, Hosts, Place
-from pulumi_iofog.adapters.registry.http import CHUNK, TRANSIENT, TRIES, Http, Patience, Task, translated
+from pulumi_iofog.adapters.registry.http import CHUNK, TRANSIENT, TRIES, Backoff, Http, Task, translated
 from pulumi_iofog.errors import ImageNotFound, RegistryError
 from pulumi_iofog.inputs.registry_settings import RegistryOptions
 from pulumi_iofog.inputs.spec import RegistryAuth
@@ -51,7 +51,7 @@ class Registry:
         docker_config: instead of those that docker, podman and skopeo keep.
         certs: folders with certificates for registries.
         timeout: seconds for connecting and for each read.
-        patience: how long to wait before trying again.
+        backoff: how long to wait before trying again.
 
     Methods raise RegistryError; ImageNotFound where repository, tag or digest are not there.
     """
@@ -63,10 +63,10 @@ class Registry:
         options: Mapping[str, RegistryOptions] | None = None,
         docker_config: Path | None = None,
         timeout: tuple[float, float] = (10.0, 60.0),
-        patience: Patience | None = None,
+        backoff: Backoff | None = None,
         certs: tuple[str, ...] = CERTS_D,
     ) -> None:
-        self._http = Http(timeout, patience or Patience())
+        self._http = Http(timeout, backoff or Backoff())
         self._hosts = Hosts(self._http, options or {}, certs)
         self._auth = Authenticator(self._http, auth, docker_config)
         self._handed_out: set[tuple[Place, Digest]] = set()
@@ -90,7 +90,7 @@ class Registry:
 
     def _manifest(self, place: Place, target: str) -> tuple[bytes, str]:
         task = Task(place.domain, f"looking up {place}")
-        raw, media_type = self._http.persist(lambda: self._read_manifest(task, place, target), _tries(place))
+        raw, media_type = self._http.retry(lambda: self._read_manifest(task, place, target), _tries(place))
         if len(raw) > MANIFEST_LIMIT:
             raise task.error("its manifest is larger than 4 MiB")
         if target.startswith("sha256:") and sha256(raw) != target:
@@ -147,7 +147,7 @@ class Registry:
             if fruitless == _tries(place):
                 why = f"{problem.error.why}; {offset} of {blob.size} bytes had arrived"
                 raise task.error(why, "Run pulumi up again: it goes on from there")
-            self._http.patience.wait(fruitless - 1, problem.retry_after)
+            self._http.backoff.wait(fruitless - 1, problem.retry_after)
 
     def _read_blob(self, task: Task, place: Place, blob: Blob, offset: int) -> Iterator[bytes]:
         # The digest is of the bytes as they lie in the registry: nothing may encode them, or decode them.
@@ -186,7 +186,7 @@ class Registry:
         # Read to its end, so that the connection can be used again.
         _ = response.content
         challenge = response.headers.get("WWW-Authenticate", "")
-        if not self._auth.answer(place, challenge, sent, plain=base.startswith("http:")):
+        if not self._auth.answer(place, challenge, sent, tls=base.startswith("https:")):
             return response
         return self._http.get(url, {**headers, **self._auth.header(place)})
 

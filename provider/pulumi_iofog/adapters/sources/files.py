@@ -72,11 +72,11 @@ class Tar:
                 self._note(entry)
 
     def _note(self, entry: tarfile.TarInfo) -> None:
-        name = _plain(entry.name)
+        name = _normal(entry.name)
         if entry.issym():
-            self._links[name] = _plain(f"{PurePosixPath(name).parent}/{entry.linkname}")
+            self._links[name] = _normal(f"{PurePosixPath(name).parent}/{entry.linkname}")
         elif entry.islnk():
-            self._links[name] = _plain(entry.linkname)
+            self._links[name] = _normal(entry.linkname)
         elif entry.isfile():
             self._places[name] = (entry.offset_data, entry.size)
 
@@ -103,12 +103,12 @@ class Tar:
 
     def _target(self, name: str) -> str:
         """Where links lead: older ``docker save`` writes equal layers once, and links to them."""
-        name = _plain(name)
+        name = _normal(name)
         return self._links.get(name, name)
 
 
-def _plain(name: str) -> str:
-    """Without ``.`` and ``..``."""
+def _normal(name: str) -> str:
+    """A path without ``.`` and ``..``."""
     parts: list[str] = []
     for part in name.split("/"):
         if part == "..":

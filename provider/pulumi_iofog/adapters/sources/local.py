@@ -1,7 +1,7 @@
 """Images from archives, layouts and the operator's own engine, as manifests and blobs, like a registry's.
 
     found               once for each state of a source (its file's size and times, its image's id)
-    ├── record          remembered: nothing is read but what tells that nothing has changed
+    ├── record          kept from before: nothing is read but what shows that nothing has changed
     └── open, find      the manifest, or one made of config and layers
     blob                from the opened files
 
@@ -29,12 +29,17 @@ FOREVER = float("inf")
 REPLACED = "If it has been replaced since it was looked at, run pulumi up again"
 
 
-class Cache(Protocol):
-    """The part of the local cache that is needed here."""
+class Records(Protocol):
+    """The cache's small records."""
+
+    def put(self, key: str, value: dict[str, Any]) -> None: ...
+    def get(self, key: str, max_age: float) -> dict[str, Any] | None: ...
+
+
+class Store(Protocol):
+    """The cache's files that are made from others."""
 
     def derive(self, name: str, make: Callable[[Path], object]) -> Path: ...
-    def remember(self, key: str, value: dict[str, Any]) -> None: ...
-    def recall(self, key: str, max_age: float) -> dict[str, Any] | None: ...
 
 
 class Local:
@@ -43,12 +48,12 @@ class Local:
     Each source is looked at once: what it was then is what is read, for as long as this lives.
 
     Args:
-        memory: keeps what was found.
+        records: keep what was found.
         store: keeps plain tars.
     """
 
-    def __init__(self, memory: Cache, store: Cache) -> None:
-        self._memory, self._store, self._daemon = memory, store, Daemon()
+    def __init__(self, records: Records, store: Store) -> None:
+        self._records, self._store, self._daemon = records, store, Daemon()
         self._states: dict[str, str] = {}
         self._found: dict[str, Found] = {}
         self._files: dict[str, Files] = {}
@@ -87,14 +92,14 @@ class Local:
     def _find(self, reference: Reference) -> Found:
         with self._lock:
             if reference.text not in self._found:
-                self._found[reference.text] = self._recall(reference)
+                self._found[reference.text] = self._look(reference)
             return self._found[reference.text]
 
-    def _recall(self, reference: Reference) -> Found:
+    def _look(self, reference: Reference) -> Found:
         key = (
             f"source {reference.transport} {self._state(reference)} {reference.selector if reference.location else ''}"
         )
-        found = Found.of(self._memory.recall(key, FOREVER))
+        found = Found.of(self._records.get(key, FOREVER))
         if found is None:
             files = self._open(reference)
             # Only what an engine saves may be either: newer ones write both, and then the registry's own
@@ -106,7 +111,7 @@ class Local:
                 oci_layout.find(files, _only(reference)) if as_layout else docker_archive.find(files, _only(reference))
             )
             with contextlib.suppress(UnicodeDecodeError):
-                self._memory.remember(key, found.record())
+                self._records.put(key, found.record())
         return found
 
     def _state(self, reference: Reference) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import paramiko
 
-from pulumi_iofog.adapters.ssh.config import Way
+from pulumi_iofog.adapters.ssh.destination import Destination
 from pulumi_iofog.adapters.ssh.errors import translated
 
 PACKET = 32768 - 64
@@ -30,7 +30,7 @@ _BEGIN, _END = "pulumi-iofog: begin", "pulumi-iofog: end"
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """How long to wait for what, in seconds.
 
     Attributes:
@@ -41,7 +41,7 @@ class Patience:
     """
 
     connect: float = 15.0
-    tries: tuple[float, ...] = (0.0, 1.0, 3.0)
+    backoff: tuple[float, ...] = (0.0, 1.0, 3.0)
     keepalive: float = 10.0
     stalled: float = 30.0
 
@@ -77,7 +77,7 @@ class TcpInfo:
         limited: more could have been delivered than there was to send (tcpi_delivery_rate_app_limited).
         rate: bytes/s at which the network has taken what was last sent; 0 while not known.
         acked: bytes that have arrived.
-        busy: seconds in which something was on its way.
+        busy: seconds in which something was on its destination.
     """
 
     limited: bool
@@ -93,8 +93,10 @@ def uncounted(count: int) -> None:
 class Connection:
     """An open SSH connection; several threads may run commands on it."""
 
-    def __init__(self, way: Way, client: paramiko.SSHClient, pulse: Pulse, patience: Patience) -> None:
-        self.way, self._pulse, self._patience = way, pulse, patience
+    def __init__(
+        self, destination: Destination, client: paramiko.SSHClient, keepalive: Keepalive, timeouts: Timeouts
+    ) -> None:
+        self.destination, self._keepalive, self._timeouts = destination, keepalive, timeouts
         self._transport = transport_of(client)
 
     @property
@@ -168,10 +170,10 @@ class Connection:
         if chunks is not None:
             script = _waiting(script)
         stdout = bytearray()
-        with translated(self.way, doing, lambda: self._pulse.lost):
-            channel = self._transport.open_session(timeout=self._patience.stalled)
+        with translated(self.destination, doing, lambda: self._keepalive.lost):
+            channel = self._transport.open_session(timeout=self._timeouts.stalled)
             try:
-                channel.settimeout(self._patience.stalled)
+                channel.settimeout(self._timeouts.stalled)
                 # Whatever the login shell's own files print comes before the mark.
                 channel.exec_command(f"exec sh -c {shlex.quote(f'echo {shlex.quote(_BEGIN)}; {script}')}")
                 if chunks is not None:
@@ -233,20 +235,20 @@ def _finish(channel: paramiko.Channel, timeout: float, stdout: bytearray) -> Res
     return Result(code, (after if mark else before).removesuffix(f"{_END}\n".encode()), bytes(stderr))
 
 
-class Pulse(threading.Thread):
+class Keepalive(threading.Thread):
     """Asks a host for a sign of life from time to time, and closes the connection if none comes.
 
     TCP alone would wait a quarter of an hour for a host that is gone, and paramiko with it. OpenSSH's
-    clients ask in the same way; a server answers what it does not know with a refusal (RFC 4254, 4).
+    clients ask in the same destination; a server answers what it does not know with a refusal (RFC 4254, 4).
     """
 
-    def __init__(self, client: paramiko.SSHClient, patience: Patience) -> None:
+    def __init__(self, client: paramiko.SSHClient, timeouts: Timeouts) -> None:
         super().__init__(name="ssh keepalive", daemon=True)
-        self._transport, self._patience = transport_of(client), patience
+        self._transport, self._timeouts = transport_of(client), timeouts
         self._stopped = threading.Event()
         self.lost = False
 
-    def __enter__(self) -> Pulse:
+    def __enter__(self) -> Keepalive:
         self.start()
         return self
 
@@ -255,8 +257,8 @@ class Pulse(threading.Thread):
 
     def run(self) -> None:
         with suppress(paramiko.SSHException, EOFError, OSError):
-            while not self._stopped.wait(self._patience.keepalive) and self._transport.is_active():
-                late = threading.Timer(self._patience.stalled, self._give_up)
+            while not self._stopped.wait(self._timeouts.keepalive) and self._transport.is_active():
+                late = threading.Timer(self._timeouts.stalled, self._give_up)
                 late.daemon = True
                 late.start()
                 try:

@@ -1,7 +1,7 @@
 """SSH to one agent, by paramiko: host keys always verified, and what a user's ~/.ssh says respected.
 
     connect                 through the jump hosts, if there are some, to the agent
-    ├── route               who they are, and how to log in (config.py, ssh_config.py)
+    ├── route               who they are, and how to log in (destination.py, ssh_config.py)
     ├── _open               what may pass by itself is tried again
     │   ├── dial            TCP, a ProxyCommand, or a channel through the jump host before (dial.py)
     │   ├── HostKeys        the host key, or its certificate (host_keys.py)
@@ -24,8 +24,8 @@ from typing import Any
 
 import paramiko
 
-from pulumi_iofog.adapters.ssh.channel import Connection, Patience, Pulse, Result, discard_unsent, transport_of
-from pulumi_iofog.adapters.ssh.config import Way, command, configured_host, route
+from pulumi_iofog.adapters.ssh.channel import Connection, Keepalive, Result, Timeouts, discard_unsent, transport_of
+from pulumi_iofog.adapters.ssh.destination import Destination, command, configured_host, route
 from pulumi_iofog.adapters.ssh.dial import Line, ProxyCommand, dial
 from pulumi_iofog.adapters.ssh.errors import connecting, translated, unreachable
 from pulumi_iofog.adapters.ssh.host_keys import HostKeys
@@ -33,7 +33,7 @@ from pulumi_iofog.adapters.ssh.login import Login
 from pulumi_iofog.errors import Unreachable
 from pulumi_iofog.inputs.spec import Agent
 
-__all__ = ["Connection", "Patience", "Result", "configured_host", "connect"]
+__all__ = ["Connection", "Result", "Timeouts", "configured_host", "connect"]
 
 FAST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 
@@ -42,7 +42,7 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 @contextmanager
-def connect(agent: Agent, *, patience: Patience | None = None) -> Iterator[Connection]:
+def connect(agent: Agent, *, timeouts: Timeouts | None = None) -> Iterator[Connection]:
     """A connection to an agent, closed at the end.
 
     Args:
@@ -56,16 +56,16 @@ def connect(agent: Agent, *, patience: Patience | None = None) -> Iterator[Conne
         LoginRefused: no key and no password was accepted; never tried again.
         AgentError: ~/.ssh/config or proxy_jump cannot be read.
     """
-    patience = patience or Patience()
-    ways = route(agent)
+    timeouts = timeouts or Timeouts()
+    destinations = route(agent)
     with ExitStack() as stack:
         client: paramiko.SSHClient | None = None
-        for number in range(len(ways)):
-            client = _open(ways[: number + 1], client, patience)
+        for number in range(len(destinations)):
+            client = _open(destinations[: number + 1], client, timeouts)
             stack.push(partial(_close, client))
-            pulse = stack.enter_context(Pulse(client, patience))
+            keepalive = stack.enter_context(Keepalive(client, timeouts))
         assert client is not None
-        yield Connection(ways[-1], client, pulse, patience)
+        yield Connection(destinations[-1], client, keepalive, timeouts)
 
 
 def _close(client: paramiko.SSHClient, kind: type[BaseException] | None, *raised: object) -> None:
@@ -74,20 +74,22 @@ def _close(client: paramiko.SSHClient, kind: type[BaseException] | None, *raised
     client.close()
 
 
-def _open(ways: Sequence[Way], through: paramiko.SSHClient | None, patience: Patience) -> paramiko.SSHClient:
+def _open(
+    destinations: Sequence[Destination], through: paramiko.SSHClient | None, timeouts: Timeouts
+) -> paramiko.SSHClient:
     """Connect and log in to the last of these; only what may pass by itself is tried again."""
-    *before, way = ways
-    keys = _host_keys(way, command(before))
-    doing = connecting(way, before[-1] if before else None)
-    for number, wait in enumerate(patience.tries, start=1):
+    *before, destination = destinations
+    keys = _host_keys(destination, command(before))
+    doing = connecting(destination, before[-1] if before else None)
+    for number, wait in enumerate(timeouts.backoff, start=1):
         time.sleep(wait)
         client = paramiko.SSHClient()
         client.set_missing_host_key_policy(keys)
         line: Line | None = None
         try:
-            with translated(way, doing):
-                line = dial(way, through, way.timeout or patience.connect)
-                _log_in(client, way, keys, line, way.timeout or patience.connect)
+            with translated(destination, doing):
+                line = dial(destination, through, destination.timeout or timeouts.connect)
+                _log_in(client, destination, keys, line, destination.timeout or timeouts.connect)
             return client
         except BaseException as problem:
             client.close()
@@ -95,51 +97,51 @@ def _open(ways: Sequence[Way], through: paramiko.SSHClient | None, patience: Pat
                 line.close()
             if not isinstance(problem, Unreachable):
                 raise
-            if number == len(patience.tries):
-                raise _explained(way, doing, line, problem) from None
+            if number == len(timeouts.backoff):
+                raise _explained(destination, doing, line, problem) from None
     raise AssertionError("no try is configured")
 
 
-def _log_in(client: paramiko.SSHClient, way: Way, keys: HostKeys, line: Line, timeout: float) -> None:
+def _log_in(client: paramiko.SSHClient, destination: Destination, keys: HostKeys, line: Line, timeout: float) -> None:
     client.connect(
-        way.host,
-        way.port,
-        way.user,
+        destination.host,
+        destination.port,
+        destination.user,
         timeout=timeout,
         banner_timeout=timeout,
         auth_timeout=timeout,
         channel_timeout=timeout,
         sock=line,
         transport_factory=_transport_factory(keys),
-        auth_strategy=Login(way),  # type: ignore[arg-type]  # only authenticate is asked for
+        auth_strategy=Login(destination),  # type: ignore[arg-type]  # only authenticate is asked for
     )
 
 
-def _explained(way: Way, doing: str, line: Line | None, problem: Unreachable) -> Unreachable:
+def _explained(destination: Destination, doing: str, line: Line | None, problem: Unreachable) -> Unreachable:
     """What a ProxyCommand has said is why there is no connection."""
     if isinstance(line, ProxyCommand) and line.problem:
         # Only the program's name: what follows it may hold a password.
-        program = way.proxy_command.split()[0]
-        return unreachable(way, doing, f"the ProxyCommand {program} {line.problem}")
+        program = destination.proxy_command.split()[0]
+        return unreachable(destination, doing, f"the ProxyCommand {program} {line.problem}")
     return problem
 
 
-def _host_keys(way: Way, scan_from: str) -> HostKeys:
-    login = way.login
+def _host_keys(destination: Destination, scan_from: str) -> HostKeys:
+    login = destination.login
     return HostKeys(
-        way.agent,
-        way.host,
-        way.port,
-        way.known_hosts,
-        global_files=way.global_known_hosts,
-        alias=way.known_as,
-        revoked=way.revoked,
+        destination.agent,
+        destination.host,
+        destination.port,
+        destination.known_hosts,
+        global_files=destination.global_known_hosts,
+        alias=destination.known_as,
+        revoked=destination.revoked,
         pinned=login.host_key,
-        accept_new=way.accept_new,
-        hashed=way.hash_known_hosts,
+        accept_new=destination.accept_new,
+        hashed=destination.hash_known_hosts,
         scan_from=scan_from,
-        scan=f"ssh {way.alias} true" if way.proxy_command else "",
-        hop=way.hop,
+        scan=f"ssh {destination.alias} true" if destination.proxy_command else "",
+        hop=destination.hop,
     )
 
 

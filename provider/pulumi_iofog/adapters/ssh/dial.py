@@ -16,8 +16,8 @@ from contextlib import suppress
 import paramiko
 
 from pulumi_iofog.adapters.ssh.channel import transport_of
-from pulumi_iofog.adapters.ssh.config import Way
-from pulumi_iofog.adapters.ssh.settings import shell
+from pulumi_iofog.adapters.ssh.destination import Destination
+from pulumi_iofog.adapters.ssh.host_config import shell
 
 GRACE = 1.0
 """Seconds that a ProxyCommand has to end by itself, and then after SIGTERM."""
@@ -26,7 +26,7 @@ UNSENT = 1 << 17
 Line = socket.socket | paramiko.Channel
 
 
-def dial(way: Way, through: paramiko.SSHClient | None, timeout: float) -> Line:
+def dial(destination: Destination, through: paramiko.SSHClient | None, timeout: float) -> Line:
     """Reach a host's sshd.
 
     Args:
@@ -37,17 +37,17 @@ def dial(way: Way, through: paramiko.SSHClient | None, timeout: float) -> Line:
     """
     if through is not None:
         return transport_of(through).open_channel(
-            "direct-tcpip", (way.host, way.port), ("127.0.0.1", 0), timeout=timeout
+            "direct-tcpip", (destination.host, destination.port), ("127.0.0.1", 0), timeout=timeout
         )
-    if way.proxy_command:
-        return ProxyCommand(way.proxy_command)
-    return _tcp(way, timeout)
+    if destination.proxy_command:
+        return ProxyCommand(destination.proxy_command)
+    return _tcp(destination, timeout)
 
 
-def _tcp(way: Way, timeout: float) -> socket.socket:
+def _tcp(destination: Destination, timeout: float) -> socket.socket:
     """Try every address; paramiko would stop at the first one whose network is unreachable, or silent."""
     problems: dict[str, OSError] = {}
-    found = socket.getaddrinfo(way.host, way.port, way.family, socket.SOCK_STREAM)
+    found = socket.getaddrinfo(destination.host, destination.port, destination.family, socket.SOCK_STREAM)
     for family, kind, protocol, _, address in found:
         line = socket.socket(family, kind, protocol)
         line.settimeout(timeout)
@@ -68,7 +68,7 @@ def _keep_nothing_back(line: socket.socket) -> None:
 
     Else it would keep small packets back for an answer that the host delays by 40 ms: measured, an empty command
     takes 47 ms, not 3. And commands would wait behind megabytes of a layer, 250 ms at 100 Mbit/s. BBR fills no
-    queue on the way: measured, a cut at 100 Mbit/s loses 0.1 MB, and with CUBIC up to 0.8.
+    queue on the destination: measured, a cut at 100 Mbit/s loses 0.1 MB, and with CUBIC up to 0.8.
     """
     line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for option, value in (("TCP_NOTSENT_LOWAT", UNSENT), ("TCP_CONGESTION", b"bbr")):

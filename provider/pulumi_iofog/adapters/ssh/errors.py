@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 import paramiko
 
-from pulumi_iofog.adapters.ssh.config import Way
+from pulumi_iofog.adapters.ssh.destination import Destination
 from pulumi_iofog.errors import AgentError, LoginRefused, Unreachable
 
 CONNECTING = "connecting"
 
 
 @contextmanager
-def translated(way: Way, doing: str, stalled: Callable[[], bool] = lambda: False) -> Iterator[None]:
+def translated(destination: Destination, doing: str, stalled: Callable[[], bool] = lambda: False) -> Iterator[None]:
     """Raise what goes wrong inside as an AgentError.
 
     Args:
@@ -27,19 +27,19 @@ def translated(way: Way, doing: str, stalled: Callable[[], bool] = lambda: False
     except AgentError:
         raise
     except socket.gaierror as problem:
-        why = f"the name {way.host} is not known ({problem.strerror})"
-        hint = "Check ProxyJump and HostName in ~/.ssh/config, or proxy_jump=" if way.hop else "Check host="
-        raise Unreachable(way.agent, f"{doing} ({way.address})", why, hint) from None
+        why = f"the name {destination.host} is not known ({problem.strerror})"
+        hint = "Check ProxyJump and HostName in ~/.ssh/config, or proxy_jump=" if destination.hop else "Check host="
+        raise Unreachable(destination.agent, f"{doing} ({destination.address})", why, hint) from None
     except TimeoutError:
-        raise unreachable(way, doing, "no answer in time") from None
+        raise unreachable(destination, doing, "no answer in time") from None
     except (paramiko.SSHException, EOFError, OSError) as problem:
         why = "the link has stalled" if stalled() else _reason(problem)
-        raise unreachable(way, doing, why) from None
+        raise unreachable(destination, doing, why) from None
 
 
-def connecting(way: Way, through: Way | None) -> str:
+def connecting(destination: Destination, through: Destination | None) -> str:
     """What is being done, for messages: to which jump host, through which."""
-    to = f" to {way.hop}" if way.hop else ""
+    to = f" to {destination.hop}" if destination.hop else ""
     return f"{CONNECTING}{to}" + (f" through the jump host {through}" if through else "")
 
 
@@ -50,16 +50,16 @@ def _reason(problem: Exception) -> str:
     return str(said) if said else " ".join(str(problem).split()) or "the connection was lost"
 
 
-def unreachable(way: Way, doing: str, why: str) -> Unreachable:
+def unreachable(destination: Destination, doing: str, why: str) -> Unreachable:
     """The host cannot be reached, or no longer."""
-    hint = f"Is the host up, and sshd on port {way.port} reachable from here?"
+    hint = f"Is the host up, and sshd on port {destination.port} reachable from here?"
     if "through the jump host" in doing:
-        hint = f"Is the host up, and sshd on port {way.port} reachable from the jump host?"
-    elif way.proxy_command and doing.startswith(CONNECTING):
+        hint = f"Is the host up, and sshd on port {destination.port} reachable from the jump host?"
+    elif destination.proxy_command and doing.startswith(CONNECTING):
         hint = "Check ProxyCommand in ~/.ssh/config"
     elif not doing.startswith(CONNECTING):
         hint = "Run pulumi up again: it goes on where it stopped"
-    return Unreachable(way.agent, f"{doing} ({way.address})", why, hint)
+    return Unreachable(destination.agent, f"{doing} ({destination.address})", why, hint)
 
 
 @dataclass(slots=True)
@@ -85,9 +85,9 @@ class Tried:
         return name in self.names or name in self.enough
 
 
-def refused(way: Way, tried: Tried) -> LoginRefused:
+def refused(destination: Destination, tried: Tried) -> LoginRefused:
     """No key and no password was accepted, or not enough of them."""
-    doing = f"logging in as {way}" + (f" ({way.hop})" if way.hop else "")
+    doing = f"logging in as {destination}" + (f" ({destination.hop})" if destination.hop else "")
     names = ", ".join(tried.names)
     why = f"the host took none of: {names}" if names else "there is no key, no ssh-agent and no password to try"
     if tried.enough:
@@ -96,13 +96,13 @@ def refused(way: Way, tried: Tried) -> LoginRefused:
         why += f"; it asks {' and '.join(map(repr, tried.unanswered))}"
     if tried.accepted:
         why += f"; it accepts {', '.join(tried.accepted)}"
-    attempt = f"try: ssh -p {way.port} {way.user}@{way.host}"
+    attempt = f"try: ssh -p {destination.port} {destination.user}@{destination.host}"
     hint = f"Check user=, private_key_file= or password=; {attempt}"
     if tried.closed:
         why = f"the host closed the connection after {len(tried.names)} tries: {names}"
         hint = "Many keys may use up its MaxAuthTries: set IdentityFile and IdentitiesOnly in ~/.ssh/config"
-    elif way.hop:
+    elif destination.hop:
         hint = f"A jump host needs a key or an ssh-agent, and is never told password=; {attempt}"
     elif "has expired" in names:
         hint = "Have the certificate signed again"
-    return LoginRefused(way.agent, doing, why, hint)
+    return LoginRefused(destination.agent, doing, why, hint)

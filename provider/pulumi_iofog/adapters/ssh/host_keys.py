@@ -73,8 +73,8 @@ class HostKeys(paramiko.MissingHostKeyPolicy):
         """What to ask the host for, of what paramiko has for plain keys: a key of a known type, so that a host
         with several does not seem changed; and first its certificate, where one could count."""
         known = {name for key in self._known.keys for name in key.algorithms}
-        plain = tuple(name for name in offered if name in known) or tuple(offered)
-        return (*HOST_ALGORITHMS, *plain) if self._known.authorities else plain
+        keys = tuple(name for name in offered if name in known) or tuple(offered)
+        return (*HOST_ALGORITHMS, *keys) if self._known.authorities else keys
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
         """Accept the key that the host shows, or raise HostKeyRefused."""

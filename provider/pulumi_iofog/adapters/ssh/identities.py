@@ -21,8 +21,8 @@ from pathlib import Path
 import paramiko
 
 from pulumi_iofog.adapters.ssh import certificates, private_keys
-from pulumi_iofog.adapters.ssh.config import Way
-from pulumi_iofog.adapters.ssh.settings import at_home
+from pulumi_iofog.adapters.ssh.destination import Destination
+from pulumi_iofog.adapters.ssh.host_config import at_home
 from pulumi_iofog.adapters.ssh.ssh_agent import SshAgent
 from pulumi_iofog.errors import LoginRefused
 
@@ -38,35 +38,35 @@ class Identity:
 
 
 @contextmanager
-def identities(way: Way) -> Iterator[Iterator[Identity]]:
+def identities(destination: Destination) -> Iterator[Iterator[Identity]]:
     """All, in order; each is read only when it is its turn. An ssh-agent is listened to until the end.
 
     Raises LoginRefused, when its turn comes, if the agent's own key cannot be used.
     """
-    with SshAgent.at(way.agent_socket) as ssh_agent:
-        yield _Identities(way, ssh_agent).all()
+    with SshAgent.at(destination.agent_socket) as ssh_agent:
+        yield _Identities(destination, ssh_agent).all()
 
 
 class _Identities:
-    def __init__(self, way: Way, ssh_agent: SshAgent) -> None:
-        self._way, self._agent = way, ssh_agent
+    def __init__(self, destination: Destination, ssh_agent: SshAgent) -> None:
+        self._destination, self._agent = destination, ssh_agent
         self._used: set[bytes] = set()
         self._certificates = [
-            *(path for path in way.certificate_files),
+            *(path for path in destination.certificate_files),
             *(f"{path.removesuffix('.pub')}-cert.pub" for path in self._named_files()),
         ]
 
     def all(self) -> Iterator[Identity]:
         sources = [self._own, self._configured]
         # A jump host's own section knows better.
-        for source in reversed(sources) if self._way.hop else sources:
+        for source in reversed(sources) if self._destination.hop else sources:
             yield from source()
         if self._agent.problem:
             yield Identity(f"ssh-agent ({self._agent.problem})")
         for key in self._agent.keys:
-            if not self._way.identities_only and key.plain not in self._used:
+            if not self._destination.identities_only and key.public_key not in self._used:
                 yield Identity(key.label, key)
-        if self._way.default_keys:
+        if self._destination.default_keys:
             for file in DEFAULT_FILES:
                 path = at_home(file)
                 if Path(path).is_file():
@@ -74,14 +74,14 @@ class _Identities:
                     yield from self._of_file(path)
 
     def _named_files(self) -> list[str]:
-        own = self._way.login.private_key_file
-        return [*([at_home(own)] if own else []), *self._way.key_files]
+        own = self._destination.login.private_key_file
+        return [*([at_home(own)] if own else []), *self._destination.key_files]
 
     # ---- the agent's own ----------------------------------------------------------------------------
 
     def _own(self) -> Iterator[Identity]:
         """The key that is given. It must be usable, unless this is a jump host, which may have its own."""
-        login, must = self._way.login, not self._way.hop
+        login, must = self._destination.login, not self._destination.hop
         if login.private_key:
             yield from self._of_text("private_key", login.private_key, must=must)
         elif login.private_key_file:
@@ -95,12 +95,12 @@ class _Identities:
             yield from self._of_text(what, text, must=must, public_beside=beside)
 
     def _unusable(self, why: str, hint: str = "") -> LoginRefused:
-        return LoginRefused(self._way.agent, f"logging in as {self._way}", why, hint)
+        return LoginRefused(self._destination.agent, f"logging in as {self._destination}", why, hint)
 
     # ---- files --------------------------------------------------------------------------------------
 
     def _configured(self) -> Iterator[Identity]:
-        for path in self._way.key_files:
+        for path in self._destination.key_files:
             yield from self._of_file(path)
 
     def _of_file(self, path: str) -> Iterator[Identity]:
@@ -116,7 +116,7 @@ class _Identities:
     ) -> Iterator[Identity]:
         """A key's certificates and then the key itself; its private part may be an ssh-agent's."""
         try:
-            key: paramiko.PKey = private_keys.parse(text, self._way.login.passphrase)
+            key: paramiko.PKey = private_keys.parse(text, self._destination.login.passphrase)
         except ValueError as problem:
             public = private_keys.public_of(text) or _public_beside(public_beside)
             held = self._agent.holder_of(public) if public else None
@@ -124,11 +124,11 @@ class _Identities:
                 yield self._missing(what, problem, public_only=private_keys.is_public(text), must=must)
                 return
             key, what = held, f"{what} by ssh-agent"
-        plain = key.asbytes()
-        if plain in self._used:
+        public = key.asbytes()
+        if public in self._used:
             return
-        self._used.add(plain)
-        yield from self._certified(key, plain)
+        self._used.add(public)
+        yield from self._certified(key, public)
         yield Identity(what, key)
 
     def _missing(self, what: str, problem: ValueError, *, public_only: bool, must: bool) -> Identity:
@@ -141,7 +141,7 @@ class _Identities:
             raise self._unusable(f"{what} is encrypted", "Give its passphrase=, or add it to an ssh-agent: ssh-add")
         raise self._unusable(f"{what}: {problem}")
 
-    def _certified(self, key: paramiko.PKey, plain: bytes) -> Iterator[Identity]:
+    def _certified(self, key: paramiko.PKey, public: bytes) -> Iterator[Identity]:
         for path in dict.fromkeys(self._certificates):
             if not Path(path).is_file():
                 continue
@@ -150,14 +150,14 @@ class _Identities:
             except (OSError, ValueError) as problem:
                 yield Identity(f"certificate {path} ({getattr(problem, 'strerror', None) or problem})")
                 continue
-            if base64.b64decode(certificate.key.blob) != plain:
+            if base64.b64decode(certificate.key.blob) != public:
                 continue
             with_it = copy.copy(key)
             with_it.public_blob = paramiko.pkey.PublicBlob(paramiko.Message(blob).get_text(), blob)
             # Tried even so: it is the host's clock that counts.
             doubt = certificate.expiry()
             yield Identity(f"certificate {path}" + (f" ({doubt})" if doubt else ""), with_it)
-        yield from (Identity(held.label, held) for held in self._agent.certificates_of(plain))
+        yield from (Identity(held.label, held) for held in self._agent.certificates_of(public))
 
 
 def _public_beside(path: Path | None) -> bytes | None:

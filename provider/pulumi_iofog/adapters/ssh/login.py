@@ -18,7 +18,7 @@ from typing import Any
 
 import paramiko
 
-from pulumi_iofog.adapters.ssh.config import Way
+from pulumi_iofog.adapters.ssh.destination import Destination
 from pulumi_iofog.adapters.ssh.errors import Tried, refused
 from pulumi_iofog.adapters.ssh.identities import identities
 
@@ -26,8 +26,8 @@ from pulumi_iofog.adapters.ssh.identities import identities
 class Login:
     """Logs in to one host, once, as paramiko's AuthStrategy would."""
 
-    def __init__(self, way: Way) -> None:
-        self._way, self._tried = way, Tried()
+    def __init__(self, destination: Destination) -> None:
+        self._destination, self._tried = destination, Tried()
         self._shown: set[bytes] = set()
 
     def authenticate(self, transport: paramiko.Transport) -> Any:
@@ -37,7 +37,7 @@ class Login:
             LoginRefused: nothing was enough.
             TimeoutError, EOFError, paramiko.SSHException: the host does not answer any more.
         """
-        self._transport, user = transport, self._way.user
+        self._transport, user = transport, self._destination.user
         if self._step("", lambda: transport.auth_none(user)):
             return None
         steps = -1
@@ -45,12 +45,12 @@ class Login:
             steps = len(self._tried.enough)
             if self._by_keys() or self._by_password():
                 return None
-        raise refused(self._way, self._tried)
+        raise refused(self._destination, self._tried)
 
     def _by_keys(self) -> bool:
         if not self._may("publickey"):
             return False
-        with identities(self._way) as found:
+        with identities(self._destination) as found:
             for identity in found:
                 if identity.key is None:
                     self._cannot(identity.name)
@@ -70,10 +70,10 @@ class Login:
         if blob in self._shown:
             return False
         self._shown.add(blob)
-        return self._step(name, partial(self._transport.auth_publickey, self._way.user, key))
+        return self._step(name, partial(self._transport.auth_publickey, self._destination.user, key))
 
     def _by_password(self) -> bool:
-        password, user = self._way.login.password, self._way.user
+        password, user = self._destination.login.password, self._destination.user
         if password is None:
             return False
         if self._may("password") and not self._tried.has("password"):
@@ -87,7 +87,7 @@ class Login:
         return False
 
     def _may(self, method: str) -> bool:
-        return method in self._way.methods and method in self._tried.accepted
+        return method in self._destination.methods and method in self._tried.accepted
 
     def _step(self, name: str, act: Callable[[], Sequence[str]]) -> bool:
         """Whether that is enough; else what the host accepts next is noted."""
@@ -103,7 +103,7 @@ class Login:
                     raise
                 self._tried.closed = True
                 self._tried.names.append(name)
-                raise refused(self._way, self._tried) from None
+                raise refused(self._destination, self._tried) from None
         else:
             if not next_:
                 return True

@@ -46,8 +46,8 @@ def parse(text: str, passphrase: str | None) -> paramiko.PKey:
         kind = paramiko.Ed25519Key
     elif isinstance(key, EllipticCurvePrivateKey):
         kind = paramiko.ECDSAKey
-    plain = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
-    return kind.from_private_key(io.StringIO(plain))
+    unencrypted = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+    return kind.from_private_key(io.StringIO(unencrypted))
 
 
 def _load(data: bytes, passphrase: bytes | None) -> Any:

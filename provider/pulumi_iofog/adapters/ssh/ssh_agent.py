@@ -16,7 +16,7 @@ from paramiko.agent import AgentKey, AgentSSH
 
 from pulumi_iofog.adapters.ssh.certificates import SUFFIX, Certificate
 
-ANSWERS_WITHIN = 60.0
+TIMEOUT = 60.0
 """Seconds; an agent may ask its user whether a key may be used."""
 
 
@@ -30,7 +30,7 @@ class Held(AgentKey):
         return self.get_name().endswith(SUFFIX)
 
     @property
-    def plain(self) -> bytes:
+    def public_key(self) -> bytes:
         """The public key, also of a certificate."""
         if self.is_certificate:
             with suppress(ValueError):
@@ -72,7 +72,7 @@ class SshAgent(AgentSSH):
             yield agent
 
     def _ask(self, connection: socket.socket, path: str) -> None:
-        connection.settimeout(ANSWERS_WITHIN)
+        connection.settimeout(TIMEOUT)
         try:
             connection.connect(path)
             self._connect(connection)  # type: ignore[attr-defined]
@@ -83,7 +83,7 @@ class SshAgent(AgentSSH):
 
     def certificates_of(self, public: bytes) -> list[Held]:
         """Those that certify a key."""
-        return [key for key in self.keys if key.is_certificate and key.plain == public]
+        return [key for key in self.keys if key.is_certificate and key.public_key == public]
 
     def holder_of(self, public: bytes) -> Held | None:
         """The key with that public part."""

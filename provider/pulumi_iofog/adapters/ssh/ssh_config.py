@@ -2,7 +2,7 @@
 
     lookup                  ~/.ssh/config, then /etc/ssh/ssh_config; for each keyword the first value wins
     ├── _Reader             sections (Host, Match) and files (Include), whether they apply, and their values
-    └── expand_all          tokens (%h), environment (${HOME}) and ~ (settings.py)
+    └── expand_all          tokens (%h), environment (${HOME}) and ~ (host_config.py)
 
 Which keywords are honoured, and which are not and why, is in keywords.py. Tests ask ``ssh -G`` the same.
 
@@ -21,10 +21,9 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pulumi_iofog.adapters.ssh.keywords import HONOURED
-from pulumi_iofog.adapters.ssh.settings import (
+from pulumi_iofog.adapters.ssh.host_config import (
     PROXIES,
-    Settings,
+    HostConfig,
     at_home,
     canonical_name,
     expand,
@@ -32,11 +31,12 @@ from pulumi_iofog.adapters.ssh.settings import (
     shell,
     tokens_of,
 )
+from pulumi_iofog.adapters.ssh.keywords import HONOURED
 
 USER_FILE, SYSTEM_FILE = Path("~/.ssh/config"), Path("/etc/ssh/ssh_config")
 DEPTH = 16
 """How deep files may include each other, as in OpenSSH."""
-EXEC_MAY_TAKE = 30.0
+EXEC_TIMEOUT = 30.0
 """Seconds for the command of a ``Match exec``."""
 
 _LISTS = {"identityfile", "certificatefile"}
@@ -44,7 +44,7 @@ _SEVERAL = {"userknownhostsfile", "globalknownhostsfile", "canonicaldomains"}
 _CRITERIA = {"all", "canonical", "exec", "final", "host", "localuser", "originalhost", "user"}
 
 
-def lookup(name: str, *, host: str | None = None, user: str | None = None, port: int | None = None) -> Settings:
+def lookup(name: str, *, host: str | None = None, user: str | None = None, port: int | None = None) -> HostConfig:
     """What is configured for a name.
 
     Args:
@@ -54,26 +54,26 @@ def lookup(name: str, *, host: str | None = None, user: str | None = None, port:
         ValueError: something in the files cannot be read; says where.
         OSError: a file cannot be.
     """
-    settings = Settings(name)
+    config = HostConfig(name)
     hostname = host.replace("%", "%%") if host else None
     given = {"hostname": hostname, "user": user, "port": str(port) if port else None}
-    settings.values = {key: [value] for key, value in given.items() if value}
-    reader = _Reader(settings, name)
+    config.values = {key: [value] for key, value in given.items() if value}
+    reader = _Reader(config, name)
     reader.read_all()
-    canonical = canonical_name(settings)
+    canonical = canonical_name(config)
     if canonical or reader.wants_final:
         # Where the name leads to is settled by then, and what Host means.
-        settings.values["hostname"] = [settings.host.replace("%", "%%")]
-        _Reader(settings, canonical or settings.host, final=True).read_all()
-    expand_all(settings)
-    return settings
+        config.values["hostname"] = [config.host.replace("%", "%%")]
+        _Reader(config, canonical or config.host, final=True).read_all()
+    expand_all(config)
+    return config
 
 
 class _Reader:
     """One pass over the files; ``host`` is what sections are matched against."""
 
-    def __init__(self, settings: Settings, host: str, *, final: bool = False) -> None:
-        self._settings, self._host = settings, host
+    def __init__(self, config: HostConfig, host: str, *, final: bool = False) -> None:
+        self._config, self._host = config, host
         # OpenSSH tells the two no more apart than this.
         self._passed = {"canonical": final, "final": final, "all": True}
         self.wants_final = False
@@ -107,7 +107,7 @@ class _Reader:
                     self._read(file, folder, applies=here, depth=depth + 1)
 
     def _set(self, keyword: str, rest: str) -> None:
-        values = self._settings.values
+        values = self._config.values
         taken = keyword in values or (keyword in PROXIES and self._proxied(keyword))
         new = [rest] if keyword in PROXIES else _words(rest)
         if not new:
@@ -122,14 +122,14 @@ class _Reader:
 
     def _proxied(self, keyword: str) -> bool:
         """Whether a value of the other proxy keyword, which came first, prevents this one's. So does OpenSSH."""
-        jump = self._settings.first("proxyjump", "none").lower() != "none"
-        return jump if keyword == "proxycommand" else "proxycommand" in self._settings.values
+        jump = self._config.first("proxyjump", "none").lower() != "none"
+        return jump if keyword == "proxycommand" else "proxycommand" in self._config.values
 
     # ---- sections -----------------------------------------------------------------------------------
 
     def _host_applies(self, patterns: Sequence[str]) -> bool:
         applies = matches(patterns, self._host)
-        self._settings.named |= applies and matches([pattern for pattern in patterns if pattern != "*"], self._host)
+        self._config.named |= applies and matches([pattern for pattern in patterns if pattern != "*"], self._host)
         return applies
 
     def _match_applies(self, words: list[str], *, applies: bool) -> bool:
@@ -152,19 +152,19 @@ class _Reader:
             applies = applies and met != (word != name)
         if not names or ("all" in names and set(names) - {"all", "canonical", "final"}):
             raise ValueError("Match needs criteria, and all stands alone")
-        self._settings.named |= applies and about
+        self._config.named |= applies and about
         return applies
 
     def _met(self, name: str, words: Sequence[str]) -> bool:
         if name in self._passed:
             return self._passed[name]
         if name == "exec":
-            return _succeeds(expand(words[0], tokens_of(self._settings)))
+            return _succeeds(expand(words[0], tokens_of(self._config)))
         local = getpass.getuser()
         subject = {
-            "host": self._settings.host if "hostname" in self._settings.values else self._host,
-            "originalhost": self._settings.name,
-            "user": self._settings.first("user", local),
+            "host": self._config.host if "hostname" in self._config.values else self._host,
+            "originalhost": self._config.name,
+            "user": self._config.first("user", local),
             "localuser": local,
         }[name]
         return matches(words[0].split(","), subject)
@@ -225,9 +225,9 @@ def _succeeds(command: str) -> bool:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=EXEC_MAY_TAKE,
+            timeout=EXEC_TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise ValueError(f"the command of Match exec has not ended in {EXEC_MAY_TAKE:.0f} s") from None
+        raise ValueError(f"the command of Match exec has not ended in {EXEC_TIMEOUT:.0f} s") from None
     return done.returncode == 0

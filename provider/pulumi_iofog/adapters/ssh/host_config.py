@@ -22,7 +22,7 @@ PROXIES = ("proxyjump", "proxycommand")
 
 
 @dataclass(slots=True)
-class Settings:
+class HostConfig:
     """What is configured for one name.
 
     Attributes:
@@ -53,54 +53,54 @@ class Settings:
         return expand(self.first("hostname", "%h"), {"h": self.name}) or self.name
 
 
-def canonical_name(settings: Settings) -> str | None:
+def canonical_name(config: HostConfig) -> str | None:
     """The name with the first domain in which it is known, and that as HostName; None for none."""
-    wanted = settings.first("canonicalizehostname", "no").lower()
+    wanted = config.first("canonicalizehostname", "no").lower()
     # With a proxy, names are the proxy's to find.
-    proxied = any(settings.first(proxy, "none").lower() != "none" for proxy in PROXIES)
+    proxied = any(config.first(proxy, "none").lower() != "none" for proxy in PROXIES)
     if wanted not in ("yes", "true", "always") or (proxied and wanted != "always"):
         return None
-    host = settings.host
-    if host.count(".") > int(settings.first("canonicalizemaxdots", "1")):
+    host = config.host
+    if host.count(".") > int(config.first("canonicalizemaxdots", "1")):
         return None
-    for domain in settings.all("canonicaldomains"):
+    for domain in config.all("canonicaldomains"):
         full = f"{host}.{domain}"
         try:
             socket.getaddrinfo(full, None, type=socket.SOCK_STREAM)
         except OSError:
             continue
-        settings.values["hostname"] = [full]
+        config.values["hostname"] = [full]
         return full
     return None
 
 
-def expand_all(settings: Settings) -> None:
-    """Replace what values stand for, in place; HostName's by ``Settings.host``."""
-    tokens = tokens_of(settings)
-    for keyword in settings.values.keys() & (TOKENS.keys() | PATHS):
+def expand_all(config: HostConfig) -> None:
+    """Replace what values stand for, in place; HostName's by ``HostConfig.host``."""
+    tokens = tokens_of(config)
+    for keyword in config.values.keys() & (TOKENS.keys() | PATHS):
         if keyword == "hostname":
             continue
         allowed = {name: tokens[name] for name in TOKENS.get(keyword, "")}
-        texts = settings.values[keyword]
+        texts = config.values[keyword]
         if keyword in PATHS:
             texts = [_path(text) for text in texts]
         if keyword in TOKENS:
             texts = [expand(text, allowed) for text in texts]
-        settings.values[keyword] = texts
+        config.values[keyword] = texts
 
 
-def tokens_of(settings: Settings) -> Tokens:
+def tokens_of(config: HostConfig) -> Tokens:
     local = getpass.getuser()
     return {
         "d": str(Path.home()),
-        "h": settings.host,
+        "h": config.host,
         "i": str(os.getuid()),
-        "k": settings.first("hostkeyalias", settings.name),
+        "k": config.first("hostkeyalias", config.name),
         "L": lambda: socket.gethostname().partition(".")[0],
         "l": socket.getfqdn,
-        "n": settings.name,
-        "p": settings.first("port", "22"),
-        "r": settings.first("user", local),
+        "n": config.name,
+        "p": config.first("port", "22"),
+        "r": config.first("user", local),
         "u": local,
     }
 

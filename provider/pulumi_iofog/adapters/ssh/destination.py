@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pulumi_iofog.adapters.ssh import ssh_config
-from pulumi_iofog.adapters.ssh.settings import Settings, at_home
+from pulumi_iofog.adapters.ssh.host_config import HostConfig, at_home
 from pulumi_iofog.errors import AgentError
 from pulumi_iofog.inputs.spec import Agent
 
@@ -38,7 +38,7 @@ _BRACKETS = re.compile(r"\[([^]]+)\](?::(\d{1,5}))?")
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Destination:
     """One host to log in to.
 
     Attributes:
@@ -48,7 +48,7 @@ class Way:
         default_keys: whether those in ~/.ssh are tried too.
         agent_socket: an ssh-agent's; empty for none.
         identities_only: whether of an ssh-agent's keys only those are tried that a file names.
-        methods: ways to log in that may be tried (RFC 4252, 4256).
+        methods: destinations to log in that may be tried (RFC 4252, 4256).
         known_hosts, global_known_hosts: files, of the user at least one.
         revoked: a RevokedHostKeys file.
         known_as: the name to look for there; empty for host and port.
@@ -103,36 +103,36 @@ def configured_host(alias: str) -> str | None:
     return found.host if found.named or found.host != alias else None
 
 
-def route(agent: Agent) -> list[Way]:
+def route(agent: Agent) -> list[Destination]:
     """The jump hosts, first to last, and then the agent itself.
 
     Raises AgentError if ~/.ssh/config or proxy_jump cannot be read.
     """
-    way = _way(agent, agent.name)
-    ways = [*_hops(way, way.jump, {(way.host, way.port)}), way]
-    hops = len(ways) - 1
+    destination = _destination(agent, agent.name)
+    destinations = [*_hops(destination, destination.jump, {(destination.host, destination.port)}), destination]
+    hops = len(destinations) - 1
     return [
         replace(
-            way,
+            destination,
             # A later host is reached through the one before it, whatever its section says.
-            proxy_command="" if number else way.proxy_command,
+            proxy_command="" if number else destination.proxy_command,
             hop=f"jump host {number + 1} of {hops}" if number < hops else "",
         )
-        for number, way in enumerate(ways)
+        for number, destination in enumerate(destinations)
     ]
 
 
-def command(ways: Sequence[Way]) -> str:
+def command(destinations: Sequence[Destination]) -> str:
     """What reaches the last of these hosts, as the beginning of a shell command; empty for none."""
-    if not ways:
+    if not destinations:
         return ""
-    *before, last = ways
+    *before, last = destinations
     jump = f"-J {','.join(map(str, before))} " if before else ""
     return f"ssh {jump}-p {last.port} {shlex.quote(f'{last.user}@{last.host}')} "
 
 
-def _hops(target: Way, jump: Sequence[str], seen: set[tuple[str, int]]) -> list[Way]:
-    ways: list[Way] = []
+def _hops(target: Destination, jump: Sequence[str], seen: set[tuple[str, int]]) -> list[Destination]:
+    destinations: list[Destination] = []
     for number, text in enumerate(jump):
         hop = _hop(target.login, text)
         # With `Host *` a jump host's own section may name itself.
@@ -140,11 +140,11 @@ def _hops(target: Way, jump: Sequence[str], seen: set[tuple[str, int]]) -> list[
             continue
         seen.add((hop.host, hop.port))
         # Only how to get to the first is left open by the list.
-        ways += [*_hops(target, hop.jump, seen), hop] if number == 0 else [hop]
-    return ways
+        destinations += [*_hops(target, hop.jump, seen), hop] if number == 0 else [hop]
+    return destinations
 
 
-def _hop(agent: Agent, text: str) -> Way:
+def _hop(agent: Agent, text: str) -> Destination:
     """``[user@]host[:port]`` of a ProxyJump, with ~/.ssh/config applied to it.
 
     Its login has the agent's keys, but never its password: that is for the agent alone.
@@ -155,12 +155,12 @@ def _hop(agent: Agent, text: str) -> Way:
     port = int(found["port"]) if found["port"] else None
     host = found["v6"] or found["host"]
     login = replace(agent, host=host, user=found["user"], port=port, password=None, host_key=None, proxy_jump=None)
-    way = _way(login, host)
+    destination = _destination(login, host)
     # A jump host's key may be another than the agent's.
-    return replace(way, default_keys=not way.key_files)
+    return replace(destination, default_keys=not destination.key_files)
 
 
-def _way(agent: Agent, alias: str) -> Way:
+def _destination(agent: Agent, alias: str) -> Destination:
     agent = _without_brackets(agent)
     config = _section(agent, alias)
     try:
@@ -169,14 +169,14 @@ def _way(agent: Agent, alias: str) -> Way:
         raise _unreadable(agent.name, problem) from None
 
 
-def _read(agent: Agent, config: Settings) -> Way:
+def _read(agent: Agent, config: HostConfig) -> Destination:
     files = [agent.known_hosts_file] if agent.known_hosts_file else config.all("userknownhostsfile")
     files = ["/dev/null"] if [file.lower() for file in files] == ["none"] else files
     jump = agent.proxy_jump or config.first("proxyjump")
     strict = config.first("stricthostkeychecking", "ask").lower()
     keys = tuple(_file(key) for key in config.all("identityfile"))
     timeout = config.first("connecttimeout", "none")
-    return Way(
+    return Destination(
         login=agent,
         alias=config.name,
         host=config.host,
@@ -209,7 +209,7 @@ def _without_brackets(agent: Agent) -> Agent:
     return replace(agent, host=found[1], port=agent.port or (int(found[2]) if found[2] else None))
 
 
-def _section(agent: Agent, alias: str) -> Settings:
+def _section(agent: Agent, alias: str) -> HostConfig:
     """What the file says of an alias, unless that means another host than the agent's: then of the host."""
     found = _lookup(agent, alias)
     if agent.host in (None, alias, found.host):
@@ -220,7 +220,7 @@ def _section(agent: Agent, alias: str) -> Settings:
     return _lookup(agent, str(agent.host))
 
 
-def _lookup(agent: Agent, name: str, host: str | None = None) -> Settings:
+def _lookup(agent: Agent, name: str, host: str | None = None) -> HostConfig:
     try:
         return ssh_config.lookup(name, host=host, user=agent.user, port=agent.port)
     except (OSError, ValueError) as problem:
@@ -264,6 +264,6 @@ def _revoked(text: str) -> Path | None:
     return None if text.lower() == "none" else Path(_file(text))
 
 
-def _proxy_command(config: Settings) -> str:
+def _proxy_command(config: HostConfig) -> str:
     found = config.first("proxycommand", "none")
     return "" if found.lower() == "none" else found
