@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pulumi_iofog.errors import Failure, InputError
+from pulumi_iofog.errors import Failures, InputError
 from pulumi_iofog.inputs.iofogctl_document import Document
 from pulumi_iofog.inputs.spec import parse
 
@@ -72,17 +72,17 @@ def program(documents: Sequence[Document], flags: Flags | None = None) -> str:
 
 
 def _refuse(documents: Sequence[Document], flags: Flags) -> None:
-    failures = []
+    failures = Failures()
     for document in documents:
         try:
             parse(document.inputs)
         except InputError as problem:
-            failures += [Failure(document.where, f"{f.path}: {f.reason}") for f in problem.failures]
+            for each in problem.failures:
+                failures.add(document.where, f"{each.path}: {each.reason}")
         own = document.inputs.get("namespace")
         if own and flags.namespace and own != flags.namespace:
-            failures.append(Failure(document.where, f"it is for namespace {own}, not {flags.namespace}"))
-    if failures:
-        raise InputError(failures)
+            failures.add(document.where, f"it is for namespace {own}, not {flags.namespace}")
+    failures.raise_if_any()
 
 
 def _resource(document: Document, secret: str | None, flags: Flags) -> _Call:

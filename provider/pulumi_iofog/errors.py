@@ -27,7 +27,7 @@ No message ever holds a secret: the raiser is responsible, and tests look.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -64,7 +64,7 @@ class Failure:
 
 
 class InputError(IofogError):
-    """Inputs that cannot be used; ``failures`` has all of them, not only the first."""
+    """Inputs that cannot be used; ``failures`` has all of them, not only the first (see Failures)."""
 
     def __init__(self, failures: Sequence[Failure]) -> None:
         self.failures = tuple(failures)
@@ -72,6 +72,36 @@ class InputError(IofogError):
 
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Failure, ...]]]:
         return (InputError, (self.failures,))
+
+
+class Failures:
+    """Gathers all that is wrong with some inputs, so that it is reported at once."""
+
+    def __init__(self) -> None:
+        self._found: list[Failure] = []
+
+    def __iter__(self) -> Iterator[Failure]:
+        return iter(self._found)
+
+    def add(self, path: str, reason: str) -> None:
+        """Note what is wrong with the property at that path."""
+        self._found.append(Failure(path, reason))
+
+    def attempt(self, path: str, act: Callable[[], T]) -> T | None:
+        """What ``act`` returns. None if it raises an IofogError, which is noted as a failure of that property;
+        the failures of an InputError keep their own paths."""
+        try:
+            return act()
+        except InputError as problem:
+            self._found += problem.failures
+        except IofogError as problem:
+            self.add(path, str(problem))
+        return None
+
+    def raise_if_any(self) -> None:
+        """Raise an InputError with all failures, if there are any."""
+        if self._found:
+            raise InputError(self._found)
 
 
 class RegistryError(IofogError): ...
@@ -137,12 +167,3 @@ class RolloutFailed(IofogError):
 
     def __reduce__(self) -> tuple[type[RolloutFailed], tuple[str, tuple[str, ...]]]:
         return (RolloutFailed, (self.summary, self.errors))
-
-
-def attempt(failures: list[Failure], path: str, act: Callable[[], T]) -> T | None:
-    """What it returns; an error becomes one of the failures, at that property, and None is returned."""
-    try:
-        return act()
-    except IofogError as problem:
-        failures.append(Failure(path, str(problem)))
-    return None

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from pulumi_iofog.check.resolve import Earlier, Resolution, Tools, resolve
+from pulumi_iofog.check.diff import Desired, Placement
+from pulumi_iofog.check.lookups import Lookups
+from pulumi_iofog.check.resolve import Resolution, resolve
+from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import AgentError, InputError, RegistryError, Unreachable
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
 from pulumi_iofog.inputs.spec import ARCHES, Agent, Arch, KnownAgent, parse
@@ -68,7 +71,7 @@ class World:
     hosts: dict[str, str] = field(default_factory=dict)
     platforms: dict[str, Platform] = field(default_factory=dict)
     previewed: Digest | None = None
-    catalog: tuple[Sequence[Arch], str] | Exception | None = (ARCHES, "3.9.0")
+    catalog: tuple[Sequence[Arch], str] | Exception = (ARCHES, "3.9.0")
     remembered: dict[Platform, Pin] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     inside: str = ""
@@ -98,7 +101,6 @@ class World:
         self.asked.append("version")
         if isinstance(self.catalog, Exception):
             raise self.catalog
-        assert self.catalog
         return self.catalog
 
     def probe(self, agent: Agent) -> Platform:
@@ -107,22 +109,26 @@ class World:
             raise Unreachable(agent.name, "connecting", "connection refused", "Is sshd running?")
         return self.platforms[agent.name]
 
-    def tools(self) -> Tools:
-        return Tools(
+    def lookups(self) -> Lookups:
+        return Lookups(
             manifests=self,
-            controller_agents=None if self.controller is None else self.agents,
-            catalog_arches=None if self.catalog is None else self.catalog_arches,
+            controller=None if self.controller is None else lambda: self,
             namespace=self.namespace,
             ssh_host=self.hosts.get,
             probe=self.probe,
-            pinned=lambda reference: self.previewed,
+            previewed=lambda reference: self.previewed,
             recall=lambda reference, platform: self.remembered.get(platform),
         )
 
 
-def run(world: World, earlier: Earlier | None = None, **inputs: Any) -> Resolution:
+def run(world: World, last: Recorded | None = None, **inputs: Any) -> Resolution:
     inputs = {"name": "g", "agents": [{"name": "e", "host": "h"}], **inputs}
-    return resolve(parse(inputs), earlier or Earlier(), world.tools())
+    return resolve(parse(inputs), last, world.lookups())
+
+
+def recorded(pins: Mapping[Arch, Pin], *placements: Placement) -> Recorded:
+    spec = parse({"name": "g", "x86": "a:1", "agents": ["e"]})
+    return Recorded(spec, Desired({each.agent.name: each for each in placements}, None, None), pins)
 
 
 def failures(world: World, **inputs: Any) -> list[str]:
@@ -142,7 +148,7 @@ def test_an_archives_image_has_the_name_that_it_has_there() -> None:
     assert found.pins["x86"].reference.text == "oci:usb/app:r.example/app:1"
     # Known already, it is not looked into.
     world = World({}, inside="other:1")
-    again = run(world, Earlier(pins=found.pins), x86="oci:usb/app", pull_policy="missing")
+    again = run(world, recorded(found.pins), x86="oci:usb/app", pull_policy="missing")
     assert (again.pins, again.catalog, world.asked) == (found.pins, found.catalog, [])
 
 
@@ -197,10 +203,10 @@ def test_an_ssh_config_that_cannot_be_read_is_a_failure_of_its_agent() -> None:
         raise AgentError(alias, "reading ~/.ssh/config", "line 3")
 
     world = World()
-    tools = dataclasses.replace(world.tools(), ssh_host=unreadable)
+    lookups = dataclasses.replace(world.lookups(), ssh_host=unreadable)
     inputs = {"name": "g", "x86": "r.example/app:1", "agents": ["edge-1", "edge-2"]}
     with pytest.raises(InputError) as caught:
-        resolve(parse(inputs), Earlier(), tools)
+        resolve(parse(inputs), None, lookups)
     assert [(failure.path, failure.reason) for failure in caught.value.failures if "host" in failure.path] == [
         (f"agents[{index}].host", f"edge-{index + 1}: reading ~/.ssh/config: line 3") for index in (0, 1)
     ]
@@ -259,12 +265,12 @@ def test_an_older_controllers_catalog_refuses_them() -> None:
     world = World({"a:1": index(ARM7, RISCV)}, catalog=OLD)
     agents = [{"name": "e", "host": "h", "arch": "riscv64"}]
     assert failures(world, riscv64="a:1", armv7="a:1", agents=agents) == [
-        "riscv64: the catalog of Controller 3.7.3 has no riscv64: it came with 3.8. Leave riscv64= away",
-        "armv7: the catalog of Controller 3.7.3 has no armv7: it came with 3.8. Leave armv7= away",
+        "riscv64: the catalog of Controller 3.7.3 has no riscv64: it came with 3.8. Omit riscv64=",
+        "armv7: the catalog of Controller 3.7.3 has no armv7: it came with 3.8. Omit armv7=",
     ]
     world = World({"a:1": index(RISCV)}, catalog=RegistryError("https://c", "asking for its version", "refused"))
     assert failures(world, riscv64="a:1") == ["controller: https://c: asking for its version: refused"]
-    assert run(World({"a:1": index(RISCV)}, catalog=None), riscv64="a:1").catalog == {"riscv64": "a:1"}
+    assert run(World({"a:1": index(RISCV)}, controller=None), riscv64="a:1").catalog == {"riscv64": "a:1"}
 
 
 @pytest.mark.parametrize(("catalog", "named"), [((ARCHES, "3.9.0"), True), (OLD, False)])
@@ -284,18 +290,15 @@ def test_what_every_catalog_has_needs_no_asking() -> None:
 
 def test_an_agent_is_not_asked_again_what_the_state_knows() -> None:
     world = World(ALL)
-    earlier = Earlier(
-        {"e": Agent("e", host="h")},
-        {"e": ARM7.image.image_id},
-        {"armv7": ARM7.image.pin, "x86": AMD.image.pin},
-    )
-    assert run(world, earlier, arm="a:1").digests == {"e": ARM7.image.image_id}
+    held = Placement(Agent("e", host="h"), ARM7.image.image_id, "docker.io/library/a:1")
+    last = recorded({"armv7": ARM7.image.pin, "x86": AMD.image.pin}, held)
+    assert run(world, last, arm="a:1").digests == {"e": ARM7.image.image_id}
     assert "probe e" not in world.asked
 
 
 def test_an_agent_that_cannot_be_asked_needs_its_arch() -> None:
     (failure,) = failures(World(BOTH), x86="a:1", arm="a:1")
-    assert failure.startswith("agents[0].arch: cannot be found out, so give arch=. e: connecting")
+    assert failure.startswith("agents[0].arch: cannot be detected, so set arch=. e: connecting")
 
 
 def test_the_wrong_architecture_is_refused_by_name() -> None:
@@ -339,7 +342,7 @@ def test_what_the_preview_showed_is_kept_when_the_tag_moves() -> None:
     world = World({"a:1": index(newer), "old": index(AMD)}, previewed=sha256(index(AMD)))
     found = run(world, x86="a:1")
     assert found.digests == {"e": AMD.image.image_id}
-    assert found.moved[0].startswith("a:1 has moved since the preview, from sha256:")
+    assert found.moves[0].startswith("a:1 has moved since the preview, from sha256:")
 
 
 @pytest.mark.parametrize("policy", ["missing", "never"])
@@ -352,7 +355,7 @@ def test_a_known_tag_is_not_looked_up(policy: str) -> None:
         AMD.image.pin.size,
     )
     world = World({})
-    assert run(world, Earlier(pins={"x86": pin}), x86="a:1", pull_policy=policy).pins == {"x86": pin}
+    assert run(world, recorded({"x86": pin}), x86="a:1", pull_policy=policy).pins == {"x86": pin}
     assert run(World({}, remembered={AMD64: pin}), x86="a:1", pull_policy=policy).pins == {"x86": pin}
     assert world.asked == []
 

@@ -3,62 +3,59 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
-from pulumi_iofog.errors import Failure, attempt
-from pulumi_iofog.inputs.iofogctl_namespace import Namespace
+from pulumi_iofog.check.lookups import Lookups
+from pulumi_iofog.errors import Failures
 from pulumi_iofog.inputs.spec import Agent, KnownAgent, Spec
 
 
 class ControllerAgents:
-    """The Controller's agents, asked for at most once, and only if anybody needs to know."""
+    """The Controller's agents: asked for once at most, and only if somebody needs to know.
 
-    def __init__(self, ask: Callable[[], Sequence[KnownAgent]] | None, failures: list[Failure]) -> None:
-        self._ask, self._failures = ask, failures
-        self._agents: dict[str, KnownAgent] | None = None
-        self.unknown = ask is None
-        self.failed = False
+    A Controller that cannot be asked is one failure, not one for each agent.
+    """
+
+    def __init__(self, lookups: Lookups, failures: Failures) -> None:
+        self._connect, self._failures = lookups.controller, failures
+        self._agents: Mapping[str, KnownAgent] | None = None
+        self.answered = False
 
     def get(self, name: str) -> KnownAgent | None:
+        """The agent of that name; None where the Controller has none, cannot be asked, or is not known yet."""
         if self._agents is None:
-            self._agents = {}
-            before = len(self._failures)
-            found = attempt(self._failures, "controller", self._ask) if self._ask else None
-            self._agents = {agent.name: agent for agent in found or ()}
-            self.failed = len(self._failures) > before
+            self._agents = self._ask()
         return self._agents.get(name)
 
+    def _ask(self) -> Mapping[str, KnownAgent]:
+        connect = self._connect
+        found = self._failures.attempt("controller", lambda: connect().agents()) if connect else None
+        self.answered = found is not None
+        return {agent.name: agent for agent in found or ()}
 
-def locate(
-    agent: Agent,
-    spec: Spec,
-    namespace: Namespace,
-    controller: ControllerAgents,
-    ssh_host: Callable[[str], str | None],
-    failures: list[Failure],
-) -> Agent:
-    """The agent with what it does not say itself filled in; a failure where no host is known."""
+
+def locate(agent: Agent, spec: Spec, lookups: Lookups, controller: ControllerAgents, failures: Failures) -> Agent:
+    """The agent, with what it does not say itself filled in. No known host is a failure."""
     path = spec.paths[agent.name]
     unknown = {p.removeprefix(f"{path}.") for p in spec.unknown if p.startswith(f"{path}.")}
-    agent = _fill(agent, namespace.agents.get(agent.name, {}), unknown)
-    if agent.host is None and "host" not in unknown:
-        known = controller.get(agent.name)
-        if known:
-            agent = _fill(agent, {"host": known.host, "engine": known.engine}, unknown)
-    if agent.host is None and "host" not in unknown:
-        before = len(failures)
-        agent = _fill(agent, {"host": attempt(failures, f"{path}.host", lambda: ssh_host(agent.name))}, unknown)
-        if len(failures) > before:
-            return agent
-    if agent.host is None and "host" not in unknown and not controller.failed and not controller.unknown:
-        failures.append(
-            Failure(
-                f"{path}.host",
-                f"no host known for agent {agent.name}: give host=, or name it in namespace"
-                f" {spec.namespace}'s file, on the Controller, or in ~/.ssh/config",
-            )
+    agent = _fill(agent, lookups.namespace.agents.get(agent.name, {}), unknown)
+    if agent.host is not None or "host" in unknown:
+        return agent
+    known = controller.get(agent.name)
+    if known:
+        agent = _fill(agent, {"host": known.host, "engine": known.engine}, unknown)
+    if agent.host is not None:
+        return agent
+    found = failures.attempt(f"{path}.host", lambda: _fill(agent, {"host": lookups.ssh_host(agent.name)}, unknown))
+    if found is None:
+        return agent
+    if found.host is None and controller.answered:
+        failures.add(
+            f"{path}.host",
+            f"no host known for agent {agent.name}: set host=, or list the agent in the file of namespace"
+            f" {spec.namespace}, on the Controller, or in ~/.ssh/config",
         )
-    return agent
+    return found
 
 
 def _fill(agent: Agent, more: Mapping[str, object], unknown: set[str]) -> Agent:

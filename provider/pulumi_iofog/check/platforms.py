@@ -1,25 +1,26 @@
-"""What each reference offers, and what of it is pinned: the part of a check that registry or archive answer.
+"""What each reference offers, and which of it is pinned: the part of a check that a registry or archive answers.
 
-A reference is an index of several platforms, or one platform's manifest. Known tags need no registry
-where ``pull_policy`` says so: then the pins of an earlier run are the offer.
+A reference leads to an index of several platforms, or to one platform's manifest. Where ``pull_policy``
+allows it, a known tag is not looked up: then the pins of an earlier run are the offer. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, replace
 
-from pulumi_iofog.errors import RegistryError
-from pulumi_iofog.inputs.spec import Arch
+from typing_extensions import assert_never
+
+from pulumi_iofog.check.lookups import Lookups, Manifests
+from pulumi_iofog.errors import Failure, InputError, RegistryError
+from pulumi_iofog.inputs.spec import Arch, Spec
 from pulumi_iofog.oci.image import (
     AMD64,
     ARM64,
     ARM_V7,
     INDEX_TYPES,
     RISCV64,
-    Blob,
     Digest,
     IndexEntry,
     Manifest,
@@ -38,124 +39,186 @@ PLATFORMS: Mapping[Arch, Platform] = {"x86": AMD64, "arm": ARM64, "riscv64": RIS
 """What an image for each architecture must run on."""
 
 
-class Manifests(Protocol):
-    """Where images come from, as far as a check needs it."""
-
-    def named(self, reference: Reference) -> Reference: ...
-    def fetch_manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]: ...
-    def small_blob(self, reference: Reference, blob: Blob) -> bytes: ...
-
-
-@dataclass(slots=True)
-class Offer:
-    """What one reference offers: platforms of an index, or one platform's manifest.
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One of ``x86=``, ``arm=``, ``riscv64=``, ``armv7=``.
 
     Attributes:
-        arches: what the reference is for; ``arm=`` is for ``armv7`` too where there is no ``armv7=``.
+        arch: its name.
+        reference: its value; in an offer, with the name that the image will have on the agents.
+        arches: the architectures that it is for.
     """
 
     arch: Arch
     reference: Reference
     arches: tuple[Arch, ...]
-    top: Digest | None = None
-    entries: tuple[IndexEntry, ...] = ()
-    single: tuple[Platform, Manifest] | None = None
-    pins: dict[Arch, Pin] = field(default_factory=dict)
-
-    def candidates(self) -> list[Arch]:
-        """The architectures that it has an image for."""
-        return [arch for arch in self.arches if self._has(PLATFORMS[arch])]
-
-    def _has(self, platform: Platform) -> bool:
-        if self.pins:
-            return any(platform.runs(pin.platform) for pin in self.pins.values())
-        if self.single:
-            return platform.runs(self.single[0])
-        return pick(self.entries, platform) is not None
-
-    def pin(self, arch: Arch, manifests: Manifests) -> Pin:
-        """The image for one of the candidates, by its digests."""
-        if arch in self.pins:
-            return self.pins[arch]
-        platform = PLATFORMS[arch]
-        entry = pick(self.entries, platform)
-        if self.single:
-            manifest = self.single[1]
-        else:
-            assert entry, "a candidate"
-            with _readable(self.reference):
-                manifest = parse_manifest(*manifests.fetch_manifest(self.reference, entry.blob.digest))
-        return Pin(self.reference, manifest.manifest_digest, manifest.config.digest, platform, manifest.size)
-
-    @property
-    def refusal(self) -> str:
-        """Why none of its images is the one that is wanted."""
-        wanted = " or ".join(str(PLATFORMS[arch]) for arch in self.arches)
-        if self.single:
-            return f"{self.reference} is for {self.single[0]} only, not for {wanted}"
-        there = ", ".join(sorted({str(entry.platform) for entry in self.entries}))
-        if not there:
-            return f"{self.reference} offers no image that runs anywhere"
-        return f"{self.reference} is not for {wanted}; its index has {there}"
 
 
-def blank_offers(references: Mapping[Arch, Reference], more: Sequence[Arch] = ()) -> list[Offer]:
-    """An offer for each reference, before anybody was asked.
+@dataclass(frozen=True, slots=True)
+class IndexOffer:
+    """The reference leads to an index, with images for several platforms.
 
-    Args:
-        more: architectures whose reference is not known yet; they have an image of their own too.
+    Attributes:
+        top_digest: the index's; for a ManifestOffer the manifest's.
+        moved_to: the tag's digest by now, where that of the preview is kept instead.
     """
-    own = {*references, *more}
+
+    argument: Argument
+    top_digest: Digest
+    moved_to: Digest | None
+    entries: tuple[IndexEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestOffer:
+    """The reference leads to a manifest: one image, for one platform. Attributes as in IndexOffer."""
+
+    argument: Argument
+    top_digest: Digest
+    moved_to: Digest | None
+    platform: Platform
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedOffer:
+    """The reference was not looked up: these images, at least one, were resolved by an earlier run."""
+
+    argument: Argument
+    pins: Mapping[Arch, Pin]
+
+
+Offer = IndexOffer | ManifestOffer | PinnedOffer
+
+
+def arguments(spec: Spec) -> list[Argument]:
+    """The arguments whose reference is known. ``arm=`` is for ``armv7`` too where there is no ``armv7=``."""
+    own = {*spec.references, *spec.unknown_arches}
     return [
-        Offer(arch, reference, ("arm", "armv7") if arch == "arm" and "armv7" not in own else (arch,))
-        for arch, reference in references.items()
+        Argument(arch, reference, ("arm", "armv7") if arch == "arm" and "armv7" not in own else (arch,))
+        for arch, reference in spec.references.items()
     ]
 
 
-def known_pins(
-    offer: Offer, earlier: Mapping[Arch, Pin], recall: Callable[[Reference, Platform], Pin | None]
-) -> dict[Arch, Pin]:
-    """What an earlier run has resolved, by the state or by this machine's memory."""
+def find_offer(argument: Argument, spec: Spec, earlier: Mapping[Arch, Pin], lookups: Lookups) -> Offer:
+    """Find out what an argument offers; at least one image.
+
+    Args:
+        earlier: the pins in the state.
+
+    Raises:
+        InputError: there is nothing of use; at the argument.
+        IofogError: of the registry or archive, if it could not be asked.
+    """
+    pins = {} if spec.pull_policy == "always" else _known_pins(argument, earlier, lookups)
+    if pins:
+        reference = next(iter(pins.values())).reference
+        return PinnedOffer(replace(argument, reference=reference), pins)
+    if spec.pull_policy == "never":
+        why = f"{argument.reference} was not resolved before: neither the state nor this machine's cache has it"
+        raise InputError([Failure(argument.arch, f"pull_policy is never, and {why}")])
+    with _readable(argument.reference):
+        offer = _look_up(argument, lookups)
+    if not candidates(offer):
+        raise InputError([Failure(argument.arch, _refusal(offer))])
+    return offer
+
+
+def _known_pins(argument: Argument, earlier: Mapping[Arch, Pin], lookups: Lookups) -> dict[Arch, Pin]:
+    """What an earlier run has resolved, by the state or by this machine's cache."""
     found = {}
-    for arch in offer.arches:
+    for arch in argument.arches:
         pin = earlier.get(arch)
-        if not pin or not offer.reference.may_be(pin.reference):
-            pin = recall(offer.reference, PLATFORMS[arch])
+        if not pin or not argument.reference.may_be(pin.reference):
+            pin = lookups.recall(argument.reference, PLATFORMS[arch])
         if pin:
             found[arch] = pin
     return found
 
 
-def look_up(offer: Offer, manifests: Manifests, previewed: Callable[[Reference], Digest | None]) -> str | None:
-    """Look the reference up. What a preview has shown is kept; a line says so where the tag has moved."""
-    with _readable(offer.reference):
-        return _look_up(offer, manifests, previewed)
-
-
-def _look_up(offer: Offer, manifests: Manifests, previewed: Callable[[Reference], Digest | None]) -> str | None:
-    offer.reference = manifests.named(offer.reference)
-    shown = previewed(offer.reference)
-    raw, media_type = manifests.fetch_manifest(offer.reference)
-    offer.top, moved = sha256(raw), None
-    if shown and shown != offer.top:
-        moved = (
-            f"{offer.reference} has moved since the preview, from {short(shown)} to {short(offer.top)};"
-            " what the preview showed is used. Run pulumi up again for the newer one"
-        )
-        raw, media_type = manifests.fetch_manifest(offer.reference, shown)
-        offer.top = shown
+def _look_up(argument: Argument, lookups: Lookups) -> IndexOffer | ManifestOffer:
+    """Ask registry or archive. The digest that a preview has shown is kept, though the tag may have moved."""
+    manifests, reference = lookups.manifests, lookups.manifests.named(argument.reference)
+    argument = replace(argument, reference=reference)
+    shown = lookups.previewed(reference)
+    raw, media_type = manifests.fetch_manifest(reference)
+    top_digest, moved_to = sha256(raw), None
+    if shown and shown != top_digest:
+        top_digest, moved_to = shown, top_digest
+        raw, media_type = manifests.fetch_manifest(reference, shown)
     if media_type in INDEX_TYPES:
-        offer.entries = parse_index(raw)
-        return moved
+        return IndexOffer(argument, top_digest, moved_to, parse_index(raw))
     manifest = parse_manifest(raw, media_type)
-    config = manifests.small_blob(offer.reference, manifest.config)
-    offer.single = (parse_config(config)[0], manifest)
-    return moved
+    platform, _ = parse_config(manifests.small_blob(reference, manifest.config))
+    return ManifestOffer(argument, top_digest, moved_to, platform, manifest)
+
+
+def candidates(offer: Offer) -> list[Arch]:
+    """The architectures that it has an image for."""
+    arches = offer.argument.arches
+    match offer:
+        case IndexOffer():
+            return [arch for arch in arches if pick(offer.entries, PLATFORMS[arch])]
+        case ManifestOffer():
+            return [arch for arch in arches if PLATFORMS[arch].runs(offer.platform)]
+        case PinnedOffer():
+            return [arch for arch in arches if arch in offer.pins]
+        case _:
+            assert_never(offer)
+
+
+def pin(offer: Offer, arch: Arch, manifests: Manifests) -> Pin:
+    """The image for one of the candidates, by its digests. May raise the errors of registry or archive."""
+    reference, platform = offer.argument.reference, PLATFORMS[arch]
+    match offer:
+        case IndexOffer():
+            entry = pick(offer.entries, platform)
+            assert entry, "a candidate"
+            with _readable(reference):
+                manifest = parse_manifest(*manifests.fetch_manifest(reference, entry.blob.digest))
+        case ManifestOffer():
+            manifest = offer.manifest
+        case PinnedOffer():
+            return offer.pins[arch]
+        case _:
+            assert_never(offer)
+    return Pin(reference, manifest.manifest_digest, manifest.config.digest, platform, manifest.size)
+
+
+def move_of(offer: Offer) -> str | None:
+    """A line for the user where the tag has moved since the preview."""
+    match offer:
+        case IndexOffer() | ManifestOffer():
+            if offer.moved_to is None:
+                return None
+            before, after = short(offer.top_digest), short(offer.moved_to)
+            moved = f"{offer.argument.reference} has moved since the preview, from {before} to {after}"
+            return f"{moved}; what the preview showed is used. Run pulumi up again to get the newer one"
+        case PinnedOffer():
+            return None
+        case _:
+            assert_never(offer)
+
+
+def _refusal(offer: IndexOffer | ManifestOffer) -> str:
+    """Why none of its images can be used."""
+    reference = offer.argument.reference
+    wanted = " or ".join(str(PLATFORMS[arch]) for arch in offer.argument.arches)
+    match offer:
+        case IndexOffer():
+            there = ", ".join(sorted({str(entry.platform) for entry in offer.entries}))
+            if not there:
+                return f"{reference} offers no image that can run anywhere"
+            return f"{reference} is not for {wanted}; its index has {there}"
+        case ManifestOffer():
+            return f"{reference} is for {offer.platform} only, not for {wanted}"
+        case _:
+            assert_never(offer)
 
 
 @contextmanager
 def _readable(reference: Reference) -> Iterator[None]:
-    """For the reading of manifests and configs."""
+    """Manifests and configs that cannot be read become a RegistryError."""
     try:
         yield
     except ValueError as problem:

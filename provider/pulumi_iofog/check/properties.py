@@ -10,9 +10,9 @@ from pulumi.output import Unknown
 from pulumi.runtime import rpc
 
 from pulumi_iofog.check import state
-from pulumi_iofog.check.resolve import Earlier, Resolution
+from pulumi_iofog.check.resolve import Resolution
 from pulumi_iofog.inputs.reader import UNKNOWN
-from pulumi_iofog.inputs.spec import AGENT_SECRETS, ARCHES, Spec, agent_inputs
+from pulumi_iofog.inputs.spec import AGENT_SECRETS, Spec, agent_inputs
 
 Props = dict[str, Any]
 """By their names, as Pulumi hands them over."""
@@ -37,33 +37,21 @@ def _each(value: Any, change: Callable[[Any], Any]) -> Any:
     return change(value)
 
 
-def earlier(olds: Props) -> Earlier:
-    """What the last run's inputs say."""
-    last = state.desired(olds) if olds else None
-    if last is None:
-        return Earlier()
-    return Earlier(
-        agents={name: placement.agent for name, placement in last.placements.items()},
-        digests={name: p.image_id for name, p in last.placements.items() if p.image_id},
-        pins=state.pins_of(olds),
-    )
-
-
 def checked(inputs: Props, spec: Spec, found: Resolution, endpoint: str | None) -> Props:
     """The inputs with what a check adds: filled agents, endpoint, images, digests, catalog item."""
-    known = not any(arch in spec.unknown for arch in ARCHES)
     props = dict(inputs)
     props["agents"] = _filled_agents(inputs.get("agents"), spec, found)
     if endpoint:
         props["controller"] = {**(inputs.get("controller") or {}), "endpoint": endpoint}
-    props["images"] = state.pins_to_props(found.pins) if known else UNKNOWN
+    images = {arch: state.pin_to_props(pin) for arch, pin in found.pins.items()}
+    props["images"] = UNKNOWN if spec.unknown_arches else images
     digests = {name: UNKNOWN if digest is None else digest for name, digest in found.digests.items()}
     props["agent_digests"] = digests if spec.agents_known else UNKNOWN
     props["catalog_item"] = {
         "name": UNKNOWN if "name" in spec.unknown else spec.name,
         "description": UNKNOWN if {"name", "description"} & spec.unknown else spec.description,
         "registry_id": 2,
-        "images": {**found.catalog, **{arch: UNKNOWN for arch in ARCHES if arch in spec.unknown}},
+        "images": {**found.catalog, **dict.fromkeys(spec.unknown_arches, UNKNOWN)},
     }
     return props
 
@@ -80,6 +68,12 @@ def _filled_agents(given: Any, spec: Spec, found: Resolution) -> Any:
         found_out = {k: v for k, v in agent_inputs(agent).items() if k not in AGENT_SECRETS} if agent else {}
         filled.append({**found_out, **own} if agent else item)
     return filled
+
+
+def changed(olds: Props, news: Props) -> set[str]:
+    """The inputs that differ."""
+    before, after = state.inputs_of(olds), state.inputs_of(news)
+    return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
 
 def chosen(changed: set[str], paths: Any) -> set[str]:

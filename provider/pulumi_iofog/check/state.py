@@ -1,17 +1,20 @@
-"""What was decided, as plain values in a resource's inputs and outputs, and back. Pure.
+"""What a check has decided, as plain values in a resource's inputs and outputs, and back. Pure.
 
 ``check`` adds ``images``, ``agent_digests`` and ``catalog_item`` to the inputs, so that a preview shows
-what changes in them, and fills ``agents`` and ``controller.endpoint``. Secrets of agents are apart, in
-``agent_secrets``, as the engine would hide all agents otherwise (program/args.py). The outputs are all inputs and
+what changes in them, and fills in ``agents`` and ``controller.endpoint``. Secrets of agents are apart, in
+``agent_secrets``, as the engine would hide all agents otherwise (program/args.py). The outputs are all inputs,
 ``catalog_item_id`` and ``pending_agents``: refresh and destroy are given nothing else.
+
+Each verb reads its properties once, into a Recorded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from pulumi_iofog.check.diff import Desired, Placement
+from pulumi_iofog.check.diff import Changes, Desired, Placement, compare
 from pulumi_iofog.errors import InputError
 from pulumi_iofog.inputs.reader import UNKNOWN
 from pulumi_iofog.inputs.spec import ARCHES, Arch, CatalogItem, Spec, parse
@@ -21,18 +24,88 @@ OUTPUTS_ONLY = ("catalog_item_id", "pending_agents")
 COMPUTED = ("images", "agent_digests", "catalog_item")
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a check has decided, read back from inputs or outputs.
+
+    Attributes:
+        spec: the user's part, with what the check has filled in.
+        pins: the ``images``; empty where they are not known yet.
+    """
+
+    spec: Spec
+    desired: Desired
+    pins: Mapping[Arch, Pin]
+
+    def arch_of(self, agent: str) -> Arch | None:
+        """The architecture whose image the agent holds, or is to hold; None if it holds none, or that is not
+        known yet."""
+        placement = self.desired.placements.get(agent)
+        image_id = placement.image_id if placement else None
+        return next((arch for arch, pin in self.pins.items() if pin.image_id == image_id), None)
+
+    def pin_of(self, agent: str) -> Pin | None:
+        """The image that the agent holds, or is to hold; None as in ``arch_of``."""
+        arch = self.arch_of(agent)
+        return self.pins[arch] if arch else None
+
+    def pin_at(self, placement: Placement) -> Pin | None:
+        """The image that was meant for the agent of a later placement, if that is still the same place."""
+        name = placement.agent.name
+        before = self.desired.placements.get(name)
+        return self.pin_of(name) if before and before.same_place(placement) else None
+
+    def changes_since(self, old: Recorded | None) -> Changes:
+        """What must be done to get here; everything where there is no old."""
+        return compare(old.desired if old else None, self.desired)
+
+
+def recorded(props: Mapping[str, Any]) -> Recorded:
+    """What checked inputs, or the outputs of an earlier run, say. Raises InputError if they cannot be read."""
+    spec, pins = parse_inputs(own_inputs(props)), pins_of(props)
+    return Recorded(spec, _desired(props, spec, pins), pins)
+
+
+def last_recorded(olds: Mapping[str, Any]) -> Recorded | None:
+    """What the last run has recorded; None if there was none, or it cannot be read."""
+    try:
+        return recorded(olds)
+    except InputError:
+        return None
+
+
+def _desired(props: Mapping[str, Any], spec: Spec, pins: Mapping[Arch, Pin]) -> Desired:
+    digests = props.get("agent_digests")
+    digests = digests if isinstance(digests, Mapping) else {}
+    names = {str(pin.image_id): pin.reference.full_name for pin in pins.values()}
+    placements = {}
+    for agent in spec.agents:
+        digest = digests.get(agent.name)
+        known = digest if isinstance(digest, str) else None
+        placements[agent.name] = Placement(agent, known, names.get(known) if known else None)
+    return Desired(
+        placements=placements,
+        item=item_of(props),
+        endpoint=spec.controller.endpoint if spec.controller else None,
+        pending=frozenset(props.get("pending_agents") or ()),
+    )
+
+
+# ---- inputs ------------------------------------------------------------------------------------------
+
+
 def inputs_of(props: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs among a resource's properties."""
     return {k: v for k, v in props.items() if k not in OUTPUTS_ONLY and not k.startswith("__")}
 
 
-def spec_of(props: Mapping[str, Any]) -> Spec:
-    """The user's part of inputs that ``check`` has passed."""
-    return parse_inputs({k: v for k, v in inputs_of(props).items() if k not in COMPUTED})
+def own_inputs(props: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs without what ``check`` computes: the user's own part."""
+    return {k: v for k, v in inputs_of(props).items() if k not in COMPUTED}
 
 
 def parse_inputs(inputs: Mapping[str, Any]) -> Spec:
-    """The user's inputs, each agent with its secrets again. Raises InputError with every failure."""
+    """The user's inputs, each agent together with its secrets. Raises InputError with every failure."""
     inputs = dict(inputs)
     secrets, agents = inputs.pop("agent_secrets", None), inputs.get("agents")
     if isinstance(secrets, Mapping) and isinstance(agents, list):
@@ -47,30 +120,22 @@ def _with_secrets(agent: Any, index: int, secrets: Mapping[str, Any]) -> Any:
     return {**agent, **own} if isinstance(own, Mapping) else agent
 
 
-def pins_to_props(pins: Mapping[Arch, Pin]) -> dict[str, Any]:
-    """The ``images`` output."""
+# ---- images, catalog item --------------------------------------------------------------------------
+
+
+def pin_to_props(pin: Pin) -> dict[str, Any]:
+    """One entry of ``images``."""
     return {
-        key: {
-            "reference": pin.reference.text,
-            "digest": pin.manifest_digest,
-            "image_id": pin.image_id,
-            "platform": str(pin.platform),
-            "size": pin.size,
-        }
-        for key, pin in pins.items()
+        "reference": pin.reference.text,
+        "digest": pin.manifest_digest,
+        "image_id": pin.image_id,
+        "platform": str(pin.platform),
+        "size": pin.size,
     }
 
 
-def pins_of(props: Mapping[str, Any]) -> dict[Arch, Pin]:
-    """The ``images`` of inputs or outputs; empty where they are not known or not readable."""
-    images = props.get("images")
-    if not isinstance(images, Mapping):
-        return {}
-    return {arch: pin for arch in ARCHES if (pin := pin_of(images.get(arch)))}
-
-
-def pin_of(value: Any) -> Pin | None:
-    """One entry of ``images``; None if it is not one."""
+def parse_pin(value: Any) -> Pin | None:
+    """One entry of ``images`` as a Pin; None if it is not one."""
     try:
         return Pin(
             Reference.parse(value["reference"]),
@@ -81,6 +146,14 @@ def pin_of(value: Any) -> Pin | None:
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
+
+
+def pins_of(props: Mapping[str, Any]) -> dict[Arch, Pin]:
+    """The ``images`` of inputs or outputs; empty where they are not known yet or cannot be read."""
+    images = props.get("images")
+    if not isinstance(images, Mapping):
+        return {}
+    return {arch: pin for arch in ARCHES if (pin := parse_pin(images.get(arch)))}
 
 
 def item_to_props(item: CatalogItem) -> dict[str, Any]:
@@ -94,7 +167,7 @@ def item_to_props(item: CatalogItem) -> dict[str, Any]:
 
 
 def item_of(props: Mapping[str, Any]) -> CatalogItem | None:
-    """The ``catalog_item`` of inputs or outputs; None while something in it is not known."""
+    """The ``catalog_item`` of inputs or outputs; None while something in it is not known yet."""
     value = props.get("catalog_item")
     if not isinstance(value, Mapping) or not isinstance(value.get("images"), Mapping):
         return None
@@ -102,26 +175,3 @@ def item_of(props: Mapping[str, Any]) -> CatalogItem | None:
         return None
     images = tuple(sorted((str(k), str(v)) for k, v in value["images"].items()))
     return CatalogItem(str(value["name"]), str(value["description"]), images, int(value["registry_id"]))
-
-
-def desired(props: Mapping[str, Any]) -> Desired | None:
-    """What checked inputs, or the outputs of an earlier run, say; None if they cannot be read."""
-    try:
-        spec = spec_of(props)
-    except InputError:
-        return None
-    digests = props.get("agent_digests")
-    digests = digests if isinstance(digests, Mapping) else {}
-    pins = pins_of(props).values()
-    placements = {}
-    for agent in spec.agents:
-        digest = digests.get(agent.name)
-        known = digest if isinstance(digest, str) else None
-        pin = next((p for p in pins if p.image_id == known), None)
-        placements[agent.name] = Placement(agent, known, pin.reference.full_name if pin else None)
-    return Desired(
-        placements=placements,
-        item=item_of(props),
-        endpoint=spec.controller.endpoint if spec.controller else None,
-        pending=frozenset(props.get("pending_agents") or ()),
-    )

@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from pulumi_iofog.errors import Failure, InputError
+from pulumi_iofog.errors import Failures
 
 KIND = "OfflineImage"
 API_VERSIONS = ("iofog.org/v3", "iofogctl/v3", "potctl/v3", "datasance.com/v3")
@@ -49,7 +49,7 @@ def read_documents(*paths: str | Path) -> list[Document]:
 
     Raises InputError, all failures of all files at once, each at ``FILE:LINE``.
     """
-    failures: list[Failure] = []
+    failures = Failures()
     documents: list[Document] = []
     for path in paths:
         documents += _file(Path(path).expanduser(), failures)
@@ -57,18 +57,17 @@ def read_documents(*paths: str | Path) -> list[Document]:
     for document in documents:
         first = names.setdefault(document.name, document.where)
         if document.name and first != document.where:
-            failures.append(Failure(document.where, f"{document.name} is there already, at {first}"))
-    if failures:
-        raise InputError(failures)
+            failures.add(document.where, f"{document.name} is there already, at {first}")
+    failures.raise_if_any()
     return documents
 
 
-def _file(path: Path, failures: list[Failure]) -> Iterator[Document]:
+def _file(path: Path, failures: Failures) -> Iterator[Document]:
     try:
         # As bytes: YAML tells UTF-8 from UTF-16, which PowerShell writes, by itself.
         nodes = list(yaml.compose_all(path.read_bytes(), Loader=yaml.SafeLoader))
     except (OSError, yaml.YAMLError) as problem:
-        failures.append(Failure(str(path), " ".join(str(problem).split())))
+        failures.add(str(path), " ".join(str(problem).split()))
         return
     reader = _Reader(path, failures)
     kinds = []
@@ -82,7 +81,7 @@ def _file(path: Path, failures: list[Failure]) -> Iterator[Document]:
     if not any(kind.lower().rstrip("s") == KIND.lower() for kind in kinds):
         others = ", ".join(dict.fromkeys(kind for kind in kinds if kind))
         has = f"; it has {others}" if others else ""
-        failures.append(Failure(str(path), f"there is no document of kind: {KIND} in it{has}"))
+        failures.add(str(path), f"there is no document of kind: {KIND} in it{has}")
 
 
 def _kind(node: yaml.Node | None) -> str:
@@ -123,14 +122,14 @@ def _images(reader: _Reader, spec: Mapping[str, yaml.Node]) -> dict[str, str]:
 class _Reader:
     """Reads YAML nodes, which know their lines, noting failures."""
 
-    def __init__(self, path: Path, failures: list[Failure]) -> None:
+    def __init__(self, path: Path, failures: Failures) -> None:
         self._path, self._failures = path, failures
 
     def where(self, node: yaml.Node) -> str:
         return f"{self._path}:{node.start_mark.line + 1}"
 
     def fail(self, node: yaml.Node, reason: str) -> None:
-        self._failures.append(Failure(self.where(node), reason))
+        self._failures.add(self.where(node), reason)
 
     def fields(self, node: yaml.Node | None, at: str, allowed: Sequence[str]) -> dict[str, yaml.Node]:
         """An object's fields; those that are not allowed, or there twice, are failures."""

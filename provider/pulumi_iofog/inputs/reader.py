@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from pulumi_iofog.errors import Failure
+from pulumi_iofog.errors import Failures
 
 T = TypeVar("T")
 
@@ -21,14 +21,21 @@ UNKNOWN = _Unknown()
 
 
 class Fields:
-    """Takes typed values out of one object of the inputs, noting failures and unknowns by path."""
+    """Takes typed values out of one object of the inputs, noting failures and unknowns by path.
 
-    def __init__(self, path: str, value: Mapping[str, Any], failures: list[Failure], unknown: set[str]) -> None:
+    Args:
+        path: of the object; empty for the top.
+        value: the object.
+        failures: where failures are gathered, of this object and those inside it.
+        unknown: where the paths of values that are not known yet are gathered.
+    """
+
+    def __init__(self, path: str, value: Mapping[str, Any], failures: Failures, unknown: set[str]) -> None:
         self.path, self.value, self.failures, self.unknown = path, value, failures, unknown
         self.asked: set[str] = set()
 
     def fail(self, key: str, reason: str) -> None:
-        self.failures.append(Failure(self._at(key), reason))
+        self.failures.add(self._at(key), reason)
 
     def take(self, key: str) -> Any:
         """The raw value; None where it is absent or not known yet."""
@@ -47,7 +54,7 @@ class Fields:
             self.unknown.add(path)
             return None
         if not isinstance(value, Mapping):
-            self.failures.append(Failure(path, f"must be an object, not {_kind(value)}"))
+            self.failures.add(path, f"must be an object, not {_kind(value)}")
             return None
         return Fields(path, value, self.failures, self.unknown)
 

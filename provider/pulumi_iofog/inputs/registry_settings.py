@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pulumi_iofog.errors import Failure, InputError
+from pulumi_iofog.errors import Failures
 from pulumi_iofog.inputs.reader import Fields
 from pulumi_iofog.oci.image import Reference
 
@@ -45,30 +45,29 @@ class RegistryOptions:
 
 def registries(config: Callable[[str], str | None]) -> Mapping[str, RegistryOptions]:
     """The options of each registry (``host[:port]``) that is named. Raises InputError with every failure."""
-    failures: list[Failure] = []
+    failures = Failures()
     found: dict[str, RegistryOptions] = {}
     for domain, value in _object(config(KEY), failures).items():
         path = f"{KEY}.{domain}"
         if not _is_domain(domain):
-            failures.append(Failure(path, "is no registry: write HOST or HOST:PORT"))
+            failures.add(path, "is no registry: write HOST or HOST:PORT")
         reader = Fields("", {domain: value}, failures, set()).inside(path, value)
         if reader:
             found[domain] = _options(reader)
     for domain in (config("iofog:insecureRegistries") or "").replace(",", " ").split():
         found[domain] = replace(found.get(domain, RegistryOptions()), insecure=True)
-    if failures:
-        raise InputError(failures)
+    failures.raise_if_any()
     return found
 
 
-def _object(text: str | None, failures: list[Failure]) -> Mapping[str, Any]:
+def _object(text: str | None, failures: Failures) -> Mapping[str, Any]:
     try:
         value = json.loads(text or "{}")
         if isinstance(value, dict):
             return value
     except ValueError:
         pass
-    failures.append(Failure(KEY, "must be an object: registry → {mirrors, insecure, caFile}"))
+    failures.add(KEY, "must be an object: registry → {mirrors, insecure, caFile}")
     return {}
 
 

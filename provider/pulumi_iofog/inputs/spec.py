@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast
 
-from pulumi_iofog.errors import InputError
+from pulumi_iofog.errors import Failures
 from pulumi_iofog.inputs.reader import Fields
 from pulumi_iofog.oci.image import Reference
 
@@ -123,6 +123,16 @@ class Spec:
     paths: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def unknown_arches(self) -> tuple[Arch, ...]:
+        """The arguments (``x86=``, …) whose reference is not known yet."""
+        return tuple(arch for arch in ARCHES if arch in self.unknown)
+
+    @property
+    def controller_known(self) -> bool:
+        """Whether all that the user says of the Controller is known."""
+        return not any(path.startswith("controller") for path in self.unknown)
+
+    @property
     def agents_known(self) -> bool:
         """Whether every agent's name is known."""
         return not any(re.fullmatch(r"agents(\[\d+\](\.name)?)?", path) for path in self.unknown)
@@ -130,7 +140,7 @@ class Spec:
 
 def parse(inputs: Mapping[str, Any]) -> Spec:
     """Inputs as Pulumi hands them over → Spec. Raises InputError with every failure."""
-    top = Fields("", inputs, [], set())
+    top = Fields("", inputs, Failures(), set())
     paths = _agents(top)
     name = top.text("name", required=True) or ""
     references, auth, controller = _references(top), _auth(top), _controller(top)
@@ -152,8 +162,7 @@ def parse(inputs: Mapping[str, Any]) -> Spec:
         unknown=frozenset(top.unknown),
     )
     top.refuse_others()
-    if top.failures:
-        raise InputError(top.failures)
+    top.failures.raise_if_any()
     return spec
 
 
@@ -185,7 +194,7 @@ def _agents(top: Fields) -> list[tuple[str, Agent]]:
         if agent is None:
             continue
         if any(agent.name == other.name for _, other in agents):
-            top.fail(f"{path}.name", f"{agent.name} is there twice")
+            top.fail(f"{path}.name", f"{agent.name} is listed twice")
         agents.append((path, agent))
     return agents
 

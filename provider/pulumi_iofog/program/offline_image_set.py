@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pulumi
 from pulumi import Input, Output
 
-from pulumi_iofog.errors import Failure, InputError
+from pulumi_iofog.errors import Failures
 from pulumi_iofog.program.args import (
     AgentArgs,
     AgentArgsDict,
@@ -111,19 +111,18 @@ class OfflineImageSet(pulumi.ComponentResource):
 
 def _checked(images: Mapping[str, ImageArgs | ImageArgsDict]) -> dict[str, dict[str, Any]]:
     """Each image's own arguments. Raises InputError with every failure."""
-    if not images:
-        raise InputError([Failure("images", "no image: give at least one")])
     own: dict[str, dict[str, Any]] = {}
-    failures: list[Failure] = []
     names: dict[str, str] = {}
+    failures = Failures()
+    if not images:
+        failures.add("images", "no image: give at least one")
     for key, image in images.items():
         fields = fields_of(image, ImageArgsDict) if isinstance(image, ImageArgs) else dict(image)
         own[key] = fields
         for field in fields.keys() - ImageArgsDict.__annotations__.keys():
-            failures.append(Failure(f"images[{key!r}].{field}", "there is no such field"))
+            failures.add(f"images[{key!r}].{field}", "there is no such field")
         name = fields.get("name", key)
         if isinstance(name, str) and (other := names.setdefault(name, key)) != key:
-            failures.append(Failure(f"images[{key!r}].name", f"{name} is the catalog item of {other!r} already"))
-    if failures:
-        raise InputError(failures)
+            failures.add(f"images[{key!r}].name", f"{name} is the catalog item of {other!r} already")
+    failures.raise_if_any()
     return own

@@ -28,7 +28,7 @@ class Named(Protocol):
 
 
 class Images:
-    """See offers.Manifests too, whose Protocol this fulfils.
+    """See lookups.Manifests too, whose Protocol this fulfils.
 
     Args:
         store: where manifests lie; ``payloads`` is over it.
@@ -56,8 +56,10 @@ class Images:
         """A blob as bytes: a config, never a layer."""
         return self._payloads.path(reference, blob).read_bytes()
 
-    def manifest(self, pin: Pin) -> Manifest | None:
-        """A pinned manifest for an estimate; None where nobody has it any more."""
+    def manifest(self, pin: Pin | None) -> Manifest | None:
+        """A pinned manifest, for an estimate; None without a pin, or where nobody has it any more."""
+        if pin is None:
+            return None
         try:
             return parse_manifest(*self.fetch_manifest(pin.reference, pin.manifest_digest))
         except (IofogError, ValueError):

@@ -7,16 +7,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pulumi_iofog.adapters.host.edge_host import EdgeHost
 from pulumi_iofog.adapters.recode import recode
 from pulumi_iofog.adapters.ssh.connect import configured_host
-from pulumi_iofog.check import resolve, state
-from pulumi_iofog.check.diff import MISSING, Desired
+from pulumi_iofog.check import state
+from pulumi_iofog.check.diff import MISSING, Estimate, estimate
+from pulumi_iofog.check.lookups import Lookups
+from pulumi_iofog.check.resolve import Resolution
+from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import IofogError, NameTaken
-from pulumi_iofog.inputs.spec import Agent, Arch, CatalogItem
+from pulumi_iofog.inputs.spec import Agent, CatalogItem
 from pulumi_iofog.oci.image import Digest, Pin, Platform, Reference, parse_digest
 from pulumi_iofog.rollout import rollout
 from pulumi_iofog.rollout.tools import Progress, Tools
@@ -50,36 +54,47 @@ class Session(Adapters):
 
     # ---- check --------------------------------------------------------------------------------------
 
-    def settings_or_unknown(self) -> str | None:
-        """The Controller's endpoint; None while another resource has yet to tell it."""
-        if any(path.startswith("controller") for path in self.spec.unknown):
-            return self.spec.controller.endpoint or None if self.spec.controller else None
-        return self.settings.endpoint
+    def endpoint_if_known(self) -> str | None:
+        """The Controller's endpoint; None while another resource has yet to tell it. Raises InputError if there is
+        none."""
+        if self.spec.controller_known:
+            return self.settings.endpoint
+        return self.spec.controller.endpoint or None if self.spec.controller else None
 
-    def resolve_tools(self, run: Run) -> resolve.Tools:
-        unknown = any(path.startswith("controller") for path in self.spec.unknown)
-        return resolve.Tools(
+    def lookups(self, run: Run) -> Lookups:
+        """What a check may ask."""
+        return Lookups(
             manifests=self.images,
-            controller_agents=None if unknown else lambda: self.controller.agents(),
-            catalog_arches=None if unknown else lambda: self.controller.catalog_arches(),
+            controller=(lambda: self.controller) if self.spec.controller_known else None,
             namespace=self.namespace,
             ssh_host=configured_host,
             probe=self._probe,
-            pinned=lambda reference: self._previewed(run, reference),
+            previewed=lambda reference: self._previewed(run, reference),
             recall=self._recall,
         )
 
-    def remember(self, found: resolve.Resolution, run: Run) -> None:
+    def remember(self, found: Resolution, run: Run) -> None:
         """Keep what was resolved: for later without the registry, and a preview's for its update."""
-        values = state.pins_to_props(found.pins)
         for arch, pin in found.pins.items():
             written = self.spec.references.get(arch) or self.spec.references["arm"]
-            self.cache.records.put(_record_of(written, pin.platform), values[arch])
-        for reference, top in found.tops.items():
+            self.cache.records.put(_record_of(written, pin.platform), state.pin_to_props(pin))
+        for reference, top in found.top_digests.items():
             if run.preview:
                 self.cache.records.put(run.key(reference), {"digest": top})
             else:
                 self.cache.records.remove(run.key(reference))
+
+    def estimates(self, agents: Sequence[str], old: Recorded | None, new: Recorded) -> list[Estimate]:
+        """What each of the agents would be sent. Manifests come from the cache or the registry; without the old
+        one, the estimate is the whole image."""
+        manifest = cache(self.images.manifest)
+        found = []
+        for name in agents:
+            held = None
+            if old and name not in old.desired.pending:
+                held = old.pin_at(new.desired.placements[name])
+            found.append(estimate(name, manifest(new.pin_of(name)), manifest(held)))
+        return found
 
     def _probe(self, agent: Agent) -> Platform:
         with self.connect(agent) as host:
@@ -90,7 +105,7 @@ class Session(Adapters):
         return parse_digest(found["digest"]) if found else None
 
     def _recall(self, reference: Reference, platform: Platform) -> Pin | None:
-        return state.pin_of(self.cache.records.get(_record_of(reference, platform), float("inf")))
+        return state.parse_pin(self.cache.records.get(_record_of(reference, platform), float("inf")))
 
     # ---- rollout ------------------------------------------------------------------------------------
 
@@ -113,29 +128,19 @@ class Session(Adapters):
         with self.cache.turn(f"agent {agent.host}:{agent.port or 22}"), self.connect(agent) as host:
             yield host
 
-    def jobs(
-        self,
-        agents: Sequence[str],
-        new: Desired,
-        pins: Mapping[Arch, Pin],
-        old: Desired | None,
-        old_pins: Mapping[Arch, Pin],
-    ) -> list[rollout.Job]:
-        """A job for each agent; with ``prune``, each with the image that it replaces."""
-        images = {pin.image_id: self.images.image(pin) for pin in pins.values()}
-        for pin in old_pins.values():
-            # Its layers are what the agents hold: known, new ones can go as the difference to them.
+    def jobs(self, agents: Sequence[str], old: Recorded | None, new: Recorded) -> list[rollout.Job]:
+        """A job for each of the agents; with ``prune``, each with the image that it replaces."""
+        images = {arch: self.images.image(pin) for arch, pin in new.pins.items()}
+        for pin in old.pins.values() if old else ():
+            # Its layers are what the agents hold: once known, new ones can go as the difference to them.
             with contextlib.suppress(IofogError):
                 self.images.image(pin)
         jobs = []
         for name in agents:
-            placement = new.placements[name]
-            last = old.placements.get(name) if old else None
-            replaced = None
-            if self.spec.prune and last and last.same_place(placement):
-                replaced = next((p for p in old_pins.values() if p.image_id == last.image_id), None)
-            image = next(image for id_, image in images.items() if id_ == placement.image_id)
-            jobs.append(rollout.Job(placement.agent, image, replaced))
+            placement, arch = new.desired.placements[name], new.arch_of(name)
+            assert arch, "a check that was told everything chooses an image for every agent"
+            replaced = old.pin_at(placement) if old and self.spec.prune else None
+            jobs.append(rollout.Job(placement.agent, images[arch], replaced))
         return jobs
 
     # ---- the catalog item ---------------------------------------------------------------------------
@@ -163,32 +168,30 @@ class Session(Adapters):
 
     # ---- refresh, destroy ---------------------------------------------------------------------------
 
-    def held(self, wanted: Desired, pins: Mapping[Arch, Pin]) -> tuple[dict[str, str], list[str]]:
-        """What each agent holds now. An agent that cannot be asked keeps what the state says, and is in
-        the second part, a line each."""
-        digests = {name: p.image_id or MISSING for name, p in wanted.placements.items()}
+    def held(self, last: Recorded) -> tuple[dict[str, str], list[str]]:
+        """What each agent holds now. An agent that cannot be asked keeps what the state says, and has a line in
+        the second part."""
+        digests = {name: placement.image_id or MISSING for name, placement in last.desired.placements.items()}
         unheard = []
-        for name, answer in self._ask_all(wanted, pins, lambda host, pin: host.holds(pin)):
+        for name, answer in self._ask_all(last, lambda host, pin: host.holds(pin)):
             if isinstance(answer, IofogError):
                 unheard.append(f"{answer} What the state says of it is kept.")
             elif not answer:
                 digests[name] = MISSING
         return digests, unheard
 
-    def remove_images(self, wanted: Desired, pins: Mapping[Arch, Pin]) -> list[str]:
+    def remove_images(self, last: Recorded) -> list[str]:
         """Remove the image from every agent that can be reached; a line for each that keeps it."""
         lines = []
-        for name, answer in self._ask_all(wanted, pins, lambda host, pin: host.remove(pin)):
+        for name, answer in self._ask_all(last, lambda host, pin: host.remove(pin)):
             if isinstance(answer, IofogError):
                 lines.append(str(answer))
             elif not answer:
                 lines.append(f"{name} keeps the image: a container still uses it")
         return lines
 
-    def _ask_all(
-        self, wanted: Desired, pins: Mapping[Arch, Pin], ask: Callable[[EdgeHost, Pin], bool]
-    ) -> list[tuple[str, bool | IofogError]]:
-        by_id = {str(pin.image_id): pin for pin in pins.values()}
+    def _ask_all(self, last: Recorded, ask: Callable[[EdgeHost, Pin], bool]) -> list[tuple[str, bool | IofogError]]:
+        """The answer of each agent that holds its image by what the state says."""
 
         def one(agent: Agent, pin: Pin) -> bool | IofogError:
             try:
@@ -199,9 +202,9 @@ class Session(Adapters):
 
         with ThreadPoolExecutor(max(self.spec.transfer_pool, ASKED_AT_ONCE)) as pool:
             asked = [
-                (name, pool.submit(one, placement.agent, by_id[placement.image_id]))
-                for name, placement in wanted.placements.items()
-                if placement.image_id in by_id
+                (name, pool.submit(one, placement.agent, pin))
+                for name, placement in last.desired.placements.items()
+                if (pin := last.pin_of(name))
             ]
         return [(name, answer.result()) for name, answer in asked]
 

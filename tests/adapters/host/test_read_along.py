@@ -202,9 +202,8 @@ def rolled_out(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
             yield EdgeHost(connection, agent)
 
     def roll_out() -> list[bool]:
-        tools = Tools(
-            connect, Payloads(store, store.records, lambda reference: registry), Quiet(), wait=lambda seconds: None
-        )
+        payloads = Payloads(store, store.records, lambda reference: registry)
+        tools = Tools(connect, payloads, Quiet(), wait=lambda seconds: None)
         outcome = bring(Job(Agent(**lab.hosts["edge-docker"].agent(lab.known_hosts_file)), LARGE.image), tools)  # type: ignore[arg-type]
         assert outcome.error is None, outcome.error
         return ends

@@ -1,0 +1,49 @@
+"""What a check may ask of the world, as Protocols and functions; the session has the adapters that answer. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pulumi_iofog.inputs.iofogctl_namespace import Namespace
+from pulumi_iofog.inputs.spec import Agent, Arch, KnownAgent
+from pulumi_iofog.oci.image import Blob, Digest, Pin, Platform, Reference
+
+
+class Manifests(Protocol):
+    """Where images come from, as far as a check needs it: a registry, an archive, the operator's own engine."""
+
+    def named(self, reference: Reference) -> Reference: ...
+    def fetch_manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]: ...
+    def small_blob(self, reference: Reference, blob: Blob) -> bytes: ...
+
+
+class Controller(Protocol):
+    """The Controller, as far as a check needs it. ``catalog_arches`` also returns its version, in words."""
+
+    def agents(self) -> Sequence[KnownAgent]: ...
+    def catalog_arches(self) -> tuple[Sequence[Arch], str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lookups:
+    """Everything that a check may ask. Each may raise an IofogError.
+
+    Attributes:
+        manifests: the images' source, with the local cache in front of it.
+        controller: connects to the Controller when called; None while the Controller is not known yet.
+        namespace: the iofogctl namespace.
+        ssh_host: the HostName that ~/.ssh/config has for an alias, or None.
+        probe: asks an agent's engine for its platform.
+        previewed: the digest that a preview has shown for a reference, which its update keeps to; or None.
+        recall: how a reference was last resolved for a platform on this machine, or None.
+    """
+
+    manifests: Manifests
+    controller: Callable[[], Controller] | None
+    namespace: Namespace
+    ssh_host: Callable[[str], str | None]
+    probe: Callable[[Agent], Platform]
+    previewed: Callable[[Reference], Digest | None]
+    recall: Callable[[Reference, Platform], Pin | None]

@@ -1,0 +1,110 @@
+"""What a check decides, written into properties and read back: once a verb."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pytest_mock import MockerFixture
+
+from pulumi_iofog.check import properties, state
+from pulumi_iofog.check.diff import MISSING, Changes, Placement
+from pulumi_iofog.check.resolve import Resolution
+from pulumi_iofog.check.state import last_recorded, recorded
+from pulumi_iofog.errors import InputError
+from pulumi_iofog.inputs.reader import UNKNOWN
+from pulumi_iofog.inputs.spec import Agent, CatalogItem, parse
+from pulumi_iofog.oci.image import AMD64, ARM64
+from pulumi_iofog.provider import provider
+from tests.images import make_image
+
+AMD = make_image({"app": b"amd64"}, platform=AMD64).image.pin
+ARM = make_image({"app": b"arm64"}, platform=ARM64).image.pin
+INPUTS: dict[str, Any] = {
+    "name": "gateway",
+    "x86": "registry.example/app:1",
+    "arm": "registry.example/app:1",
+    "agents": ["a", {"name": "b", "host": "b.example"}, "c"],
+    "agent_secrets": {"b": {"password": "hidden"}},
+}
+
+
+def checked(**changes: Any) -> dict[str, Any]:
+    """INPUTS as a check passes them on."""
+    inputs = {**INPUTS, **changes}
+    spec = state.parse_inputs(inputs)
+    found = Resolution(
+        agents=tuple(Agent(agent.name, host=agent.host or f"{agent.name}.found") for agent in spec.agents),
+        pins={"x86": AMD, "arm": ARM},
+        digests={"a": AMD.image_id, "b": ARM.image_id, "c": None},
+        catalog={"x86": AMD.reference.catalog_name, "arm": ARM.reference.catalog_name},
+        top_digests={},
+        moves=(),
+    )
+    return properties.checked(inputs, spec, found, "https://c.example")
+
+
+def test_what_a_check_decides_is_what_the_next_verb_reads() -> None:
+    new = recorded(checked())
+    assert new.pins == {"x86": AMD, "arm": ARM}
+    assert new.desired.placements == {
+        "a": Placement(Agent("a", host="a.found"), AMD.image_id, "registry.example/app:1"),
+        "b": Placement(Agent("b", host="b.example", password="hidden"), ARM.image_id, "registry.example/app:1"),
+        "c": Placement(Agent("c", host="c.found"), None, None),
+    }
+    images = (("arm", "registry.example/app:1"), ("x86", "registry.example/app:1"))
+    assert new.desired.item == CatalogItem("gateway", "Offline image bundle gateway", images)
+    assert (new.desired.endpoint, new.desired.pending) == ("https://c.example", frozenset())
+    assert tuple(placement.agent for placement in new.desired.placements.values()) == new.spec.agents
+    assert "hidden" not in repr(new)
+
+
+def test_each_agent_has_its_image() -> None:
+    new = recorded(checked())
+    assert [(new.arch_of(name), new.pin_of(name)) for name in ("a", "b", "c", "nobody")] == [
+        ("x86", AMD),
+        ("arm", ARM),
+        (None, None),
+        (None, None),
+    ]
+    lost = recorded({**checked(), "agent_digests": {"a": MISSING, "b": ARM.image_id}})
+    assert (lost.pin_of("a"), lost.pin_of("b")) == (None, ARM)
+
+
+def test_an_agent_has_an_earlier_image_only_where_it_was() -> None:
+    old = recorded(checked())
+    assert old.pin_at(Placement(Agent("b", host="b.example", user="other"), None, None)) == ARM
+    assert old.pin_at(Placement(Agent("b", host="elsewhere.example"), None, None)) is None
+    assert old.pin_at(Placement(Agent("new", host="b.example"), None, None)) is None
+
+
+def test_changes_are_those_since_the_last_run() -> None:
+    new = recorded(checked())
+    assert new.changes_since(None) == Changes(("a", "b", "c"), (), True, False)
+    # What is not known yet may be anything.
+    assert new.changes_since(new) == Changes(("c",), (), False, False)
+    assert new.changes_since(recorded({**checked(), "pending_agents": ["a"]})).agents == ("a", "c")
+
+
+def test_what_is_not_known_yet_is_nothing_yet() -> None:
+    new = recorded(checked(x86=UNKNOWN, description=UNKNOWN))
+    assert (new.pins, new.desired.item) == ({}, None)
+    assert recorded({**checked(), "images": {"x86": {"reference": "a:1"}, "arm": 7}}).pins == {}
+
+
+@pytest.mark.parametrize("olds", [{}, {**INPUTS, "of_another_version": 1}])
+def test_a_state_that_cannot_be_read_is_as_if_there_were_none(olds: dict[str, Any]) -> None:
+    assert last_recorded(olds) is None
+    with pytest.raises(InputError):
+        recorded(olds)
+
+
+def test_a_verb_reads_its_properties_once(mocker: MockerFixture) -> None:
+    olds = {**checked(), "catalog_item_id": 7, "pending_agents": []}
+    olds["agent_digests"] = dict.fromkeys("abc", AMD.image_id)
+    news = state.inputs_of(olds)
+    spied = mocker.patch.object(state, "parse", side_effect=parse)
+    assert not provider.diff("7", olds, news).changes
+    assert spied.call_count == 2
+    assert provider.update("7", olds, news).outs == olds
+    assert spied.call_count == 4
