@@ -222,7 +222,7 @@ def test_a_child_ends_and_cleans_up_when_its_parent_goes(tmp_path: Path) -> None
 def test_a_killed_parent_takes_its_child_along(tmp_path: Path) -> None:
     write(tmp_path / "blob", SLOW)
     program = (
-        "import sys; from pathlib import Path; from pulumi_iofog.adapters import recode;"
+        "import sys; from pathlib import Path; from pulumi_iofog.adapters.recode import recode;"
         " from pulumi_iofog.oci.image import *; d = Digest('sha256:' + '0' * 64);"
         " recode.as_zstd(Layer(d, Blob(d, 1, '')), Path(sys.argv[1], 'blob'), Path(sys.argv[1], 'out'), level=19)"
     )
