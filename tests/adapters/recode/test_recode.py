@@ -210,19 +210,19 @@ SLOW = RANDOM.randbytes(3_000_000) * 10
 
 
 def test_a_child_ends_and_cleans_up_when_its_parent_goes(tmp_path: Path) -> None:
-    child, _ = start(tmp_path, plain=SLOW)
-    with child:
-        assert child.stdin is not None
-        assert os.getpriority(os.PRIO_PROCESS, child.pid) >= 10
-        child.stdin.close()
-        assert child.wait(5) == child.ORPHANED
+    process, _ = start(tmp_path, plain=SLOW)
+    with process:
+        assert process.stdin is not None
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) >= 10
+        process.stdin.close()
+        assert process.wait(5) == child.ORPHANED
     assert left(tmp_path) == ["blob"]
 
 
 def test_a_killed_parent_takes_its_child_along(tmp_path: Path) -> None:
     write(tmp_path / "blob", SLOW)
     program = (
-        "import sys; from pathlib import Path; from pulumi_iofog.adapters import recode;"
+        "import sys; from pathlib import Path; from pulumi_iofog.adapters.recode import recode;"
         " from pulumi_iofog.oci.image import *; d = Digest('sha256:' + '0' * 64);"
         " recode.as_zstd(Layer(d, Blob(d, 1, '')), Path(sys.argv[1], 'blob'), Path(sys.argv[1], 'out'), level=19)"
     )
