@@ -210,12 +210,12 @@ SLOW = RANDOM.randbytes(3_000_000) * 10
 
 
 def test_a_child_ends_and_cleans_up_when_its_parent_goes(tmp_path: Path) -> None:
-    child, _ = start(tmp_path, plain=SLOW)
-    with child:
-        assert child.stdin is not None
-        assert os.getpriority(os.PRIO_PROCESS, child.pid) >= 10
-        child.stdin.close()
-        assert child.wait(5) == child.ORPHANED
+    process, _ = start(tmp_path, plain=SLOW)
+    with process:
+        assert process.stdin is not None
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) >= 10
+        process.stdin.close()
+        assert process.wait(5) == child.ORPHANED
     assert left(tmp_path) == ["blob"]
 
 
