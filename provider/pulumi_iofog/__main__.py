@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     convert.add_argument("-n", "--namespace", help="as with iofogctl deploy -n")
     convert.add_argument("--transfer-pool", type=int, default=2, metavar="N", help="as with iofogctl deploy")
     convert.add_argument("--no-cache", action="store_true", help="as with iofogctl deploy")
-    convert.add_argument("--adopt", action="store_true", help="take over the catalog items that are there already")
+    convert.add_argument("--adopt", action="store_true", help="take over catalog items that already exist")
     given = parser.parse_args(arguments)
     files = [*given.files, *given.file]
     if not files:

@@ -131,7 +131,7 @@ def test_ctrl_c_ends_at_once_and_the_next_up_goes_on(fleet: Fleet) -> None:
             said = running.communicate()[0].decode()
         assert running.returncode
         assert site.received("docker")["docker"] < before + 4_000_000, said
-        assert "docker: connecting: pulumi was interrupted. Run pulumi up again: it goes on where it stopped" in said
+        assert "docker: connecting: pulumi was interrupted. Run pulumi up again: it resumes where it stopped" in said
         assert "Traceback" not in said
         assert "pending_operations" not in fleet.stack.state()
         assert fleet.item("a") is None, "an interrupted agent is none that may be left out"

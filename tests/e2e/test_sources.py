@@ -57,8 +57,8 @@ def test_an_archive_that_cannot_be_used_is_refused_at_its_argument(site: Site) -
     site.want(["docker"], x86="oci-archive:app.tar:other:1", arm="docker-archive:absent.tar")
     preview = site.stack.preview()
     assert not preview.ok
-    assert f"other:1 is not in it; there are {NAME}" in preview.output, preview.output
-    assert f"{site.stack.program}/absent.tar: looking for docker-archive:absent.tar: it is not there" in preview.output
+    assert f"other:1 not found; it has {NAME}" in preview.output, preview.output
+    assert f"{site.stack.program}/absent.tar: looking for docker-archive:absent.tar: not found" in preview.output
     assert "Traceback" not in preview.output
 
 
@@ -105,7 +105,7 @@ def test_a_mirror_stands_in_for_a_registry_out_of_reach(site: Site) -> None:
     site.want(["docker"], x86=reference)
     site.stack.configure({"iofog:registries": {"registry.invalid:5000": {"mirrors": ["no registry"]}}})
     preview = site.stack.preview()
-    assert "iofog:registries.registry.invalid:5000.mirrors: 'no registry' is no registry" in preview.output
+    assert "iofog:registries.registry.invalid:5000.mirrors: 'no registry' is not a registry" in preview.output
     mirrors = [site.lab.registry.address]
     site.stack.configure({"iofog:registries": {"registry.invalid:5000": {"mirrors": mirrors}}})
     up = site.stack.up()

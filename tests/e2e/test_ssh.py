@@ -39,7 +39,7 @@ def test_agents_of_ssh_config(site: Site) -> None:
         preview = site.stack.preview()
         assert not preview.ok
         for said in (
-            *("agents[0].host", "docker: reading ~/.ssh/config: the token %x is not supported there"),
+            *("agents[0].host", "docker: reading ~/.ssh/config: the token %x is not supported here"),
             *("agents[1].host", "no host known for agent podman"),
         ):
             assert said in preview.output, preview.output

@@ -58,9 +58,9 @@ def test_every_failure_with_its_path() -> None:
     with pytest.raises(InputError) as caught:
         registries(config(value))
     assert [f"{failure.path}: {failure.reason}" for failure in caught.value.failures] == [
-        "iofog:registries.https://r.example: is no registry: write HOST or HOST:PORT",
-        "iofog:registries.a.example.mirrors: 'http://m.example' is no registry: write HOST, HOST:PORT or HOST/PATH",
-        "iofog:registries.a.example.mirrors: 7 is no registry: write HOST, HOST:PORT or HOST/PATH",
+        "iofog:registries.https://r.example: is not a registry: write HOST or HOST:PORT",
+        "iofog:registries.a.example.mirrors: 'http://m.example' is not a registry: write HOST, HOST:PORT or HOST/PATH",
+        "iofog:registries.a.example.mirrors: 7 is not a registry: write HOST, HOST:PORT or HOST/PATH",
         "iofog:registries.a.example.insecure: must be true or false, not text",
         "iofog:registries.a.example.mirror: there is no such field; did you mean mirrors?",
         "iofog:registries.b.example: must be an object, not a list",

@@ -14,7 +14,7 @@ CASES = Path(__file__).parents[1] / "cases" / "manifest"
 
 @pytest.mark.parametrize("resource_name", [None, "neither"])
 def test_of_several_documents_one_must_be_named(resource_name: str | None) -> None:
-    with pytest.raises(InputError, match=r"which one\? Give resource_name=, one of gateway, camera"):
+    with pytest.raises(InputError, match=r"which one\? Set resource_name= to one of gateway, camera"):
         OfflineImage.from_yaml(CASES / "gateway.yaml", resource_name=resource_name)
 
 

@@ -10,12 +10,12 @@ from pulumi_iofog.inputs.spec import ControllerSettings
 
 NOWHERE = Failure(
     "controller.endpoint",
-    "no Controller given: set controller=, or iofog:endpoint in the stack's config, or IOFOG_ENDPOINT, or"
-    " have it in the iofogctl namespace file",
+    "no Controller given: set controller=, iofog:endpoint in the stack's config, or IOFOG_ENDPOINT; or let the"
+    " iofogctl namespace file name it",
 )
 NOBODY = Failure(
     "controller",
-    "no credentials for the Controller: give email and password, or token, in controller=, as iofog:email"
+    "no credentials for the Controller: set email and password, or token, in controller=, as iofog:email"
     " and iofog:password in the stack's config, or as IOFOG_EMAIL and IOFOG_PASSWORD",
 )
 

@@ -45,7 +45,7 @@ class Document:
 
 
 def read_documents(*paths: str | Path) -> list[Document]:
-    """Every OfflineImage document of YAML files; other kinds are left alone.
+    """Every OfflineImage document of YAML files; other kinds are ignored.
 
     Raises InputError, all failures of all files at once, each at ``FILE:LINE``.
     """
@@ -57,7 +57,7 @@ def read_documents(*paths: str | Path) -> list[Document]:
     for document in documents:
         first = names.setdefault(document.name, document.where)
         if document.name and first != document.where:
-            failures.add(document.where, f"{document.name} is there already, at {first}")
+            failures.add(document.where, f"{document.name} is already defined at {first}")
     failures.raise_if_any()
     return documents
 
@@ -81,7 +81,7 @@ def _file(path: Path, failures: Failures) -> Iterator[Document]:
     if not any(kind.lower().rstrip("s") == KIND.lower() for kind in kinds):
         others = ", ".join(dict.fromkeys(kind for kind in kinds if kind))
         has = f"; it has {others}" if others else ""
-        failures.add(str(path), f"there is no document of kind: {KIND} in it{has}")
+        failures.add(str(path), f"no document of kind: {KIND}{has}")
 
 
 def _kind(node: yaml.Node | None) -> str:
@@ -113,7 +113,7 @@ def _document(reader: _Reader, node: yaml.Node) -> Document:
 def _images(reader: _Reader, spec: Mapping[str, yaml.Node]) -> dict[str, str]:
     newer = [key for key in NEWER if key != "arm" and key in spec]
     if newer and "x86" in spec:
-        why = f"x86 and {newer[0]} are of different versions of iofogctl, to which arm means different things"
+        why = f"x86 and {newer[0]} come from different versions of iofogctl, which mean different things by arm"
         reader.fail(spec["x86"], f"{why}: write amd64, arm64, riscv64 and arm, or x86 and arm")
     arguments = NEWER if newer else OLDER
     return {argument: text for key, argument in arguments.items() if (text := reader.text(spec, key))}
@@ -152,7 +152,7 @@ class _Reader:
                 hint = next((f"; did you mean {each}?" for each in allowed if [each.lower()] == near), "")
                 self.fail(key, f"unknown field {inner}{hint}")
             elif name in found:
-                self.fail(key, f"{inner} is there twice")
+                self.fail(key, f"{inner} appears twice")
             else:
                 found[name] = value
         return {**merged, **found}

@@ -50,7 +50,7 @@ def registries(config: Callable[[str], str | None]) -> Mapping[str, RegistryOpti
     for domain, value in _object(config(KEY), failures).items():
         path = f"{KEY}.{domain}"
         if not _is_domain(domain):
-            failures.add(path, "is no registry: write HOST or HOST:PORT")
+            failures.add(path, "is not a registry: write HOST or HOST:PORT")
         reader = Fields("", {domain: value}, failures, set()).inside(path, value)
         if reader:
             found[domain] = _options(reader)
@@ -78,7 +78,7 @@ def _options(reader: Fields) -> RegistryOptions:
         if mirror:
             mirrors.append(mirror)
         else:
-            reader.fail("mirrors", f"{text!r} is no registry: write HOST, HOST:PORT or HOST/PATH")
+            reader.fail("mirrors", f"{text!r} is not a registry: write HOST, HOST:PORT or HOST/PATH")
     options = RegistryOptions(
         tuple(mirrors), insecure=reader.flag("insecure", default=False), ca_file=reader.text("caFile")
     )

@@ -126,7 +126,9 @@ class Reference:
         elif transport in get_args(Transport) and transport != "docker":
             return _of_file(text, cast(Transport, transport), rest)
         elif transport == "containers-storage":
-            raise ValueError("podman's own storage is not read; podman save --format oci-archive makes an oci-archive:")
+            raise ValueError(
+                "podman's own storage is not supported; podman save --format oci-archive makes an oci-archive:"
+            )
         return cls(text, text.partition("@")[0], *_name(text))
 
 
@@ -142,11 +144,11 @@ def _of_daemon(text: str, rest: str) -> Reference:
 def _of_file(text: str, transport: Transport, rest: str) -> Reference:
     location, _, selector = rest.partition(":")
     if not location:
-        raise ValueError(f"no {'folder' if transport == 'oci' else 'file'} is named after {transport}:")
+        raise ValueError(f"no {'folder' if transport == 'oci' else 'file'} is given after {transport}:")
     head, at, digest = selector.partition("@")
     pinned = parse_digest(digest) if at else None
     if pinned and transport == "docker-archive":
-        raise ValueError("a docker-archive has no registry's digests: write docker-archive:FILE:NAME:TAG")
+        raise ValueError("a docker-archive has no registry digests: write docker-archive:FILE:NAME:TAG")
     bare_tag = transport != "docker-archive" and not {":", "/"} & set(head)
     named = bool(head) and not bare_tag
     # skopeo lets a layout's REF be any text; most are tags, and are for the name of the folder then.
@@ -172,7 +174,7 @@ def _name(text: str) -> tuple[str, str, str | None, Digest | None]:
     if (colon and not tag and head.endswith(":")) or rest.endswith(":"):
         raise ValueError(f"empty tag in {text!r}")
     if tag and not _TAG.fullmatch(tag):
-        raise ValueError(f"bad tag {tag!r}: letters, digits, '_', '.' and '-', at most 128")
+        raise ValueError(f"bad tag {tag!r}: use letters, digits, '_', '.' and '-', at most 128")
     domain, path = _split_domain(head)
     if not _DOMAIN.fullmatch(domain):
         raise ValueError(f"bad registry host {domain!r}")

@@ -146,7 +146,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         chosen = [d for d in documents if d.name == resource_name] or documents
         if len(chosen) > 1:
             names = ", ".join(d.name for d in documents)
-            raise InputError([Failure(str(path), f"which one? Give resource_name=, one of {names}")])
+            raise InputError([Failure(str(path), f"which one? Set resource_name= to one of {names}")])
         arguments = {**chosen[0].inputs, **overrides}
         return cls(resource_name or chosen[0].name, opts=opts, **arguments)
 

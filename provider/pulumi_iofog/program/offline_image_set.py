@@ -123,6 +123,6 @@ def _checked(images: Mapping[str, ImageArgs | ImageArgsDict]) -> dict[str, dict[
             failures.add(f"images[{key!r}].{field}", "there is no such field")
         name = fields.get("name", key)
         if isinstance(name, str) and (other := names.setdefault(name, key)) != key:
-            failures.add(f"images[{key!r}].name", f"{name} is the catalog item of {other!r} already")
+            failures.add(f"images[{key!r}].name", f"{name} is already the catalog item of {other!r}")
     failures.raise_if_any()
     return own

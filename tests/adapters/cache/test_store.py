@@ -129,7 +129,7 @@ def test_wrong_data_twice(store: Store, data: bytes, got: str) -> None:
     source = Source(data)
     wanted = (
         rf"^blob {BLOB.digest}: verifying the download: got {got}, want {BLOB.digest} of {BLOB.size} bytes, twice\."
-        " The registry or a proxy"
+        " The registry, or a proxy"
     )
     with pytest.raises(StoreError, match=wanted):
         store.fetch(BLOB, source)

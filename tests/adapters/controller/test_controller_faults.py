@@ -179,7 +179,7 @@ def test_something_else_than_a_controller(
     controller: Controller, stand_in: ControllerStandIn, body: Any, status: int, content_type: str
 ) -> None:
     stand_in.answer_next(body, status=status, content_type=content_type)
-    with pytest.raises(ControllerError, match=r"what answers there is no ioFog Controller\. Check the endpoint"):
+    with pytest.raises(ControllerError, match=r"this is not an ioFog Controller\. Check the endpoint"):
         controller.agents()
 
 
@@ -187,7 +187,7 @@ def test_something_else_than_a_controller(
 def test_something_else_at_sign_in(stand_in: ControllerStandIn, body: Any) -> None:
     controller = _controller(stand_in, token="t" if "versions" in body else None)
     stand_in.answer_next(body)
-    with pytest.raises(ControllerError, match="what answers there is no ioFog Controller"):
+    with pytest.raises(ControllerError, match="this is not an ioFog Controller"):
         controller.agents()
     controller.close()
 
@@ -195,7 +195,7 @@ def test_something_else_at_sign_in(stand_in: ControllerStandIn, body: Any) -> No
 def test_a_redirect_is_not_followed(stand_in: ControllerStandIn) -> None:
     controller = _controller(stand_in)
     stand_in.answer_next("https://u:p@controller.example/api/v3/user/login", status=301, content_type="text/plain")
-    wanted = r"it redirects to https://controller\.example\. Give that as the endpoint\."
+    wanted = r"it redirects to https://controller\.example\. Use that as the endpoint\."
     with pytest.raises(ControllerError, match=wanted):
         controller.agents()
     assert len(stand_in.requests) == 1
@@ -254,6 +254,6 @@ def test_endpoints_are_read_as_iofogctl_reads_them(given: str, wanted: str) -> N
 
 @pytest.mark.parametrize("given", ["", "http://", "ftp://controller.example", "host:hidden", "http://u:hidden@", "//x"])
 def test_endpoints_that_are_none(given: str) -> None:
-    with pytest.raises(ControllerError, match="the Controller's endpoint: no URL of http or https") as caught:
+    with pytest.raises(ControllerError, match="the Controller's endpoint: not an http or https URL") as caught:
         Controller(ControllerSettings(given))
     assert "hidden" not in str(caught.value)

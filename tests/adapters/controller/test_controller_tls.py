@@ -71,8 +71,8 @@ def test_a_private_ca(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings:
 @pytest.mark.parametrize(
     ("settings", "host", "why"),
     [
-        ({}, "127.0.0.1", r"TLS: .*certificate verify failed.*\. For a private CA give ca_file="),
-        ({"ca_file": "controller.pem"}, "127.0.0.9", r"TLS: .*mismatch.*\. Use the name that its certificate has"),
+        ({}, "127.0.0.1", r"TLS: .*certificate verify failed.*\. For a private CA, set ca_file="),
+        ({"ca_file": "controller.pem"}, "127.0.0.9", r"TLS: .*mismatch.*\. Use the name in its certificate"),
         ({"ca_file": "absent.pem"}, "127.0.0.1", r"cannot read absent\.pem\. Check ca_file="),
         ({"ca_file": "garbage.pem"}, "127.0.0.1", r"TLS: .*is ca_file= a PEM file\?"),
     ],
@@ -104,6 +104,6 @@ def test_http_where_only_https_is_spoken(tmp_path: Path) -> None:
     with ControllerStandIn(certificate=_certificate(tmp_path, "127.0.0.1")) as stand_in:
         settings = ControllerSettings(stand_in.endpoint.replace("https:", "http:"), token="t")
         controller = Controller(settings, backoff=0)
-        with pytest.raises(ControllerError, match=r"asking for its version: .* Does it want https://\?"):
+        with pytest.raises(ControllerError, match=r"asking for its version: .* Does it expect https://\?"):
             controller.agents()
         controller.close()

@@ -151,7 +151,7 @@ def test_no_secret_is_in_the_error(tmp_path: Path, stand_in: ControllerStandIn) 
     signed_in(tmp_path, stand_in)
     stand_in.api.state["refresh"].clear()
     one = controller(tmp_path)
-    with pytest.raises(ControllerLogin, match="the token is refused, and there is no e-mail with a password") as caught:
+    with pytest.raises(ControllerLogin, match="the token was refused, and there is no email with a password") as caught:
         one.agents()
     one.close()
     assert "refresh-of-iofogctl" not in str(caught.value)

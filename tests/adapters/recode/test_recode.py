@@ -130,11 +130,11 @@ def test_a_delta_applied_to_another_old_tar_fails(tmp_path: Path) -> None:
 
 ZIPPED = gzip.compress(OLD)
 DAMAGED = {
-    "cut": ("+gzip", ZIPPED[:-9], "ends too early"),
-    "cut zstd": ("+zstd", zstd.compress(OLD)[:-9], "ends too early"),
+    "cut": ("+gzip", ZIPPED[:-9], "the blob is truncated"),
+    "cut zstd": ("+zstd", zstd.compress(OLD)[:-9], "the blob is truncated"),
     "flipped": ("+gzip", ZIPPED[:300] + b"\xff\x00\xff" + ZIPPED[303:], "Error -3"),
-    "no gzip": ("+gzip", b"<html>not found</html>", "does not begin as gzip does"),
-    "no zstd": ("+zstd", b"<html>not found</html>", "does not begin as zstd does"),
+    "no gzip": ("+gzip", b"<html>not found</html>", "does not begin like gzip"),
+    "no zstd": ("+zstd", b"<html>not found</html>", "does not begin like zstd"),
     "another": ("+gzip", gzip.compress(NEW), f"the plain tar is {sha256(NEW)}, want {sha256(OLD)}"),
     "more after it": ("+gzip", ZIPPED + b"garbage", "Error -3"),
 }
@@ -234,7 +234,7 @@ def test_a_killed_parent_takes_its_child_along(tmp_path: Path) -> None:
 
 def test_a_time_limit_stops_it(tmp_path: Path) -> None:
     blob = write(tmp_path / "blob", SLOW)
-    with pytest.raises(StoreError, match="not done after 0 s"):
+    with pytest.raises(StoreError, match="not finished after 0 s"):
         recode.as_zstd(layer_of(SLOW, SLOW, ""), blob, tmp_path / "out", level=19, timeout=0.3)
     assert left(tmp_path) == ["blob"]
 

@@ -110,10 +110,10 @@ def test_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('{"auths": hidden', "it is no JSON"),
-        ("\xff", "it is no JSON|it has not docker's form"),
-        ("[]", "it has not docker's form"),
-        ('{"auths": 7}', "it has not docker's form"),
+        ('{"auths": hidden', "it is not JSON"),
+        ("\xff", "it is not JSON|it does not have docker's format"),
+        ("[]", "it does not have docker's format"),
+        ('{"auths": 7}', "it does not have docker's format"),
         (json.dumps({"auths": {HOST: {"auth": "hidden!!"}}}), f"auth of {HOST} is not base64"),
         (json.dumps({"auths": {HOST: {"auth": f"!{ENTRY['auth']}"}}}), f"auth of {HOST} is not base64"),
         (json.dumps({"auths": {HOST: {"auth": "/////w=="}}}), f"auth of {HOST} is not base64"),
@@ -123,9 +123,7 @@ def test_no_file(tmp_path: Path) -> None:
 def test_a_broken_file(tmp_path: Path, text: str, why: str) -> None:
     file = tmp_path / "config.json"
     file.write_text(text)
-    with pytest.raises(
-        RegistryError, match=rf"^{file}: reading docker's configuration: ({why}).*give auth=$"
-    ) as caught:
+    with pytest.raises(RegistryError, match=rf"^{file}: reading docker's configuration: ({why}).*set auth=$") as caught:
         credentials(file, HOST)
     assert "hidden" not in str(caught.value)
     assert _base64("hidden") not in str(caught.value)
@@ -226,7 +224,7 @@ def test_a_helper_that_gives_an_identity_token(tmp_path: Path, helper: Helper) -
 )
 def test_a_helper_that_fails(tmp_path: Path, helper: Helper, output: str, code: int, why: str) -> None:
     helper("lab", output, code=code)
-    wanted = rf"^{HOST}: asking docker-credential-lab for credentials: {why}.*Give auth="
+    wanted = rf"^{HOST}: asking docker-credential-lab for credentials: {why}.*Set auth="
     with pytest.raises(RegistryError, match=wanted) as caught:
         credentials(_config(tmp_path, {"credsStore": "lab"}), HOST)
     assert "hidden" not in str(caught.value)
@@ -235,7 +233,7 @@ def test_a_helper_that_fails(tmp_path: Path, helper: Helper, output: str, code: 
 def test_a_helper_that_is_not_there(tmp_path: Path) -> None:
     wanted = (
         r"asking docker-credential-absent for credentials: No such file or directory\. docker's config.json names it:"
-        r" put docker-credential-absent on PATH, or give auth="
+        r" put docker-credential-absent on PATH, or set auth="
     )
     with pytest.raises(RegistryError, match=wanted):
         credentials(_config(tmp_path, {"credsStore": "absent"}), HOST)
@@ -245,5 +243,5 @@ def test_a_helper_that_does_not_answer(tmp_path: Path, helper: Helper, monkeypat
     helper("lab")
     (tmp_path / "bin" / "docker-credential-lab").write_text("#!/bin/sh\nexec sleep 60\n")
     monkeypatch.setattr(docker_config, "HELPER_TIMEOUT", 0.1)
-    with pytest.raises(RegistryError, match=r"it did not answer in time\. Give auth="):
+    with pytest.raises(RegistryError, match=r"it did not answer in time\. Set auth="):
         credentials(_config(tmp_path, {"credsStore": "lab"}), HOST)

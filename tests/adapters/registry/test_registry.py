@@ -240,7 +240,7 @@ def test_wrong_credentials(pushed: Pushed, make_registry: MakeRegistry, auth: Re
     reference = pushed.reference("both:1", locked=True)
     wanted = (
         rf"^{pushed.locked}: looking up {reference}: not allowed {whom} \(authentication required\)\."
-        rf" Give auth=, or run: docker login {pushed.locked}$"
+        rf" Set auth=, or run: docker login {pushed.locked}$"
     )
     with pytest.raises(RegistryError, match=wanted) as caught:
         make_registry(auth).manifest(reference)

@@ -166,7 +166,7 @@ def test_a_token_service_that_refuses(server: RegistryServer, make_registry: Mak
 def test_a_token_that_the_registry_does_not_take(server: RegistryServer, make_registry: MakeRegistry) -> None:
     server.want_tokens(CI)
     server.tokens = 0
-    with pytest.raises(RegistryError, match=r"not allowed as ci \(authentication required\)\. Give auth="):
+    with pytest.raises(RegistryError, match=r"not allowed as ci \(authentication required\)\. Set auth="):
         make_registry(AUTH).manifest(server.app())
     assert len(server.asked) == 3
 
@@ -196,7 +196,7 @@ def test_a_challenge_of_several_scopes(server: RegistryServer, make_registry: Ma
 @pytest.mark.parametrize("challenge", ["Negotiate", "", 'Digest realm="x"', 'Basic realm="x"'])
 def test_challenges_that_cannot_be_met(server: RegistryServer, make_registry: MakeRegistry, challenge: str) -> None:
     server.always(answer(401, error("who is there"), WWW_Authenticate=challenge), at="/v2/")
-    with pytest.raises(RegistryError, match=r"not allowed anonymously \(who is there\)\. Give auth=, or run: docker"):
+    with pytest.raises(RegistryError, match=r"not allowed anonymously \(who is there\)\. Set auth=, or run: docker"):
         make_registry().manifest(server.app())
     assert len(server.asked) == 1
 

@@ -108,7 +108,9 @@ def test_a_dropped_manifest_is_read_again(server: RegistryServer, make_registry:
 @pytest.mark.parametrize("body", [b"<html>Please sign in</html>", b"", b"[]", b"\xff\xfe"])
 def test_something_else_than_a_registry(server: RegistryServer, make_registry: MakeRegistry, body: bytes) -> None:
     server.next(answer(200, body, "text/html"))
-    with pytest.raises(RegistryError, match=r"no image registry: it sent text/html, not a manifest\. Check its host"):
+    with pytest.raises(
+        RegistryError, match=r"not an image registry: it sent text/html, not a manifest\. Check its host"
+    ):
         make_registry().manifest(server.app())
 
 
@@ -136,7 +138,7 @@ def test_a_manifest_of_another_digest(server: RegistryServer, make_registry: Mak
 @pytest.mark.parametrize("kind", ["v1+prettyjws", "v1+json", "v2+json"])
 def test_schema_1_is_refused(server: RegistryServer, make_registry: MakeRegistry, kind: str) -> None:
     server.next(answer(200, b'{"schemaVersion": 1}', f"application/vnd.docker.distribution.manifest.{kind}"))
-    with pytest.raises(RegistryError, match=r"schema 1, which Docker itself dropped\. Push"):
+    with pytest.raises(RegistryError, match=r"schema 1 manifest, which Docker itself has dropped\. Push"):
         make_registry().manifest(server.app())
 
 

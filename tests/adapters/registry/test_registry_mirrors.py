@@ -115,8 +115,8 @@ def test_the_error_names_all_that_were_asked(
     mirror.always(answer(500), at="/v2/")
     registry = make_registry(options=mirrored(server, Mirror(mirror.address), Mirror("127.0.0.1:1")))
     wanted = (
-        rf"^{server.address}: looking up {server.address}/absent:1: not found \(manifest unknown\); before it its"
-        rf" mirrors were asked: {mirror.address}: HTTP status 500; 127\.0\.0\.1:1: Connection refused\. Check"
+        rf"^{server.address}: looking up {server.address}/absent:1: not found \(manifest unknown\); its mirrors were"
+        rf" tried first: {mirror.address}: HTTP status 500; 127\.0\.0\.1:1: Connection refused\. Check"
     )
     with pytest.raises(ImageNotFound, match=wanted):
         registry.manifest(Reference.parse(f"{server.address}/absent:1"))

@@ -125,9 +125,9 @@ def test_one_of_several_by_its_name(tmp_path: Path, both: Path, local: Local) ->
     skopeo(f"oci:{both}", f"{place}:other", "--override-arch=arm64")
     assert single(local, f"{place}:{NAME}")[1] == X86.image.manifest.raw
     assert single(local, f"{place}:other")[1] == ARM.image.manifest.raw
-    with pytest.raises(SourceError, match=rf"several images are in it; there are other, {NAME}\. Write PATH:NAME"):
+    with pytest.raises(SourceError, match=rf"it has several images: other, {NAME}\. Write PATH:NAME"):
         local.named(Reference.parse(place))
-    with pytest.raises(SourceError, match=r"absent:1 is not in it; there are other, registry"):
+    with pytest.raises(SourceError, match=r"absent:1 not found; it has other, registry"):
         local.manifest(Reference.parse(f"{place}:absent:1"))
 
 
@@ -139,7 +139,8 @@ def test_one_by_its_digest(both: Path, local: Local) -> None:
         assert reference.catalog_name == f"docker.io/library/both:sha256-{digest[7:]}"
         assert local.manifest(Reference.parse(f"oci:{both}:plant/app:2@{digest}"))[0] == raw
     with pytest.raises(
-        SourceError, match=r"looking for sha256:0+: it is not in it\. It may have been replaced since, or be of some"
+        SourceError,
+        match=r"looking for sha256:0+: not found in it\. It may have been replaced in the meantime, or lack",
     ):
         local.manifest(Reference.parse(f"oci:{both}:@sha256:{'0' * 64}"))
 
@@ -222,7 +223,7 @@ def test_a_docker_archive_of_several(tmp_path: Path, local: Local, archive: Path
         body = [entry, {**entry, "RepoTags": ["other:1", "other:2"]}]
         _add(tar, "manifest.json", json.dumps(body).encode())
     assert single(local, f"docker-archive:{archive}:other:2")[0].catalog_name == "other:2"
-    wanted = rf"several images are in it: {NAME}, other:1, other:2\. Write FILE:NAME:TAG"
+    wanted = rf"it has several images: {NAME}, other:1, other:2\. Write FILE:NAME:TAG"
     with pytest.raises(SourceError, match=wanted):
         local.named(Reference.parse(f"docker-archive:{archive}"))
     with pytest.raises(SourceError, match=rf"looking for app:3: it has {NAME}, other:1, other:2\. Write"):
@@ -261,7 +262,7 @@ def test_a_replaced_archive_is_read_again(tmp_path: Path, both: Path, archive: P
     # What the earlier one had is not there any more.
     layer = parse_manifest(first[1], OCI_MANIFEST).layers[0]
     with pytest.raises(
-        SourceError, match=rf"{archive}: reading {layer.digest[:19]} of .*: it is not in it\. If it has"
+        SourceError, match=rf"{archive}: reading {layer.digest[:19]} of .*: not found in it\. If it has"
     ):
         list(local.blob(first[0], layer))
 
@@ -279,16 +280,16 @@ def test_what_is_not_there_or_something_else(
     (tmp_path / "cut.tar.gz").write_bytes(gzip.compress(archive.read_bytes())[:-100])
     run("skopeo", "copy", "--quiet", f"oci:{both}:", f"oci-archive:{tmp_path}/oci.tar")
     for text, wanted in {
-        "oci-archive:absent.tar": rf"^{tmp_path}/absent\.tar: looking for oci-archive:absent\.tar: .* is not there",
-        "oci:absent": r"there is no such folder \(from ",
-        f"oci:{archive}": r"it is a file\. For a file write oci-archive:FILE",
-        "oci-archive:both": r"it is a folder\. For a folder write oci:DIR",
-        "oci-archive:text": "it is no tar, or cut off",
+        "oci-archive:absent.tar": rf"^{tmp_path}/absent\.tar: looking for oci-archive:absent\.tar: .*not found",
+        "oci:absent": r"no such folder \(the current one is ",
+        f"oci:{archive}": r"it is a file\. For a file, write oci-archive:FILE",
+        "oci-archive:both": r"it is a folder\. For a folder, write oci:DIR",
+        "oci-archive:text": "it is not a tar archive, or truncated",
         "docker-archive:empty.tar": r"it has no manifest\.json$",
         "docker-archive:oci.tar": r"it has no manifest\.json\. Is it an oci-archive: instead\?",
         f"oci-archive:{archive}": r"it has no index\.json\. Is it a docker-archive: instead\?",
-        "docker-archive:cut.tar": "cut off",
-        "docker-archive:cut.tar.gz": r"decompressing it: it is damaged or cut off .*Copy it again",
+        "docker-archive:cut.tar": "truncated",
+        "docker-archive:cut.tar.gz": r"decompressing it: it is damaged or truncated .*Copy it again",
     }.items():
         with pytest.raises(SourceError, match=wanted):
             local.manifest(Reference.parse(text))
@@ -297,7 +298,7 @@ def test_what_is_not_there_or_something_else(
 @pytest.mark.parametrize("body", ["no json", "[]", '{"manifests": 7}', '{"manifests": [{"digest": "x"}]}'])
 def test_an_index_that_is_none(both: Path, local: Local, body: str) -> None:
     (both / "index.json").write_text(body)
-    with pytest.raises(SourceError, match=r"reading its index\.json: it is no image index"):
+    with pytest.raises(SourceError, match=r"reading its index\.json: it is not an image index"):
         local.named(Reference.parse(f"oci:{both}"))
 
 

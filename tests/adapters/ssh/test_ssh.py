@@ -77,7 +77,9 @@ def test_an_ed25519_key_in_pkcs8(agent_of: AgentOf, new_key: NewKey) -> None:
     text = run("openssl", "genpkey", "-algorithm", "ed25519")
     path = new_key("-t", "ed25519")
     assert who(agent_of("edge-docker", private_key_file=None, private_key=_pkcs8(path))) == "edge"
-    assert "took none of: private_key; it" in refused(agent_of("edge-docker", private_key_file=None, private_key=text))
+    assert "accepted none of: private_key; it" in refused(
+        agent_of("edge-docker", private_key_file=None, private_key=text)
+    )
 
 
 def _pkcs8(path: Path) -> str:
@@ -94,7 +96,7 @@ def test_an_encrypted_key_needs_its_passphrase(agent_of: AgentOf, new_key: NewKe
     head = f"edge-docker: logging in as edge@{agent_of('edge-docker').host}:22: {what}"
     assert (
         refused(agent_of("edge-docker", **given))
-        == f"{head} is encrypted. Give its passphrase=, or add it to an ssh-agent: ssh-add"
+        == f"{head} is encrypted. Set passphrase=, or add the key to an ssh-agent: ssh-add"
     )
     said = refused(agent_of("edge-docker", **given, passphrase="wrong secret"))
     assert said == f"{head}: it cannot be read as an OpenSSH or PEM private key, or its passphrase is wrong"
@@ -108,7 +110,7 @@ def test_a_key_that_the_host_does_not_know(agent_of: AgentOf, new_key: NewKey) -
     path = new_key("-t", "ed25519", allow=False)
     agent = agent_of("edge-docker", private_key_file=str(path))
     assert refused(agent) == (
-        f"edge-docker: logging in as edge@{agent.host}:22: the host took none of: the private key {path};"
+        f"edge-docker: logging in as edge@{agent.host}:22: the host accepted none of: the private key {path};"
         " it accepts publickey, password, keyboard-interactive."
         f" Check user=, private_key_file= or password=; try: ssh -p 22 edge@{agent.host}"
     )
@@ -120,7 +122,7 @@ def test_a_key_that_the_host_does_not_know(agent_of: AgentOf, new_key: NewKey) -
         (None, "No such file or directory"),
         (b"ssh-ed25519 AAAA", "it cannot be read"),
         (b"-----BEGIN OPENSSH PRIVATE KEY-----\nhidden\n-----END OPENSSH PRIVATE KEY-----\n", "it cannot be read"),
-        (b"\xff\xfe", "it is no text"),
+        (b"\xff\xfe", "it is not text"),
         (b"", "it cannot be read"),
     ],
 )
@@ -142,7 +144,7 @@ def test_a_key_in_the_home_folder_is_found(agent_of: AgentOf, home: Path, new_ke
 
 def test_nothing_to_log_in_with(agent_of: AgentOf) -> None:
     said = refused(agent_of("edge-docker", private_key_file=None))
-    assert "there is no key, no ssh-agent and no password to try; it accepts publickey, password" in said
+    assert "there is no key, ssh-agent or password to try; it accepts publickey, password" in said
 
 
 # ---- passwords --------------------------------------------------------------------------------------
@@ -155,14 +157,14 @@ def test_a_password(agent_of: AgentOf, lab: Lab) -> None:
 
 def test_a_wrong_password(agent_of: AgentOf) -> None:
     said = refused(agent_of("edge-docker", private_key_file=None, password="hidden"))
-    assert "the host took none of: password; it accepts publickey, password" in said
+    assert "the host accepted none of: password; it accepts publickey, password" in said
     assert "hidden" not in said
 
 
 def test_a_password_where_the_host_takes_none(agent_of: AgentOf, lab: Lab) -> None:
     password = lab.hosts["edge-docker"].password
     said = refused(agent_of("edge-docker", user="root", private_key_file=None, password=password))
-    assert "the host took none of: password; it accepts publickey, password" in said
+    assert "the host accepted none of: password; it accepts publickey, password" in said
 
 
 @pytest.fixture
@@ -182,7 +184,7 @@ def test_a_password_that_is_asked_for_in_words_of_the_host(agent_of: AgentOf, la
     given = {"private_key_file": None, "port": asking, "host_key": host.host_key}
     assert who(agent_of("edge-docker", **given, password=host.password)) == "edge"
     said = refused(agent_of("edge-docker", **given, password="hidden"))
-    assert "the host took none of: keyboard-interactive; it accepts publickey, keyboard-interactive" in said
+    assert "the host accepted none of: keyboard-interactive; it accepts publickey, keyboard-interactive" in said
     assert "hidden" not in said
 
 
@@ -226,7 +228,7 @@ def test_an_ssh_agent_with_too_many_keys(agent_of: AgentOf, new_key: NewKey) -> 
     for _ in range(7):  # sshd_config's MaxAuthTries is 6
         run("ssh-add", "-q", new_key("-t", "ed25519", allow=False))
     said = refused(agent_of("edge-docker", private_key_file=None))
-    assert "the host closed the connection after 6 tries: ssh-agent's key test, " in said
+    assert "the host closed the connection after 6 attempts: ssh-agent's key test, " in said
     assert "set IdentityFile and IdentitiesOnly in ~/.ssh/config" in said
     assert who(agent_of("edge-docker")) == "edge"  # the agent's own key goes first
 

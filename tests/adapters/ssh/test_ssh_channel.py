@@ -200,7 +200,7 @@ def test_a_host_that_is_down(host: Host, agent_of: AgentOf) -> None:
 
 def test_a_name_that_nobody_knows(agent_of: AgentOf) -> None:
     said = unreachable(agent_of("edge-docker"), host="no-such-host.invalid")
-    assert said.startswith("edge-docker: connecting (no-such-host.invalid:22): the name no-such-host.invalid is not")
+    assert said.startswith("edge-docker: connecting (no-such-host.invalid:22): the name no-such-host.invalid cannot")
     assert said.endswith("Check host=")
 
 

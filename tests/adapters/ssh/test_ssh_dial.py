@@ -121,7 +121,7 @@ def test_an_unknown_key_behind_a_proxy_command(server: Sshd, key: Path, home: Pa
     (home / ".ssh/config").write_text(
         f"Host gate\n  HostName 127.0.0.1\n  Port {server.port}\n  User root\n  ProxyCommand {pipe} %h %p\n"
     )
-    with pytest.raises(HostKeyRefused, match="If that is right, run: ssh gate true\n"):
+    with pytest.raises(HostKeyRefused, match="If that is the right key, run: ssh gate true\n"):
         echo(Agent("gate", private_key_file=str(key)))
 
 
@@ -164,7 +164,7 @@ def test_ipv6(tmp_path: Path, home: Path) -> None:
         jump = f"root@[::1]:{server.port}"
         assert echo(replace(agent, proxy_jump=jump, host="::1", port=server.port)) == "::1"
         (home / ".ssh/config").write_text("AddressFamily inet\n")
-        assert "the name ::1 is not known" in unreachable(agent)
+        assert "the name ::1 cannot be resolved" in unreachable(agent)
 
 
 def test_every_address_of_a_name_is_tried(server: Sshd, key: Path, monkeypatch: pytest.MonkeyPatch) -> None:

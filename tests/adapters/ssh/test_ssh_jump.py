@@ -76,7 +76,7 @@ def test_a_jump_host_is_verified_and_never_told_the_password(agent_of: AgentOf, 
     pinned = agent_of("edge-docker", **given, host_key=target.host_key)
     assert came_from(pinned) == first.address
     with pytest.raises(
-        AgentError, match=rf"edge@{first.address}:22 \(jump host 1 of 1\): there is no key, .* is never told password="
+        AgentError, match=rf"edge@{first.address}:22 \(jump host 1 of 1\): there is no key, .* never gets password="
     ):
         came_from(replace(pinned, private_key_file=None))
 

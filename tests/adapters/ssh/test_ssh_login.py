@@ -62,10 +62,10 @@ def test_an_encrypted_key_that_an_ssh_agent_holds(
 def test_a_public_key_that_no_ssh_agent_holds(server: Sshd, tmp_path: Path, home: Path) -> None:
     key = new_key(tmp_path / "id")
     said = refused(server.agent(private_key_file=f"{key}.pub"))
-    assert f"the private key {key}.pub is a public key, and no ssh-agent holds its private part. Try: ssh-add" in said
+    assert f"the private key {key}.pub is a public key, and no ssh-agent holds its private key. Try: ssh-add" in said
     (home / ".ssh/config").write_text(f"IdentityFile {key}.pub\nIdentityFile {home}/none\n")
     said = refused(server.agent())
-    assert f"took none of: {key}.pub (not held by ssh-agent), {home}/none (No such file or directory); it" in said
+    assert f"accepted none of: {key}.pub (not held by ssh-agent), {home}/none (No such file or directory); it" in said
 
 
 def test_the_ssh_agent_that_the_configuration_names(
@@ -104,7 +104,7 @@ def test_a_key_that_the_ssh_agent_will_not_use(server: Sshd, tmp_path: Path, ssh
     key = new_key(tmp_path / "id")
     run("ssh-add", "-q", "-c", key)
     server.allow(key)
-    assert "took none of: ssh-agent's key id; it accepts" in refused(server.agent())
+    assert "accepted none of: ssh-agent's key id; it accepts" in refused(server.agent())
     other = new_key(tmp_path / "other")
     server.allow(other)
     run("ssh-add", "-q", other)
@@ -118,7 +118,7 @@ def test_an_encrypted_key_of_the_configuration_is_named(server: Sshd, tmp_path: 
     key = new_key(tmp_path / "id", passphrase="hidden")
     server.allow(key)
     (home / ".ssh/config").write_text(f"IdentityFile {key}\n")
-    assert f"took none of: {key} (it is encrypted); it" in refused(server.agent())
+    assert f"accepted none of: {key} (it is encrypted); it" in refused(server.agent())
     assert who(server.agent(passphrase="hidden")) == "root"
 
 
@@ -127,7 +127,7 @@ def test_default_keys_are_for_hosts_without_any(server: Sshd, tmp_path: Path, ho
     assert who(server.agent()) == "root"
     other = new_key(tmp_path / "other")
     (home / ".ssh/config").write_text(f"IdentityFile {other}\n")
-    assert f"took none of: {other}; it" in refused(server.agent())
+    assert f"accepted none of: {other}; it" in refused(server.agent())
 
 
 def test_ways_that_the_configuration_forbids(server: Sshd, tmp_path: Path, home: Path) -> None:
@@ -136,11 +136,11 @@ def test_ways_that_the_configuration_forbids(server: Sshd, tmp_path: Path, home:
     agent = server.agent(private_key_file=str(key), password="hidden")
     assert who(agent) == "root"
     (home / ".ssh/config").write_text("PubkeyAuthentication no\n")
-    assert "took none of: password; it" in refused(agent)
+    assert "accepted none of: password; it" in refused(agent)
     (home / ".ssh/config").write_text(
         "PubkeyAuthentication no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
     )
-    assert "there is no key, no ssh-agent and no password to try" in refused(agent)
+    assert "there is no key, ssh-agent or password to try" in refused(agent)
 
 
 # ---- several steps ----------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def test_a_host_that_wants_two_keys(tmp_path: Path, home: Path) -> None:
     with running(tmp_path / "sshd", "AuthenticationMethods publickey,publickey") as server:
         server.allow(one)
         said = refused(server.agent(private_key_file=str(one)))
-        assert f"the host took the private key {one}, but wants more; it accepts publickey" in said
+        assert f"the host accepted the private key {one}, but wants more; it accepts publickey" in said
         server.allow(two)
         (home / ".ssh/config").write_text(f"IdentityFile {two}\n")
         assert who(server.agent(private_key_file=str(one))) == "root"
@@ -162,7 +162,10 @@ def test_a_host_that_wants_a_password_too(tmp_path: Path, home: Path) -> None:
     with running(tmp_path / "sshd", "AuthenticationMethods publickey,password") as server:
         server.allow(key)
         said = refused(server.agent(private_key_file=str(key), password="hidden"))
-        assert f"the host took the private key {key}, but wants more, and not: password; it accepts password" in said
+        assert (
+            f"the host accepted the private key {key}, but wants more; it refused: password; it accepts password"
+            in said
+        )
         assert "hidden" not in said
 
 

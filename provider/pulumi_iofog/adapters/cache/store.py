@@ -158,7 +158,7 @@ class Store:
             right = files.hash_file(file)[0].hexdigest() == path.name
         if right:
             why = f"it has {size} bytes, its manifest says {blob.size}"
-            raise StoreError(f"blob {blob.digest}", "looking into the cache", why, "The image's manifest is wrong")
+            raise StoreError(f"blob {blob.digest}", "checking the cache", why, "The image's manifest is wrong")
         if file_lock.is_at(self._in_use[blob.digest], path):  # else another has mended it
             path.unlink()
         return None
@@ -190,7 +190,7 @@ class Store:
             file.truncate()
         part.unlink()
         why = f"got {got}, want {blob.digest} of {blob.size} bytes, twice"
-        hint = "The registry or a proxy before it hands out wrong data"
+        hint = "The registry, or a proxy in front of it, serves wrong data"
         raise StoreError(f"blob {blob.digest}", "verifying the download", why, hint)
 
     # ---- what is made from blobs ----------------------------------------------------------------------

@@ -182,8 +182,8 @@ class Controller:
         dialect = self._http.dialect
         unknown = [arch for arch, _ in item.images if arch not in dialect.arches]
         if unknown:
-            why = f"the catalog of Controller {dialect.version} has no {', '.join(unknown)}: it came with 3.8"
-            raise ControllerError(self.endpoint, doing, why, "Leave it away, or update the Controller.")
+            why = f"the catalog of Controller {dialect.version} has no {', '.join(unknown)} (added in 3.8)"
+            raise ControllerError(self.endpoint, doing, why, "Omit it, or update the Controller.")
 
     # ---- who uses an item -----------------------------------------------------------------------------
 
@@ -195,9 +195,9 @@ class Controller:
         except ItemInUse as problem:
             users = self._users(item_id)
             why = ": ".join(part for part in (problem.why, ", ".join(users)) if part)
-            hint = "Delete them, or give them another item, first."
+            hint = "First delete them, or switch them to another item."
             if not users:
-                hint += " Those that are being deleted count until their agents have removed them."
+                hint += " Microservices being deleted count until their agents have removed them."
             raise ItemInUse(self.endpoint, doing, why, hint) from None
 
     def _users(self, item_id: int) -> list[str]:

@@ -123,8 +123,8 @@ class Http:
         if not 300 <= response.status_code < 400:
             return response
         parts = urlsplit(response.headers.get("Location", ""))
-        there = f"{parts.scheme}://{host_of(parts.netloc)}" if parts.netloc else "another place"
-        raise ControllerError(self.endpoint, doing, f"it redirects to {there}", "Give that as the endpoint.")
+        there = f"{parts.scheme}://{host_of(parts.netloc)}" if parts.netloc else "another location"
+        raise ControllerError(self.endpoint, doing, f"it redirects to {there}", "Use that as the endpoint.")
 
     # ---- what is wrong ------------------------------------------------------------------------------
 
@@ -142,12 +142,12 @@ class Http:
         except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as problem:
             why = cause(problem)
             https = self.endpoint.startswith("http:") and ("closed connection" in why or "reset" in why)
-            hint = f"{REACHABLE} Does it want https://?" if https else REACHABLE
+            hint = f"{REACHABLE} Does it expect https://?" if https else REACHABLE
             raise Transient(ControllerError(self.endpoint, doing, why, hint)) from None
         except requests.exceptions.RequestException as problem:
             # Its text may quote a header or a URL: the kind is enough.
             raise ControllerError(
-                self.endpoint, doing, f"no request can be made of it ({type(problem).__name__})", "Check the endpoint."
+                self.endpoint, doing, f"the request could not be made ({type(problem).__name__})", "Check the endpoint."
             ) from None
         except OSError:  # what requests raises for a ca_file that is not there
             raise ControllerError(self.endpoint, doing, f"cannot read {self._verify}", "Check ca_file=.") from None
@@ -210,8 +210,8 @@ class Http:
 
     def no_controller(self, doing: str) -> ControllerError:
         """What answers is something else."""
-        hint = f"Check the endpoint: its scheme, and its port, which is {DEFAULT_PORT} where nobody has changed it."
-        return ControllerError(self.endpoint, doing, "what answers there is no ioFog Controller", hint)
+        hint = f"Check the endpoint's scheme and port ({DEFAULT_PORT} by default)."
+        return ControllerError(self.endpoint, doing, "this is not an ioFog Controller", hint)
 
 
 def normal(endpoint: str) -> str:
@@ -228,7 +228,7 @@ def normal(endpoint: str) -> str:
         host, port = "", None
     if not host or not parts.hostname or parts.scheme not in ("http", "https"):
         hint = "An endpoint looks like https://controller.example, or host:51121."
-        raise ControllerError("the Controller's endpoint", "", "no URL of http or https", hint)
+        raise ControllerError("the Controller's endpoint", "", "not an http or https URL", hint)
     if bare and port is None:
         host = f"{host.rstrip(':')}:{DEFAULT_PORT}"
     return f"{parts.scheme}://{host}{parts.path.rstrip('/').removesuffix('/api/v3')}"
@@ -241,9 +241,9 @@ def is_unauthorized(response: requests.Response) -> bool:
 
 def _tls_hint(why: str) -> str:
     if "mismatch" in why or "not valid for" in why:
-        return "Use the name that its certificate has."
+        return "Use the name in its certificate."
     if "expired" in why:
         return "Renew its certificate."
     if "certificate verify failed" in why:
-        return "For a private CA give ca_file=, a PEM file with its certificate."
+        return "For a private CA, set ca_file= to a PEM file with its certificate."
     return "Does the endpoint speak TLS (https), and is ca_file= a PEM file?"

@@ -36,34 +36,34 @@ class Token:
         """What to send as ``Authorization``; signs in first if there is no token yet."""
         with self._lock:
             if not self._access and not self._from_store():
-                self._sign_in("there is no token, and no e-mail with a password")
+                self._sign_in("there is no token, and no email with a password")
             return self._header()
 
     def renew(self, refused: str) -> None:
         """Get another token in place of a refused header, unless another thread has done so already."""
         with self._lock:
             if refused == self._header() and not (self._refreshed() or self._from_store()):
-                self._sign_in("the token is refused, and there is no e-mail with a password")
+                self._sign_in("the token was refused, and there is no email with a password")
 
     def _header(self) -> str:
         if not re.fullmatch(r"[\x21-\x7e]+", self._access):
-            hint = "Give the token alone: without quotes, line ends or a word before it."
-            raise ControllerLogin(self._http.endpoint, "signing in", "what is given as token is none", hint)
+            hint = "Give the token alone, without quotes, line breaks or a prefix such as Bearer."
+            raise ControllerLogin(self._http.endpoint, "signing in", "malformed token", hint)
         return f"{self._http.dialect.scheme}{self._access}"
 
     def _sign_in(self, why_not: str) -> None:
         """``POST /user/login`` {email, password} → accessToken, since 3.5 with a refreshToken."""
         doing, who, endpoint = "signing in", self._settings, self._http.endpoint
         if not (who.email and who.password):
-            hint = "Give token=, or email= and password=, or their settings under iofog:."
+            hint = "Set token=, or email= and password=, or the iofog: settings of those names."
             raise ControllerLogin(endpoint, doing, why_not, hint)
         response = self._http.send(doing, "POST", "/user/login", {"email": who.email, "password": who.password})
         name, message = self._http.said(response)
         if response.status_code in (400, 401, 403) and name:
             hint = "Check email= and password=, or iofog:email and iofog:password."
             if self._http.dialect.second_factor:
-                hint += " A user with a second factor needs token=, or a namespace that iofogctl has signed in to."
-            raise ControllerLogin(endpoint, doing, f"user {who.email} is refused: {message}", hint)
+                hint += " A user with a second factor needs token=, or a namespace that iofogctl is signed in to."
+            raise ControllerLogin(endpoint, doing, f"user {who.email} was refused: {message}", hint)
         if response.status_code >= 400:
             raise self._http.refused(doing, "POST", response)
         self._access, self._refresh = self._tokens(doing, self._http.json(doing, response))

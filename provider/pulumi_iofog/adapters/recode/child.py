@@ -147,7 +147,7 @@ def plain_chunks(file: IO[bytes], media_type: str = "") -> Iterator[bytes]:
     if magic == ZSTD_MAGIC or (magic[1:] == b"\x2a\x4d\x18" and 0x50 <= magic[0] <= 0x5F):
         return _unzstd(file)
     if media_type.endswith(("gzip", "zstd")):
-        raise Damaged(f"the blob does not begin as {media_type[-4:]} does")
+        raise Damaged(f"the blob does not begin like {media_type[-4:]}")
     return _read(file)
 
 
@@ -163,7 +163,7 @@ def _gunzip(file: IO[bytes]) -> Iterator[bytes]:
             data = member.unused_data if member.eof else member.unconsumed_tail
             member = None if member.eof else member
     if member is not None:
-        raise Damaged("the blob ends too early")
+        raise Damaged("the blob is truncated")
 
 
 def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
@@ -177,7 +177,7 @@ def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
             data = frame.unused_data if frame.eof else b""
             frame = None if frame.eof else frame
     if frame is not None:
-        raise Damaged("the blob ends too early")
+        raise Damaged("the blob is truncated")
 
 
 def _read(file: IO[bytes]) -> Iterator[bytes]:

@@ -126,7 +126,7 @@ def _run(who: str, doing: str, options: list[str], files: list[Path], timeout: f
             # Not communicate(), which would close standard input: the child ends with it.
             code = child.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise StoreError(who, doing, f"not done after {timeout:.0f} s") from None
+            raise StoreError(who, doing, f"not finished after {timeout:.0f} s") from None
         finally:
             child.kill()
         assert child.stdout is not None

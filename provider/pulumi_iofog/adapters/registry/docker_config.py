@@ -56,9 +56,9 @@ def credentials(path: Path, domain: str, repository: str = "") -> RegistryAuth |
     except OSError as problem:
         raise _unreadable(path, problem.strerror or "it cannot be read") from None
     except ValueError as problem:
-        raise _unreadable(path, f"it is no JSON ({problem})") from None
+        raise _unreadable(path, f"it is not JSON ({problem})") from None
     except (AttributeError, TypeError):
-        raise _unreadable(path, "it has not docker's form") from None
+        raise _unreadable(path, "it does not have docker's format") from None
     server = DOCKER_HUB if domain == "docker.io" else domain
     helper = helpers.get(domain) or helpers.get(server) or config.get("credsStore")
     found = _from_helper(str(helper), server) if helper else None
@@ -66,7 +66,7 @@ def credentials(path: Path, domain: str, repository: str = "") -> RegistryAuth |
 
 
 def _unreadable(path: Path, why: str) -> RegistryError:
-    return RegistryError(str(path), "reading docker's configuration", why, "Mend it, or give auth=")
+    return RegistryError(str(path), "reading docker's configuration", why, "Fix it, or set auth=")
 
 
 def _from_entries(entries: dict[str, Any], server: str, repository: str, path: Path) -> RegistryAuth | None:
@@ -122,19 +122,19 @@ def _from_helper(name: str, server: str) -> RegistryAuth | None:
             [program, "get"], input=server.encode(), capture_output=True, timeout=HELPER_TIMEOUT, check=False
         )
     except subprocess.TimeoutExpired:
-        raise RegistryError(server, doing, "it did not answer in time", "Give auth=") from None
+        raise RegistryError(server, doing, "it did not answer in time", "Set auth=") from None
     except OSError as problem:
-        hint = f"docker's config.json names it: put {program} on PATH, or give auth="
+        hint = f"docker's config.json names it: put {program} on PATH, or set auth="
         raise RegistryError(server, doing, str(problem.strerror), hint) from None
     if done.returncode != 0:
         # Helpers say what is wrong on their standard output; to know nothing of a server is no failure.
         said = " ".join((done.stdout.strip() or done.stderr.strip()).decode(errors="replace").split())
         if any(words in said for words in NOT_FOUND):
             return None
-        raise RegistryError(server, doing, f"exit {done.returncode}: {said[:200]}", "Give auth=")
+        raise RegistryError(server, doing, f"exit {done.returncode}: {said[:200]}", "Set auth=")
     try:
         found = json.loads(done.stdout)
         # Some helpers answer with empty strings instead of saying that they know nothing.
         return RegistryAuth(found["Username"], found["Secret"]) if found["Secret"] else None
     except (ValueError, KeyError, TypeError):
-        raise RegistryError(server, doing, "its answer cannot be read", "Give auth=") from None
+        raise RegistryError(server, doing, "its answer cannot be read", "Set auth=") from None

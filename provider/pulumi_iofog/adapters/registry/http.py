@@ -152,13 +152,13 @@ def translated(task: Task) -> Iterator[None]:
         why = cause(problem)
         if "EOF" in why:  # a connection that was lost, in OpenSSL's words
             raise Transient(task.error(f"TLS: {why}{_place(task, problem)}", _NETWORK)) from None
-        hint = f"For a private CA give caFile in iofog:registries, or put it into /etc/docker/certs.d/{task.who};"
-        hint += " for plain http, set insecure there"
+        hint = f"For a private CA, set caFile in iofog:registries, or put the CA into /etc/docker/certs.d/{task.who};"
+        hint += " for http without TLS, set insecure in iofog:registries"
         raise task.error(f"TLS: {why}{_place(task, problem)}", hint) from None
     except (requests.Timeout, urllib3.exceptions.TimeoutError) as problem:
         raise Transient(task.error(f"no answer in time{_place(task, problem)}", _NETWORK)) from None
     except _Downgrade as problem:
-        raise task.error(f"it redirects from https to plain http{_place(task, problem)}") from None
+        raise task.error(f"it redirects from https to http{_place(task, problem)}") from None
     except (
         requests.ConnectionError,
         requests.exceptions.ChunkedEncodingError,
@@ -167,7 +167,7 @@ def translated(task: Task) -> Iterator[None]:
         raise Transient(task.error(f"{cause(problem)}{_place(task, problem)}", _NETWORK)) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError) as problem:
         # Its text may quote a signed URL: the kind is enough.
-        raise task.error(f"no request can be made of it ({type(problem).__name__})") from None
+        raise task.error(f"the request could not be made ({type(problem).__name__})") from None
 
 
 _NETWORK = "Check the registry's name and the network"

@@ -94,7 +94,9 @@ class Registry:
         if len(raw) > MANIFEST_LIMIT:
             raise task.error("its manifest is larger than 4 MiB")
         if target.startswith("sha256:") and sha256(raw) != target:
-            raise task.error(f"got {sha256(raw)}, want {target}", "A proxy before the registry may hand out wrong data")
+            raise task.error(
+                f"got {sha256(raw)}, want {target}", "A proxy in front of the registry may be serving wrong data"
+            )
         return raw, _media_type(task, raw, media_type)
 
     def _read_manifest(self, task: Task, place: Place, target: str) -> tuple[bytes, str]:
@@ -146,7 +148,7 @@ class Registry:
             fruitless += 1
             if fruitless == _tries(place):
                 why = f"{problem.error.why}; {offset} of {blob.size} bytes had arrived"
-                raise task.error(why, "Run pulumi up again: it goes on from there")
+                raise task.error(why, "Run pulumi up again: it resumes from there")
             self._http.backoff.wait(fruitless - 1, problem.retry_after)
 
     def _read_blob(self, task: Task, place: Place, blob: Blob, offset: int) -> Iterator[bytes]:
@@ -194,11 +196,11 @@ class Registry:
         code, said = response.status_code, self._said(response)
         elsewhere = http.from_elsewhere(response)
         if elsewhere:
-            return task.error(f"HTTP status {code} from {elsewhere}, where the registry sent us{said}")
+            return task.error(f"HTTP status {code} from {elsewhere}, to which the registry redirected{said}")
         if code == 404:
             return ImageNotFound(task.who, task.doing, f"not found{said}", "Check repository and tag")
         if code in (401, 403):
-            hint = "Give auth=, or run: docker login" + ("" if task.who == "docker.io" else f" {task.who}")
+            hint = "Set auth=, or run: docker login" + ("" if task.who == "docker.io" else f" {task.who}")
             return task.error(f"not allowed {self._auth.whom(place)}{said}", hint)
         if code == 429:
             return task.error(f"too many requests{said}", "Sign in with auth=, or try again later")
@@ -225,7 +227,7 @@ def _together(failed: list[RegistryError]) -> RegistryError:
     if not mirrors:
         return last
     said = "; ".join(f"{problem.who}: {problem.why.rstrip('.')}" for problem in mirrors)
-    return type(last)(last.who, last.doing, f"{last.why}; before it its mirrors were asked: {said}", last.hint)
+    return type(last)(last.who, last.doing, f"{last.why}; its mirrors were tried first: {said}", last.hint)
 
 
 def _media_type(task: Task, raw: bytes, said: str) -> str:
@@ -234,9 +236,9 @@ def _media_type(task: Task, raw: bytes, said: str) -> str:
         body, own = json.loads(raw), media_type_of(raw)
     except ValueError:
         kind = f"{said or 'something'}, not a manifest"
-        hint = "Check its host and port; a sign-in page or a proxy may stand before it"
-        raise task.error(f"what answers there is no image registry: it sent {kind}", hint) from None
+        hint = "Check its host and port; a sign-in page or a proxy may be in front of it"
+        raise task.error(f"this is not an image registry: it sent {kind}", hint) from None
     if said.startswith(DOCKER_SCHEMA1.removesuffix("+json")) or body.get("schemaVersion") == 1:
-        why = "it is of Docker's schema 1, which Docker itself dropped"
+        why = "it is a schema 1 manifest, which Docker itself has dropped"
         raise task.error(why, "Push the image again with a current tool")
     return said if said in (*INDEX_TYPES, *MANIFEST_TYPES) else own

@@ -35,7 +35,7 @@ class Daemon:
             try:
                 return str(client.images.get(name).id)
             except errors.ImageNotFound:
-                hint = "Build or pull it there, or choose another engine with DOCKER_HOST"
+                hint = "Build or pull it there, or select another engine with DOCKER_HOST"
                 raise SourceError(who, doing, "it has no such image", hint) from None
 
     def save(self, image_id: str, out: Path) -> None:
@@ -60,7 +60,7 @@ def _connected(doing: str, timeout: int) -> Iterator[tuple[str, docker.DockerCli
         client = make(**options, timeout=timeout, use_ssh_client=True)
         yield who, client
     except (errors.DockerException, requests.RequestException) as problem:
-        hint = "Is it running, and may you use it? DOCKER_HOST chooses another"
+        hint = "Is it running, and are you allowed to use it? DOCKER_HOST selects another"
         raise SourceError(who, doing, _cause(problem), hint) from None
     finally:
         if client:

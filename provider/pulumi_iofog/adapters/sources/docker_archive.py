@@ -60,16 +60,16 @@ def find(files: Files, reference: Reference) -> Found:
 def _entry(files: Files, reference: Reference) -> dict[str, Any]:
     if "manifest.json" not in files:
         hint = "Is it an oci-archive: instead?" if "index.json" in files else ""
-        raise SourceError(files.who, "looking for what docker save writes", "it has no manifest.json", hint)
+        raise SourceError(files.who, "reading it as a docker-archive", "it has no manifest.json", hint)
     try:
         entries = list(json.loads(read(files, "manifest.json")))
         meant = [entry for entry in entries if not reference.selector or reference.full_name in _full_names(entry)]
-        names = [name for entry in entries for name in entry.get("RepoTags") or ["one without a name"]]
+        names = [name for entry in entries for name in entry.get("RepoTags") or ["(unnamed)"]]
     except (ValueError, TypeError, AttributeError):
-        raise SourceError(files.who, "reading its manifest.json", "it is no list of images") from None
+        raise SourceError(files.who, "reading its manifest.json", "it is not a list of images") from None
     if len(meant) == 1:
         return dict(meant[0])
-    why = f"several images are in it: {', '.join(names)}" if meant else f"it has {', '.join(names) or 'no image'}"
+    why = f"it has several images: {', '.join(names)}" if meant else f"it has {', '.join(names) or 'no image'}"
     doing = f"looking for {reference.selector}" if reference.selector else "looking for the image"
     raise SourceError(files.who, doing, why, "Write FILE:NAME:TAG with one of these")
 

@@ -99,7 +99,7 @@ class Tar:
         try:
             return self._places[self._target(name)]
         except KeyError:
-            raise SourceError(self.who, f"reading {name}", "it is not in the archive") from None
+            raise SourceError(self.who, f"reading {name}", "not found in the archive") from None
 
     def _target(self, name: str) -> str:
         """Where links lead: older ``docker save`` writes equal layers once, and links to them."""
@@ -124,9 +124,9 @@ def translated(who: str, doing: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as problem:
-        there = problem.filename if problem.filename and str(problem.filename) != who else "it"
-        raise SourceError(who, doing, f"{there} is not there", "Is the disk or stick mounted?") from None
+        file = f"{problem.filename} " if problem.filename and str(problem.filename) != who else ""
+        raise SourceError(who, doing, f"{file}not found", "Is the disk or USB stick mounted?") from None
     except OSError as problem:
         raise SourceError(who, doing, problem.strerror or str(problem)) from None
     except tarfile.TarError as problem:
-        raise SourceError(who, doing, f"it is no tar, or cut off ({problem})", "Copy it again") from None
+        raise SourceError(who, doing, f"it is not a tar archive, or truncated ({problem})", "Copy it again") from None

@@ -26,7 +26,7 @@ from pulumi_iofog.errors import SourceError
 from pulumi_iofog.oci.image import Blob, Reference, media_type_of, parse_digest, short
 
 FOREVER = float("inf")
-REPLACED = "If it has been replaced since it was looked at, run pulumi up again"
+REPLACED = "If it has been replaced in the meantime, run pulumi up again"
 
 
 class Records(Protocol):
@@ -84,7 +84,7 @@ class Local:
             return
         files, name = self._open(reference), found.places.get(blob.digest, blob_name(blob.digest))
         if name not in files:
-            raise SourceError(files.who, f"reading {short(blob.digest)} of {reference}", "it is not in it", REPLACED)
+            raise SourceError(files.who, f"reading {short(blob.digest)} of {reference}", "not found in it", REPLACED)
         yield from files.chunks(name, offset)
 
     # ---- what is there ------------------------------------------------------------------------------
@@ -160,9 +160,9 @@ def _stamp(reference: Reference) -> str:
     told_by = path / "index.json" if reference.transport == "oci" else path
     with translated(str(path), f"looking for {reference}"):
         if reference.transport == "oci" and not path.is_dir():
-            why = "it is a file" if path.exists() else f"there is no such folder (from {Path.cwd()})"
-            raise SourceError(str(path), f"looking for {reference}", why, "For a file write oci-archive:FILE")
+            why = "it is a file" if path.exists() else f"no such folder (the current one is {Path.cwd()})"
+            raise SourceError(str(path), f"looking for {reference}", why, "For a file, write oci-archive:FILE")
         if told_by.is_dir():
-            raise SourceError(str(path), f"looking for {reference}", "it is a folder", "For a folder write oci:DIR")
+            raise SourceError(str(path), f"looking for {reference}", "it is a folder", "For a folder, write oci:DIR")
         found = told_by.stat()
     return f"{path} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"

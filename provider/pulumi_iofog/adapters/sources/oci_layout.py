@@ -35,9 +35,9 @@ def find(files: Files, reference: Reference) -> Found:
         return _found(files, _name(named), manifest(files, reference.pinned))
     meant = [entry for entry in entries if not reference.selector or _is(entry, reference)]
     if not meant:
-        raise _which(files, entries, f"{reference.selector} is not in it")
+        raise _which(files, entries, f"{reference.selector or 'no image'} not found; it has")
     if len(meant) > 1 and not _one_for_each_platform(meant):
-        raise _which(files, meant, "several images are in it")
+        raise _which(files, meant, "it has several images:")
     if len(meant) == 1:
         raw = manifest(files, parse_digest(str(meant[0]["digest"])))
     else:
@@ -48,8 +48,8 @@ def find(files: Files, reference: Reference) -> Found:
 def manifest(files: Files, digest: Digest) -> bytes:
     """A manifest or index by its digest, verified."""
     if blob_name(digest) not in files:
-        hint = "It may have been replaced since, or be of some platforms only: copy all of them, run pulumi up again"
-        raise SourceError(files.who, f"looking for {digest}", "it is not in it", hint)
+        hint = "It may have been replaced in the meantime, or lack a platform: copy all of them, run pulumi up again"
+        raise SourceError(files.who, f"looking for {digest}", "not found in it", hint)
     raw = read(files, blob_name(digest))
     if sha256(raw) != digest:
         raise SourceError(files.who, f"reading {digest}", f"it is damaged: got {sha256(raw)}", "Copy it again")
@@ -59,12 +59,12 @@ def manifest(files: Files, digest: Digest) -> bytes:
 def _entries(files: Files) -> list[Descriptor]:
     if "index.json" not in files:
         hint = "Is it a docker-archive: instead?" if "manifest.json" in files else ""
-        raise SourceError(files.who, "looking for an OCI image layout", "it has no index.json", hint)
+        raise SourceError(files.who, "reading it as an OCI image layout", "it has no index.json", hint)
     try:
         entries = json.loads(read(files, "index.json"))["manifests"]
         return [entry for entry in entries if parse_digest(entry["digest"])]
     except (ValueError, KeyError, TypeError):
-        raise SourceError(files.who, "reading its index.json", "it is no image index") from None
+        raise SourceError(files.who, "reading its index.json", "it is not an image index") from None
 
 
 def _found(files: Files, name: str, raw: bytes) -> Found:
@@ -107,5 +107,5 @@ def _one_for_each_platform(entries: Sequence[Descriptor]) -> bool:
 
 def _which(files: Files, entries: Sequence[Descriptor], why: str) -> SourceError:
     names = sorted({_name(entry) or f"@{entry['digest']}" for entry in entries})
-    there = f"there are {', '.join(names[:20])}" if names else "it is empty"
-    return SourceError(files.who, "looking for the image", f"{why}; {there}", "Write PATH:NAME with one of these")
+    there = ", ".join(names[:20]) or "none"
+    return SourceError(files.who, "looking for the image", f"{why} {there}", "Write PATH:NAME with one of these")

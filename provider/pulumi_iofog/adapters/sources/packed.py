@@ -51,7 +51,7 @@ def _read(path: Path, opener: Callable[..., Any]) -> Iterator[bytes]:
         with translated(str(path), "decompressing it"), opener(path, "rb") as source:
             yield from iter(lambda: source.read(CHUNK), b"")
     except (EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError) as problem:
-        why = f"it is damaged or cut off ({problem})"
+        why = f"it is damaged or truncated ({problem})"
         raise SourceError(str(path), "decompressing it", why, "Copy it again") from None
 
 

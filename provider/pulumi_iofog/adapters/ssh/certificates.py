@@ -64,10 +64,10 @@ class Certificate:
         try:
             found = load_ssh_public_identity(f"{kind} {base64.b64encode(blob).decode()}".encode())
             if not isinstance(found, SSHCertificate):
-                raise ValueError("it is no certificate")
+                raise ValueError("it is not a certificate")
             found.verify_cert_signature()
         except InvalidSignature:
-            raise ValueError("its signature is wrong") from None
+            raise ValueError("its signature is not valid") from None
         except (UnsupportedAlgorithm, AssertionError):
             # cryptography asserts what kinds of authorities there are; a security key is none.
             raise ValueError(f"{kind} is not supported") from None
@@ -87,9 +87,9 @@ class Certificate:
         """Why it does not hold now; empty if it does."""
         now = time.time() if now is None else now
         if now < self.valid_after:
-            return f"it is valid only from {_date(self.valid_after)}"
+            return f"it is not valid before {_date(self.valid_after)}"
         if self.valid_before != FOREVER and now >= self.valid_before:
-            return f"it has expired on {_date(self.valid_before)}"
+            return f"it expired on {_date(self.valid_before)}"
         return ""
 
     def refusal(self, host: str, now: float | None = None) -> str:
@@ -136,9 +136,9 @@ def parse_file(text: str) -> tuple[Certificate, bytes]:
     """A file such as ``id-cert.pub``, and its blob. ValueError if it is none."""
     words: Sequence[str] = text.split()
     if len(words) < 2 or not words[0].endswith(SUFFIX):
-        raise ValueError("it is no certificate")
+        raise ValueError("it is not a certificate")
     try:
         blob = base64.b64decode(words[1], validate=True)
         return Certificate.parse(blob), blob
     except (ValueError, paramiko.SSHException):
-        raise ValueError("it is no certificate") from None
+        raise ValueError("it is not a certificate") from None

@@ -242,13 +242,13 @@ def _file(text: str) -> str:
 
 def _number(text: str, keyword: str, highest: int) -> int:
     if not text.isdecimal() or not 0 < int(text) <= highest:
-        raise ValueError(f"{text!r} is no {keyword}")
+        raise ValueError(f"{text!r} is not a valid {keyword}")
     return int(text)
 
 
 def _choice(table: dict[str, bool] | dict[str, socket.AddressFamily], text: str, keyword: str) -> bool | int:
     if text not in table:
-        raise ValueError(f"{text!r} is no {keyword}; it is one of {', '.join(table)}")
+        raise ValueError(f"{text!r} is not a valid {keyword}; use one of {', '.join(table)}")
     return table[text]
 
 

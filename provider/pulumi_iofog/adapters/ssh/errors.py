@@ -27,7 +27,7 @@ def translated(destination: Destination, doing: str, stalled: Callable[[], bool]
     except AgentError:
         raise
     except socket.gaierror as problem:
-        why = f"the name {destination.host} is not known ({problem.strerror})"
+        why = f"the name {destination.host} cannot be resolved ({problem.strerror})"
         hint = "Check ProxyJump and HostName in ~/.ssh/config, or proxy_jump=" if destination.hop else "Check host="
         raise Unreachable(destination.agent, f"{doing} ({destination.address})", why, hint) from None
     except TimeoutError:
@@ -58,7 +58,7 @@ def unreachable(destination: Destination, doing: str, why: str) -> Unreachable:
     elif destination.proxy_command and doing.startswith(CONNECTING):
         hint = "Check ProxyCommand in ~/.ssh/config"
     elif not doing.startswith(CONNECTING):
-        hint = "Run pulumi up again: it goes on where it stopped"
+        hint = "Run pulumi up again: it resumes where it stopped"
     return Unreachable(destination.agent, f"{doing} ({destination.address})", why, hint)
 
 
@@ -89,20 +89,22 @@ def refused(destination: Destination, tried: Tried) -> LoginRefused:
     """No key and no password was accepted, or not enough of them."""
     doing = f"logging in as {destination}" + (f" ({destination.hop})" if destination.hop else "")
     names = ", ".join(tried.names)
-    why = f"the host took none of: {names}" if names else "there is no key, no ssh-agent and no password to try"
+    why = f"the host accepted none of: {names}" if names else "there is no key, ssh-agent or password to try"
     if tried.enough:
-        why = f"the host took {' and '.join(tried.enough)}, but wants more" + (f", and not: {names}" if names else "")
+        why = f"the host accepted {' and '.join(tried.enough)}, but wants more" + (
+            f"; it refused: {names}" if names else ""
+        )
     if tried.unanswered:
-        why += f"; it asks {' and '.join(map(repr, tried.unanswered))}"
+        why += f"; it asks for {' and '.join(map(repr, tried.unanswered))}"
     if tried.accepted:
         why += f"; it accepts {', '.join(tried.accepted)}"
     attempt = f"try: ssh -p {destination.port} {destination.user}@{destination.host}"
     hint = f"Check user=, private_key_file= or password=; {attempt}"
     if tried.closed:
-        why = f"the host closed the connection after {len(tried.names)} tries: {names}"
+        why = f"the host closed the connection after {len(tried.names)} attempts: {names}"
         hint = "Many keys may use up its MaxAuthTries: set IdentityFile and IdentitiesOnly in ~/.ssh/config"
     elif destination.hop:
-        hint = f"A jump host needs a key or an ssh-agent, and is never told password=; {attempt}"
-    elif "has expired" in names:
-        hint = "Have the certificate signed again"
+        hint = f"A jump host needs a key or an ssh-agent, and never gets password=; {attempt}"
+    elif "it expired" in names:
+        hint = "Renew the certificate"
     return LoginRefused(destination.agent, doing, why, hint)

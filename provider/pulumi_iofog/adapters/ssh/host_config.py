@@ -44,7 +44,7 @@ class HostConfig:
         """``yes`` or ``no``. ValueError for anything else."""
         text = self.first(keyword).lower() or ("yes" if default else "no")
         if text not in ("yes", "true", "no", "false"):
-            raise ValueError(f"{keyword} is neither yes nor no")
+            raise ValueError(f"{keyword} must be yes or no")
         return text in ("yes", "true")
 
     @property
@@ -111,7 +111,7 @@ def expand(text: str, tokens: Tokens) -> str:
     def value(found: re.Match[str]) -> str:
         name = found[1]
         if name != "%" and name not in tokens:
-            raise ValueError(f"the token %{name} is not supported there")
+            raise ValueError(f"the token %{name} is not supported here")
         known = "%" if name == "%" else tokens[name]
         return known if isinstance(known, str) else known()
 
@@ -123,7 +123,7 @@ def _path(text: str) -> str:
 
     def value(found: re.Match[str]) -> str:
         if found[1] not in os.environ:
-            raise ValueError(f"the environment has no {found[1]}")
+            raise ValueError(f"the environment variable {found[1]} is not set")
         return os.environ[found[1]]
 
     return at_home(re.sub(r"\$\{(\w+)\}", value, text))

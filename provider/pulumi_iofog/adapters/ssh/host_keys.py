@@ -102,37 +102,37 @@ class HostKeys(paramiko.MissingHostKeyPolicy):
         if certificate.authority in self._known.revoked:
             raise self._refused(f"the authority of its certificate is revoked: {certificate.authority}")
         if certificate.authority not in self._known.authorities:
-            return f"it is signed by {certificate.authority}, which is no @cert-authority for this host"
+            return f"it is signed by {certificate.authority}, which is not a @cert-authority for this host"
         return certificate.refusal(self._host)
 
     # ---- refusals -----------------------------------------------------------------------------------
 
     def _unknown(self, shown: HostKey, doubt: str) -> HostKeyRefused:
         if doubt:
-            hint = "Let the host's key be signed again, correct the @cert-authority line of known_hosts, or, to trust"
+            hint = "Have the host's key signed again, fix the @cert-authority line in known_hosts or, to trust"
             return self._refused(
-                f"its certificate does not count: {doubt}; its key is not known either: {shown}",
+                f"its certificate is not accepted: {doubt}; its key is not known either: {shown}",
                 f"{hint} the key itself, run: {self._scan}",
             )
         lines = "no @cert-authority has signed it, and " if self._known.authorities else ""
-        own = "" if self._hop else "host_key=, or "
+        own = "" if self._hop else "host_key= or "
         return self._refused(
-            f"{lines}it is not known; the host shows {shown}",
-            f"If that is right, run: {self._scan}\nor give {own}accept_new_host_key=True",
+            f"{lines}it is not known; the host presents {shown}",
+            f"If that is the right key, run: {self._scan}\nor set {own}accept_new_host_key=True",
         )
 
     def _changed(self, shown: HostKey, doubt: str) -> HostKeyRefused:
         known = " or ".join(map(str, self._known.keys))
-        why = f"it has changed: known is {known}, the host shows {shown}. Somebody may be in between"
+        why = f"it has changed: expected {known}, the host presents {shown}. Someone may be intercepting the connection"
         if doubt:
-            why = f"its certificate does not count: {doubt}; and {why}"
+            why = f"its certificate is not accepted: {doubt}; and {why}"
         if self._pinned:
-            return self._refused(why, "If the host was set up anew, correct host_key=")
+            return self._refused(why, "If the host was reinstalled, update host_key=")
         forget = " ; ".join(
             f"ssh-keygen -R {shlex.quote(self._name)} -f {shlex.quote(str(path))}"
             for path in dict.fromkeys(self._known.keys.values())
         )
-        return self._refused(why, f"If the host was set up anew, run: {forget} ; {self._scan}")
+        return self._refused(why, f"If the host was reinstalled, run: {forget} ; {self._scan}")
 
     def _refused(self, why: str, hint: str = "") -> HostKeyRefused:
         return HostKeyRefused(self._agent, f"verifying the host key of {self._name}{self._hop}", why, hint)
@@ -153,7 +153,7 @@ class HostKeys(paramiko.MissingHostKeyPolicy):
             except (OSError, ValueError) as problem:
                 # Without it a revoked key could be accepted; OpenSSH refuses as well.
                 why = getattr(problem, "strerror", None) or str(problem)
-                hint = "Correct RevokedHostKeys in ~/.ssh/config"
+                hint = "Fix RevokedHostKeys in ~/.ssh/config"
                 raise HostKeyRefused(self._agent, f"reading {revoked}", why, hint) from None
 
     def _remember(self, key: HostKey) -> None:

@@ -89,7 +89,7 @@ class _Identities:
             try:
                 text = Path(at_home(login.private_key_file)).read_text()
             except (OSError, UnicodeDecodeError) as problem:
-                why = getattr(problem, "strerror", None) or "it is no text"
+                why = getattr(problem, "strerror", None) or "it is not text"
                 raise self._unusable(f"{what}: {why}", "Check private_key_file=") from None
             beside = Path(at_home(f"{login.private_key_file}.pub"))
             yield from self._of_text(what, text, must=must, public_beside=beside)
@@ -107,7 +107,7 @@ class _Identities:
         try:
             text = Path(path).read_text()
         except (OSError, UnicodeDecodeError) as problem:
-            yield Identity(f"{path} ({getattr(problem, 'strerror', None) or 'it is no text'})")
+            yield Identity(f"{path} ({getattr(problem, 'strerror', None) or 'it is not text'})")
             return
         yield from self._of_text(path, text, public_beside=Path(f"{path}.pub"))
 
@@ -123,7 +123,7 @@ class _Identities:
             if held is None:
                 yield self._missing(what, problem, public_only=private_keys.is_public(text), must=must)
                 return
-            key, what = held, f"{what} by ssh-agent"
+            key, what = held, f"{what} via ssh-agent"
         public = key.asbytes()
         if public in self._used:
             return
@@ -136,9 +136,9 @@ class _Identities:
         if not must:
             return Identity(f"{what} ({'not held by ssh-agent' if public_only else problem})")
         if public_only:
-            raise self._unusable(f"{what} is a public key, and no ssh-agent holds its private part", "Try: ssh-add -L")
+            raise self._unusable(f"{what} is a public key, and no ssh-agent holds its private key", "Try: ssh-add -L")
         if encrypted:
-            raise self._unusable(f"{what} is encrypted", "Give its passphrase=, or add it to an ssh-agent: ssh-add")
+            raise self._unusable(f"{what} is encrypted", "Set passphrase=, or add the key to an ssh-agent: ssh-add")
         raise self._unusable(f"{what}: {problem}")
 
     def _certified(self, key: paramiko.PKey, public: bytes) -> Iterator[Identity]:

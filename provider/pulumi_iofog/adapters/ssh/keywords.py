@@ -54,7 +54,7 @@ IGNORED: Mapping[str, str] = {
         "casignaturealgorithms ciphers fingerprinthash hostbasedacceptedalgorithms hostkeyalgorithms kexalgorithms"
         " macs pubkeyacceptedalgorithms requiredrsasize"
     ),
-    "keys, certificates and passwords are the only destinations to log in": (
+    "keys, certificates and passwords are the only ways to log in": (
         "gssapiauthentication gssapidelegatecredentials gssapikeyexchange gssapikexalgorithms"
         " gssapirenewalforcesrekey gssapitrustdns hostbasedauthentication kbdinteractivedevices"
         " nohostauthenticationforlocalhost numberofpasswordprompts pkcs11provider preferredauthentications"

@@ -90,7 +90,7 @@ class Known:
         no key can be trusted; OSError."""
         content = path.read_bytes()
         if content.startswith(b"SSHKRL"):
-            raise ValueError("it is a KRL, which is not supported; a list of public keys is")
+            raise ValueError("it is a KRL, which is not supported; use a list of public keys")
         for line in content.decode(errors="replace").splitlines():
             if line.strip() and not line.lstrip().startswith("#"):
                 self.revoked.add(HostKey.parse(line))

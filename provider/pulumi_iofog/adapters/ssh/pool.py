@@ -134,7 +134,7 @@ class Pool:
     def _refuse_if_interrupted(self, agent: Agent) -> None:
         if self.interrupted:
             raise AgentError(
-                agent.name, "connecting", "pulumi was interrupted", "Run pulumi up again: it goes on where it stopped"
+                agent.name, "connecting", "pulumi was interrupted", "Run pulumi up again: it resumes where it stopped"
             )
 
     def _release(self, key: Agent, opened: _Open | None, *, keep: bool) -> bool:

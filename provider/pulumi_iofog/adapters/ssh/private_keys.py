@@ -40,7 +40,7 @@ def parse(text: str, passphrase: str | None) -> paramiko.PKey:
     """The key. Raises Encrypted, or ValueError with what is wrong; neither repeats any of the text."""
     key = _load(text.strip().encode() + b"\n", passphrase.encode() if passphrase else None)
     if not isinstance(key, Key):
-        raise ValueError("it is no Ed25519, ECDSA or RSA key")
+        raise ValueError("it is not an Ed25519, ECDSA or RSA key")
     kind: type[paramiko.PKey] = paramiko.RSAKey
     if isinstance(key, Ed25519PrivateKey):
         kind = paramiko.Ed25519Key

@@ -86,7 +86,7 @@ class _Reader:
     def _read(self, path: Path, folder: Path, *, applies: bool, depth: int) -> None:
         """Take over the values of a file; in one that is included, ``applies`` is its section's."""
         if depth > DEPTH:
-            raise ValueError(f"{path}: files include each other more than {DEPTH} deep")
+            raise ValueError(f"{path}: includes are nested more than {DEPTH} deep")
         here = applies
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
             try:
@@ -151,7 +151,7 @@ class _Reader:
                 words.pop(0)
             applies = applies and met != (word != name)
         if not names or ("all" in names and set(names) - {"all", "canonical", "final"}):
-            raise ValueError("Match needs criteria, and all stands alone")
+            raise ValueError("Match needs criteria, and all must stand alone")
         self._config.named |= applies and about
         return applies
 
@@ -193,7 +193,7 @@ def _split(line: str) -> tuple[str, str]:
         return "", ""
     found = re.fullmatch(r'"?(\w+)"?(?:\s*=\s*|\s+)(.+)', line)
     if found is None:
-        raise ValueError("it is not KEYWORD VALUE")
+        raise ValueError("expected KEYWORD VALUE")
     return found[1].lower(), found[2]
 
 
@@ -229,5 +229,5 @@ def _succeeds(command: str) -> bool:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise ValueError(f"the command of Match exec has not ended in {EXEC_TIMEOUT:.0f} s") from None
+        raise ValueError(f"the Match exec command has not ended within {EXEC_TIMEOUT:.0f} s") from None
     return done.returncode == 0
