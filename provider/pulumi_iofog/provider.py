@@ -49,12 +49,15 @@ which properties of a dynamic resource have changed."""
 
 
 class OfflineImageProvider(ResourceProvider):
-    """Without attributes of its own in the program's process: whatever it had there would be in state."""
+    """Without attributes of its own in the program's process: whatever it had there would be in state.
+
+    In the plugin's process the SDK runs its verbs on four threads. What they share is in ``Shared``, which has a lock;
+    the config is set before the first verb, and by the same lock of the SDK's if it is set again.
+    """
 
     serialize_as_secret_always = False
     _config: Callable[[str], str | None] = staticmethod(lambda key: None)
     _shared = Shared()
-    _preview = False
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return (pkgutil.resolve_name, ("pulumi_iofog.provider:provider",))
@@ -77,7 +80,7 @@ class OfflineImageProvider(ResourceProvider):
         return CheckResult(properties.to_pulumi(checked), [CheckFailure(each.path, each.reason) for each in failures])
 
     def _checked(self, inputs: Props, olds: Props, run: Run) -> Props:
-        self._preview = run.preview
+        self._shared.checked(plugin.console().urn, preview=run.preview)
         spec = state.parse_inputs(inputs)
         with self._session(spec) as session:
             endpoint = session.endpoint_if_known()
@@ -95,7 +98,7 @@ class OfflineImageProvider(ResourceProvider):
         olds, news = properties.from_pulumi(olds), properties.from_pulumi(news)
         old, new = state.last_recorded(olds), state.recorded(news)
         changes, changed = new.changes_since(old), properties.changed(olds, news)
-        if (changes or changed) and self._preview:
+        if (changes or changed) and self._shared.previewed(plugin.console().urn):
             with self._session(new.spec) as session:
                 self._announce(session, old, new)
         replaces = properties.chosen(changed, news.get(REPLACE)) | ({"controller"} if changes.endpoint else set())

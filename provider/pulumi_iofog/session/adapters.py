@@ -42,7 +42,8 @@ class Shared:
         self.connections = Pool()
         self._lock = threading.Lock()
         self._limits: Limits | None = None
-        self._announced: set[str] = set()
+        self._previewed: set[str | None] = set()
+        self._announced: set[str | None] = set()
 
     def limits(self, config: Config) -> Limits:
         """Of the rate of sending; read from the config once. Raises InputError."""
@@ -50,15 +51,25 @@ class Shared:
             self._limits = self._limits or Limits(config)
             return self._limits
 
+    def checked(self, urn: str | None, *, preview: bool) -> None:
+        """Note whether a resource's check was a preview's: its diff, which follows, is not told."""
+        with self._lock:
+            (self._previewed.add if preview else self._previewed.discard)(urn)
+
+    def previewed(self, urn: str | None) -> bool:
+        """Whether it was."""
+        with self._lock:
+            return urn in self._previewed
+
     def announce(self, urn: str | None) -> None:
         """Note that the preview's line of a resource has been said."""
         with self._lock:
-            self._announced.add(urn or "")
+            self._announced.add(urn)
 
     def announced(self, urn: str | None) -> bool:
         """Whether it has been said."""
         with self._lock:
-            return (urn or "") in self._announced
+            return urn in self._announced
 
 
 class Adapters:
