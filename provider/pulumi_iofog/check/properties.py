@@ -37,12 +37,12 @@ def _each(value: Any, change: Callable[[Any], Any]) -> Any:
     return change(value)
 
 
-def checked(inputs: Props, spec: Spec, found: Resolution, endpoint: str | None) -> Props:
-    """The inputs with what a check adds: filled agents, endpoint, images, digests, catalog item."""
+def checked(inputs: Props, spec: Spec, found: Resolution) -> Props:
+    """The inputs with what a check adds: hosts of agents, endpoint, images, digests, catalog item."""
     props = dict(inputs)
     props["agents"] = _filled_agents(inputs.get("agents"), spec, found)
-    if endpoint:
-        props["controller"] = {**(inputs.get("controller") or {}), "endpoint": endpoint}
+    if found.endpoint:
+        props["controller"] = {**(inputs.get("controller") or {}), "endpoint": found.endpoint}
     images = {arch: state.pin_to_props(pin) for arch, pin in found.pins.items()}
     props["images"] = UNKNOWN if spec.unknown_arches else images
     digests = {name: UNKNOWN if digest is None else digest for name, digest in found.digests.items()}
