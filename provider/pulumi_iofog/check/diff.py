@@ -53,7 +53,7 @@ class Changes:
 
 
 def compare(old: Desired | None, new: Desired) -> Changes:
-    """Which agents must be visited to get from old to new; all of them where there is no old."""
+    """Which agents must be visited to get from old to new; all of them if there is no old."""
     if old is None:
         return Changes(tuple(new.placements), (), True, False)
     return Changes(

@@ -24,7 +24,7 @@ def from_pulumi(value: Any) -> Any:
 
 
 def to_pulumi(value: Any) -> Any:
-    """Ours becomes Pulumi's, as it travels."""
+    """Ours becomes the one that Pulumi sends."""
     return _each(value, lambda one: rpc.UNKNOWN if one is UNKNOWN else one)
 
 
@@ -57,7 +57,7 @@ def checked(inputs: Props, spec: Spec, found: Resolution) -> Props:
 
 
 def _filled_agents(given: Any, spec: Spec, found: Resolution) -> Any:
-    """Agents as dicts with what was found out; unknowns and secrets stay where they are."""
+    """Agents as dicts, with what was found out; unknowns and secrets stay where they are."""
     if not isinstance(given, list):
         return given
     by_path = {spec.paths[agent.name]: agent for agent in found.agents}

@@ -194,7 +194,7 @@ class _Check:
     # ---- pins, catalog ------------------------------------------------------------------------------
 
     def pins(self, offers: Sequence[Offer], chosen: Mapping[str, Arch | None]) -> dict[Arch, Pin]:
-        """The image of every architecture that an agent has, and of every reference at least one."""
+        """The image of each architecture that an agent runs, and at least one of each reference."""
         used = set(chosen.values())
         pins: dict[Arch, Pin] = {}
         for offer in offers:
@@ -206,7 +206,7 @@ class _Check:
         return pins
 
     def catalog(self, offers: Sequence[Offer], pins: Mapping[Arch, Pin]) -> dict[Arch, str]:
-        """The item's images. A 32-bit agent that is served from ``arm=`` is named where the catalog can."""
+        """The item's images. Where ``arm=`` serves 32-bit agents, ``armv7`` is one of them if the catalog has it."""
         catalog = {offer.argument.arch: offer.argument.reference.catalog_name for offer in offers}
         borrowed = "armv7" in pins and "armv7" not in catalog
         newer = [arch for arch in catalog if arch not in EVERYWHERE]

@@ -29,7 +29,7 @@ from pulumi_iofog.session.adapters import Adapters
 PREVIEW_HOLDS = 3600.0
 """Seconds for which an update keeps to the digests that a preview has shown."""
 ASKED_AT_ONCE = 8
-"""Agents that a refresh asks at once, at least; asking costs little."""
+"""How many agents a refresh asks at once, at least; asking costs little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class Session(Adapters):
         return found[0]
 
     def place_item(self, item: CatalogItem, taken: int | None) -> int:
-        """Make the item, or take over the one that is there."""
+        """Make the item, or take over the existing one."""
         if taken is None:
             return self.controller.create_item(item)
         self.controller.update_item(taken, item)
