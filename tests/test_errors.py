@@ -21,7 +21,7 @@ def test_every_failure_is_told_at_once_with_its_path() -> None:
     with pytest.raises(InputError) as caught:
         failures.raise_if_any()
     assert caught.value.failures == tuple(failures)
-    assert str(caught.value) == "x86: is required; controller: c: asking: refused"
+    assert str(caught.value) == "x86: is required; c: asking: refused"
     assert pickle.loads(pickle.dumps(caught.value)).failures == caught.value.failures  # noqa: S301
 
 

@@ -26,6 +26,7 @@ from pulumi.dynamic import (
 
 from pulumi_iofog import plugin
 from pulumi_iofog.check import properties, state
+from pulumi_iofog.check.catalog import ItemPlan
 from pulumi_iofog.check.diff import summary
 from pulumi_iofog.check.properties import Props
 from pulumi_iofog.check.resolve import resolve
@@ -33,7 +34,7 @@ from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import ControllerError, Failures, ItemNotFound
 from pulumi_iofog.inputs.spec import CatalogItem, Spec
 from pulumi_iofog.rollout import rollout
-from pulumi_iofog.rollout.outcome import Outcome, report
+from pulumi_iofog.rollout.outcome import Outcome, brought, report
 from pulumi_iofog.rollout.outcome import pending as pending_agents
 from pulumi_iofog.rollout.progress import Progress
 from pulumi_iofog.rollout.tools import Ready
@@ -83,55 +84,61 @@ class OfflineImageProvider(ResourceProvider):
         self._shared.checked(plugin.console().urn, preview=run.preview)
         spec = state.parse_inputs(inputs)
         with self._session(spec) as session:
-            found = resolve(spec, state.last_recorded(olds), session.lookups(run))
+            found = resolve(spec, state.last_recorded(olds), session.lookups(run, plugin.console().urn))
             session.remember(found, run)
             checked = properties.checked(inputs, spec, found)
             _warn(found.moves)
             # A replacement is checked a second time, as if there were nothing yet.
             if run.preview and not olds and not self._shared.announced(plugin.console().urn):
-                self._announce(session, None, state.recorded(checked))
+                self._announce(session, None, state.recorded(checked), found.item)
         return checked
 
     def diff(self, id_: str, olds: Props, news: Props) -> DiffResult:
         """Which agents and digests changed; in a preview, one line says so."""
         olds, news = properties.from_pulumi(olds), properties.from_pulumi(news)
         old, new = state.last_recorded(olds), state.recorded(news)
-        changes, changed = new.changes_since(old), properties.changed(olds, news)
-        if (changes or changed) and self._shared.previewed(plugin.console().urn):
-            with self._session(new.spec) as session:
-                self._announce(session, old, new)
+        changes, changed, urn = new.changes_since(old), properties.changed(olds, news), plugin.console().urn
+        with self._session(new.spec) as session:
+            session.remember_item(urn, old.desired.endpoint if old else None, int(id_))
+            if (changes or changed) and self._shared.previewed(urn):
+                same = new.spec.controller_known and not changes.endpoint
+                self._announce(session, old, new, session.plan_item(int(id_), old, new) if same else None)
         replaces = properties.chosen(changed, news.get(REPLACE)) | ({"controller"} if changes.endpoint else set())
         # A Controller takes a name only once, so the old item goes first.
         return DiffResult(changes=bool(changes or changed), replaces=sorted(replaces), delete_before_replace=True)
 
-    def _announce(self, session: Session, old: Recorded | None, new: Recorded) -> None:
-        """The preview's line: whom an update affects, and how many bytes go."""
+    def _announce(self, session: Session, old: Recorded | None, new: Recorded, item: ItemPlan | None) -> None:
+        """The preview's line: whom an update affects, how many bytes go, and which microservices are rebuilt."""
         console, changes = plugin.console(), new.changes_since(old)
         self._shared.announce(console.urn)
         estimates = session.estimates(changes.agents, old, new)
-        console.note(summary(changes, len(new.desired.placements), estimates))
+        console.note(summary(changes, len(new.desired.placements), estimates, *(item.lines() if item else ())))
 
     # ---- update -------------------------------------------------------------------------------------
 
     def create(self, props: Props) -> CreateResult:
-        """Bring the image to all agents, then make the catalog item."""
+        """Bring the image to all agents, then make the catalog item, or take over the one that is there."""
         new = state.recorded(props)
         with self._session(new.spec) as session:
-            taken = session.refuse_taken_name(_item(new))
+            plan, item = session.plan_item(None, None, new), _item(new)
             outcomes, pending = self._roll_out(session, None, new)
-            item_id = session.place_item(_item(new), taken)
-        _conclude(outcomes)
-        return CreateResult(str(item_id), _outputs(props, item_id, pending))
+            rewrite = brought(outcomes, plan.rewrite_for)
+            item_id = session.place_item(item, plan.taken, rewrite=rewrite)
+            session.remember_item(plugin.console().urn, new.desired.endpoint, item_id)
+        _conclude(outcomes, plan, rewritten=rewrite)
+        return CreateResult(str(item_id), _outputs(props, item_id, pending, plan))
 
     def update(self, id_: str, olds: Props, news: Props) -> UpdateResult:
-        """Visit only the agents that changed; then the catalog item, if it changed."""
+        """Visit only the agents that changed; then write the catalog item, if it or its images' content changed."""
         old, new = state.last_recorded(olds), state.recorded(news)
         with self._session(new.spec) as session:
+            plan = session.plan_item(int(id_), old, new)
             outcomes, pending = self._roll_out(session, old, new)
-            if new.changes_since(old).item:
-                session.controller.update_item(int(id_), _item(new))
-        _conclude(outcomes)
-        return UpdateResult(_outputs(news, int(id_), pending))
+            rewrite = brought(outcomes, plan.rewrite_for)
+            if rewrite or new.changes_since(old).item:
+                session.controller.update_item(int(id_), _item(new), rewrite=rewrite)
+        _conclude(outcomes, plan, rewritten=rewrite)
+        return UpdateResult(_outputs(news, int(id_), pending, plan))
 
     def _roll_out(self, session: Session, old: Recorded | None, new: Recorded) -> tuple[list[Outcome], list[str]]:
         """Visit the agents that changed. What became of each, and the names of those that are pending."""
@@ -182,8 +189,9 @@ def _item(new: Recorded) -> CatalogItem:
     return new.desired.item
 
 
-def _outputs(props: Props, item_id: int, pending: list[str]) -> Props:
-    return {**state.inputs_of(props), "catalog_item_id": item_id, "pending_agents": pending}
+def _outputs(props: Props, item_id: int, pending: list[str], plan: ItemPlan) -> Props:
+    due = {"rebuild_due": True} if set(pending) & set(plan.rewrite_for) else {}
+    return {**state.inputs_of(props), "catalog_item_id": item_id, "pending_agents": pending, **due}
 
 
 # ---- what is said --------------------------------------------------------------------------------------
@@ -194,7 +202,7 @@ def _warn(lines: Iterable[str]) -> None:
         plugin.console().warn(line)
 
 
-def _conclude(outcomes: list[Outcome]) -> None:
+def _conclude(outcomes: list[Outcome], plan: ItemPlan, *, rewritten: bool) -> None:
     console = plugin.console()
     for outcome in outcomes:
         if outcome.note:
@@ -203,3 +211,6 @@ def _conclude(outcomes: list[Outcome]) -> None:
             console.warn(f"pending: {outcome.error}")
     if outcomes:
         console.note(report(outcomes))
+    if rewritten or plan.renamed or plan.left:
+        for line in plan.lines():
+            console.note(line)

@@ -119,6 +119,7 @@ class Spec:
     max_unavailable: int
     prune: bool
     adopt: bool
+    rebuild: bool
     unknown: frozenset[str] = frozenset()
     paths: Mapping[str, str] = field(default_factory=dict)
 
@@ -158,6 +159,7 @@ def parse(inputs: Mapping[str, Any]) -> Spec:
         max_unavailable=top.number("max_unavailable", low=0, high=1_000_000) or 0,
         prune=top.flag("prune", default=False),
         adopt=top.flag("adopt", default=False),
+        rebuild=top.flag("rebuild", default=True),
         paths={agent.name: path for path, agent in paths},
         unknown=frozenset(top.unknown),
     )

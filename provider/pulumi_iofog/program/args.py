@@ -64,6 +64,7 @@ class ImageArgsDict(TypedDict):
     name: NotRequired[Input[str]]
     description: NotRequired[Input[str]]
     auth: NotRequired[Input[RegistryAuthArgs | RegistryAuthArgsDict]]
+    rebuild: NotRequired[Input[bool]]
 
 
 @pulumi.input_type
@@ -93,6 +94,7 @@ class ImageArgs:
     name: Input[str] | None = pulumi.property("name", default=None)
     description: Input[str] | None = pulumi.property("description", default=None)
     auth: Input[RegistryAuthArgs | RegistryAuthArgsDict] | None = pulumi.property("auth", default=None)
+    rebuild: Input[bool] | None = pulumi.property("rebuild", default=None)
 
     def __init__(
         self,
@@ -104,6 +106,7 @@ class ImageArgs:
         name: Input[str] | None = None,
         description: Input[str] | None = None,
         auth: Input[RegistryAuthArgs | RegistryAuthArgsDict] | None = None,
+        rebuild: Input[bool] | None = None,
     ) -> None:
         """
         Args:
@@ -114,8 +117,19 @@ class ImageArgs:
             name: of the catalog item; default its key in ``images``.
             description: of the catalog item (``Offline image bundle NAME``).
             auth: for this image's registry; default the set's.
+            rebuild: for this image; default the set's.
         """
-        _set(self, x86=x86, arm=arm, riscv64=riscv64, armv7=armv7, name=name, description=description, auth=auth)
+        _set(
+            self,
+            x86=x86,
+            arm=arm,
+            riscv64=riscv64,
+            armv7=armv7,
+            name=name,
+            description=description,
+            auth=auth,
+            rebuild=rebuild,
+        )
 
 
 @pulumi.input_type

@@ -61,6 +61,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         max_unavailable: Input[int] | None = None,
         prune: Input[bool] | None = None,
         adopt: Input[bool] | None = None,
+        rebuild: Input[bool] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """
@@ -85,6 +86,8 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             prune: also remove images from agents: the replaced one after an update, the image on
                 destroy (False).
             adopt: take over a catalog item of that name which this stack did not make (False).
+            rebuild: have the Controller start microservices anew from other content under an unchanged name,
+                as of a tag that moved; False leaves running ones alone (True).
             opts: Pulumi's resource options. A replacement deletes the old catalog item first, as its name is
                 unique; ``import_`` is refused (``adopt`` does it).
 
@@ -111,6 +114,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             "max_unavailable": max_unavailable,
             "prune": prune,
             "adopt": adopt,
+            "rebuild": rebuild,
         }
         props: dict[str, Any] = {key: value for key, value in arguments.items() if value is not None}
         # The engine wants to hear of every output before there is one.

@@ -61,6 +61,7 @@ class OfflineImageSet(pulumi.ComponentResource):
         max_unavailable: Input[int] | None = None,
         prune: Input[bool] | None = None,
         adopt: Input[bool] | None = None,
+        rebuild: Input[bool] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """
@@ -78,6 +79,7 @@ class OfflineImageSet(pulumi.ComponentResource):
             max_unavailable: agents that may fail for an image without failing it (0).
             prune: also remove images from agents when they are replaced or the resource is destroyed (False).
             adopt: take over catalog items of those names which this stack did not make (False).
+            rebuild: have the Controller start microservices anew from other content under an unchanged name (True).
             opts: Pulumi's resource options; they hold for each image.
 
         Raises:
@@ -99,7 +101,7 @@ class OfflineImageSet(pulumi.ComponentResource):
                 prune=prune,
                 adopt=adopt,
                 opts=pulumi.ResourceOptions(parent=self, **passed),
-                **{"name": key, "auth": auth, **fields},
+                **{"name": key, "auth": auth, "rebuild": rebuild, **fields},
             )
             for key, fields in own.items()
         }
