@@ -40,6 +40,8 @@ ARM7 = make_image({"app": b"armv7"}, platform=ARM_V7)
 OTHER_ARM7 = make_image({"app": b"another armv7"}, platform=ARM_V7)
 RISCV = make_image({"app": b"riscv64"}, platform=RISCV64)
 MADE = (AMD, ARM, ARM7, OTHER_ARM7, RISCV)
+NEW = CatalogRules("3.9.0", ARCHES, frozen=False)
+OLD = CatalogRules("3.7.3", ("x86", "arm"), frozen=False)
 
 
 def index(*made: MadeImage) -> bytes:
@@ -73,7 +75,7 @@ class World:
     hosts: dict[str, str] = field(default_factory=dict)
     platforms: dict[str, Platform] = field(default_factory=dict)
     previewed: Digest | None = None
-    rules: CatalogRules | Exception = CatalogRules("3.9.0", ARCHES, frozen=False)
+    rules: CatalogRules | Exception = NEW
     items: Sequence[FoundItem] = ()
     users: Sequence[Microservice] = ()
     made: int | None = None
@@ -268,11 +270,6 @@ def test_a_32_bit_agent_is_not_asked_where_the_controller_tells() -> None:
 
 
 # ---- riscv64 and armv7 ------------------------------------------------------------------------------
-
-NEW, OLD = (
-    CatalogRules("3.9.0", ARCHES, frozen=False),
-    CatalogRules("3.7.3", ("x86", "arm"), frozen=False),
-)
 
 
 def test_riscv64_and_armv7_have_images_of_their_own() -> None:
