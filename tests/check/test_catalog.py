@@ -139,7 +139,7 @@ def test_a_name_that_is_taken() -> None:
     assert isinstance(problem, NameTaken)
     assert str(problem) == (
         "https://c: registering the catalog item gateway: catalog item 17 has that name already, and this stack did"
-        " not make it. Set adopt=True to take it over, or give another name=."
+        " not make it. Set adopt=True to take it over, or choose another name=."
     )
 
 
@@ -160,7 +160,7 @@ def test_a_system_item_cannot_be_taken_over(adopt: bool) -> None:
     assert unlisted.why == "Controller 3.0.4 keeps that name for a system item, which it does not list"
     for problem in (listed, unlisted):
         assert isinstance(problem, NameTaken)
-        assert problem.hint == "Give another name=."
+        assert problem.hint == "Choose another name=."
 
 
 @pytest.mark.parametrize("adopt", [True, False])
@@ -169,7 +169,7 @@ def test_an_item_that_is_there_gets_no_name_that_is_taken(adopt: bool) -> None:
     wanted = dataclasses.replace(WANTED, name="other", item=other.item, adopt=adopt)
     problem = refusal(Canned([OWN, other]), wanted, new=False)
     assert problem.why == "catalog item 18 has that name already, and this resource has one of its own"
-    assert problem.hint == "Give another name=."
+    assert problem.hint == "Choose another name=."
     assert change(Canned(), wanted).rewrite_for == ("edge-1",)
 
 

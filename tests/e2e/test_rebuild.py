@@ -200,7 +200,7 @@ def test_a_name_that_cannot_be_had_is_seen_by_the_preview(site: Site, dialect: s
     site.want(["docker"], x86=image, name="Router", adopt=True)
     for done in (site.stack.preview(), site.stack.up()):
         assert not done.ok
-        assert f"{why}. Give another name=." in done.output
+        assert f"{why}. Choose another name=." in done.output
         assert "adopt=True" not in done.output
     assert site.received("docker")["docker"] - before["docker"] < QUIET
 

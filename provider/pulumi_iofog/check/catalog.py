@@ -121,7 +121,7 @@ def _name_taken(
 ) -> NameTaken | None:
     """Why the name cannot be had, if so."""
     name = wanted.name or ""
-    doing, other = f"registering the catalog item {name}", "Give another name=."
+    doing, other = f"registering the catalog item {name}", "Choose another name=."
     if found is None:
         if name not in rules.reserved:
             return None
@@ -136,7 +136,7 @@ def _name_taken(
     if wanted.adopt:
         return None
     why = f"catalog item {found.item_id} has that name already, and this stack did not make it"
-    return NameTaken(endpoint, doing, why, "Set adopt=True to take it over, or give another name=.")
+    return NameTaken(endpoint, doing, why, "Set adopt=True to take it over, or choose another name=.")
 
 
 def decide(catalog: Catalog, found: FoundItem, wanted: Wanted, *, taken: bool = False) -> ItemPlan:

@@ -143,12 +143,12 @@ def test_system_items_are_told_from_others(controller: Controller, stand_in: Con
     if stand_in.api.old:
         assert (found, "Router" in rules.reserved) == (None, True)
         for name in rules.reserved:
-            with pytest.raises(NameTaken, match=r"Duplicate name .*\. Give another name=\.$"):
+            with pytest.raises(NameTaken, match=r"Duplicate name .*\. Choose another name=\.$"):
                 controller.create_item(replace(ITEM, name=name))
     else:
         assert found
         assert (found.item_id, found.system, rules.reserved) == (1, True, frozenset())
-        with pytest.raises(NameTaken, match=r"Duplicate name 'Router'\. Give another name=\.$"):
+        with pytest.raises(NameTaken, match=r"Duplicate name 'Router'\. Choose another name=\.$"):
             controller.create_item(replace(ITEM, name="Router"))
 
 

@@ -16,8 +16,8 @@ from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, Microservice
 from pulumi_iofog.inputs.spec import CatalogItem, ControllerSettings, KnownAgent
 
 ITEMS = "/catalog/microservices"
-ADOPT_IT = "Set adopt=True to take it over, or give another name=."
-DELETE_THEM = "Delete them, or give them another item, first."
+ADOPT_IT = "Set adopt=True to take it over, or choose another name=."
+DELETE_THEM = "First delete them, or switch them to another item."
 STOP_THEM = "Stopping them is enough."
 NOWHERE = ("", "0.0.0.0")  # noqa: S104
 """What the Controller says for a host that it was not told."""

@@ -162,7 +162,7 @@ class Http:
         if status == 404 and "catalog item" in message.lower():
             return ItemNotFound(self.endpoint, doing, message, "Run pulumi refresh, then pulumi up.")
         if name == "DuplicatePropertyError":
-            return NameTaken(self.endpoint, doing, message, "Give another name=.")
+            return NameTaken(self.endpoint, doing, message, "Choose another name=.")
         if FROZEN in message or (method == "DELETE" and FOREIGN_KEY in message.lower()):
             return ItemInUse(self.endpoint, doing, "microservices still use it")
         if is_unauthorized(response):
