@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from lab import Host, Lab, images, proof
 from lab.controller_process import EMAIL, PASSWORD, ControllerProcess
 from lab.stack import Stack
+from pulumi_iofog.oci.image import OCI_INDEX, OCI_MANIFEST
 
 PROGRAM = Path(__file__).parent / "program"
 QUIET = 1500
@@ -37,6 +40,16 @@ class Site:
         return self.lab.registry.push(
             images.build(self.folder / "images", version), f"{self.repository}:{tag or version}"
         )
+
+    def lose_layer(self, tag: str) -> None:
+        """Let the registry lose an image's topmost layer, until the tag is pushed again."""
+        base = f"http://{self.lab.registry.address}/v2/{self.repository}/manifests/"
+        types = {"Accept": f"{OCI_INDEX}, {OCI_MANIFEST}"}
+        entries = requests.get(base + tag, headers=types, timeout=10).json()["manifests"]
+        digest = next(each["digest"] for each in entries if each["platform"]["architecture"] == "amd64")
+        layer = requests.get(base + digest, headers=types, timeout=10).json()["layers"][-1]["digest"]
+        held = self.lab.registry.folder / "data/docker/registry/v2/repositories" / self.repository / "_layers"
+        (held / layer.replace(":", "/") / "link").unlink()
 
     def agent(self, name: str, **fields: Any) -> dict[str, Any]:
         """A host as one of the resource's agents."""

@@ -28,6 +28,7 @@ def test_defaults() -> None:
     assert list(spec.references) == ["arm"]
     assert spec.description == "Offline image bundle gateway"
     assert (spec.transfer_pool, spec.cache, spec.pull_policy, spec.max_unavailable) == (2, True, "always", 0)
+    assert spec.rebuild is True
     assert (spec.prune, spec.adopt, spec.namespace, spec.auth, spec.controller) == (
         False,
         False,
