@@ -180,6 +180,10 @@ def test_an_item_renamed_by_hand_is_still_the_resources_own() -> None:
 
 
 def test_of_a_replacement_the_old_item_goes_first() -> None:
-    assert plan_new(Canned(), WANTED, made=17) == ItemPlan()
+    made_by = {17: "urn:this"}.get
+    assert plan_new(Canned(), dataclasses.replace(WANTED, resource="urn:this"), made_by) == ItemPlan()
+    # The run itself comes after that: what is there then, is somebody else's.
     with pytest.raises(NameTaken):
-        plan_new(Canned(), WANTED, made=16)
+        plan_new(Canned(), dataclasses.replace(WANTED, resource="urn:this"))
+    with pytest.raises(NameTaken, match=r"is the one of urn:this\. If that is the same resource, give it an alias"):
+        plan_new(Canned(), dataclasses.replace(WANTED, resource="urn:other"), made_by)

@@ -78,7 +78,7 @@ class World:
     rules: CatalogRules | Exception = NEW
     items: Sequence[FoundItem] = ()
     users: Sequence[Microservice] = ()
-    made: int | None = None
+    made_by: dict[int, str] = field(default_factory=dict)
     remembered: dict[Platform, Pin] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     inside: str = ""
@@ -131,7 +131,8 @@ class World:
             manifests=self,
             endpoint=lambda: self.endpoint,
             controller=None if self.controller is None else lambda: self,
-            made=lambda endpoint: self.made,
+            resource="urn:this",
+            made_by=lambda endpoint, item_id: self.made_by.get(item_id),
             namespace=lambda: self.namespace,
             ssh_host=self.hosts.get,
             probe=self.probe,

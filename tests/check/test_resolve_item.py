@@ -57,8 +57,10 @@ def test_an_item_that_may_be_taken_over() -> None:
 
 
 def test_of_a_replacement_the_item_is_the_resources_own() -> None:
-    assert run(world(made=17), x86="a:1").item == ItemPlan()
-    assert failures(world(made=16), x86="a:1") == [TAKEN]
+    assert run(world(made_by={17: "urn:this"}), x86="a:1").item == ItemPlan()
+    assert failures(world(made_by={16: "urn:this"}), x86="a:1") == [TAKEN]
+    (failure,) = failures(world(made_by={17: "urn:other"}), x86="a:1")
+    assert "catalog item 17 has that name already, and is the one of urn:other. If that is the same" in failure
 
 
 def test_what_is_not_known_yet_is_not_looked_at() -> None:

@@ -11,7 +11,7 @@ item whose images are written; older ones refuse to write them while one is runn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +31,10 @@ class Catalog(Protocol):
     def microservices(self, item_id: int) -> Sequence[Microservice]: ...
 
 
+MadeBy = Callable[[int], str | None]
+"""Whose an item is, by its id, as far as this machine remembers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a resource wants of its item.
@@ -41,6 +45,7 @@ class Wanted:
         content: the agents that get other content than the last run has brought them.
         rebuild: have microservices started anew from other content, also where no name has changed.
         adopt: take over an item that is there.
+        resource: who wants it, as ``made_by`` of ``plan_new`` names resources.
     """
 
     name: str | None
@@ -48,6 +53,7 @@ class Wanted:
     content: tuple[str, ...]
     rebuild: bool
     adopt: bool
+    resource: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +85,12 @@ class ItemPlan:
         return []
 
 
-def plan_new(catalog: Catalog, wanted: Wanted, made: int | None = None) -> ItemPlan:
-    """For a resource that has no item.
+def plan_new(catalog: Catalog, wanted: Wanted, made_by: MadeBy | None = None) -> ItemPlan:
+    """For a resource that has no item, as far as anybody has said.
 
     Args:
-        made: an item that this resource is known to have had last. In a replacement it is deleted first.
+        made_by: given by a check, which of a replacement is not told that there is an item: that one is deleted
+            before the new one is made.
 
     Raises:
         NameTaken: there is an item of that name which may not be taken over.
@@ -93,9 +100,10 @@ def plan_new(catalog: Catalog, wanted: Wanted, made: int | None = None) -> ItemP
     if wanted.name is None:
         return ItemPlan()
     found, rules = catalog.find_item(wanted.name), catalog.catalog_rules()
-    if found and not found.system and not wanted.adopt and found.item_id == made:
+    maker = made_by(found.item_id) if found and made_by else None
+    if maker and maker == wanted.resource and not wanted.adopt:
         return ItemPlan()
-    if problem := _name_taken(catalog.endpoint, wanted, found, rules):
+    if problem := _name_taken(catalog.endpoint, wanted, found, rules, maker=maker):
         raise problem
     return decide(catalog, found, wanted, taken=True) if found else ItemPlan()
 
@@ -117,7 +125,13 @@ def plan_change(catalog: Catalog, wanted: Wanted, own: FoundItem | None, own_nam
 
 
 def _name_taken(
-    endpoint: str, wanted: Wanted, found: FoundItem | None, rules: CatalogRules, *, has_item: bool = False
+    endpoint: str,
+    wanted: Wanted,
+    found: FoundItem | None,
+    rules: CatalogRules,
+    *,
+    has_item: bool = False,
+    maker: str | None = None,
 ) -> NameTaken | None:
     """Why the name cannot be had, if so."""
     name = wanted.name or ""
@@ -135,6 +149,11 @@ def _name_taken(
         return NameTaken(endpoint, doing, why, other)
     if wanted.adopt:
         return None
+    if maker:
+        why = f"catalog item {found.item_id} has that name already, and is the one of {maker}"
+        return NameTaken(
+            endpoint, doing, why, "If that is the same resource, give it an alias; else choose another name=."
+        )
     why = f"catalog item {found.item_id} has that name already, and this stack did not make it"
     return NameTaken(endpoint, doing, why, "Set adopt=True to take it over, or choose another name=.")
 

@@ -34,8 +34,8 @@ class Lookups:
         manifests: the images' source, with the local cache in front of it.
         endpoint: the Controller's; None while it is not known yet. InputError if there is no Controller.
         controller: connects to the Controller when called; None while it is not known yet.
-        made: the catalog item that this resource had last on the Controller of that endpoint, as far as this machine
-            remembers.
+        resource: which one is checked, by its URN; None where nobody says.
+        made_by: the resource whose a catalog item is, by endpoint and id, as far as this machine remembers.
         namespace: the iofogctl namespace.
         ssh_host: the HostName that ~/.ssh/config has for an alias, or None.
         probe: asks an agent's engine for its platform.
@@ -46,7 +46,8 @@ class Lookups:
     manifests: Manifests
     endpoint: Callable[[], str | None]
     controller: Callable[[], Controller] | None
-    made: Callable[[str | None], int | None]
+    resource: str | None
+    made_by: Callable[[str | None, int], str | None]
     namespace: Callable[[], Namespace]
     ssh_host: Callable[[str], str | None]
     probe: Callable[[Agent], Platform]

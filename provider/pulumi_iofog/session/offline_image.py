@@ -62,7 +62,8 @@ class Session(Adapters):
             manifests=self.images,
             endpoint=self._endpoint,
             controller=(lambda: self.controller) if self.spec.controller_known else None,
-            made=lambda endpoint: self._item_made(urn, endpoint),
+            resource=urn,
+            made_by=self._item_made_by,
             namespace=lambda: self.namespace,
             ssh_host=configured_host,
             probe=self._probe,
@@ -171,13 +172,13 @@ class Session(Adapters):
         return taken
 
     def remember_item(self, urn: str | None, endpoint: str | None, item_id: int) -> None:
-        """Keep which item is the resource's own: of a replacement, check is not told that there is one already."""
-        if urn and self._item_made(urn, endpoint) != item_id:
-            self.cache.records.put(f"item {urn}", {"endpoint": endpoint, "id": item_id})
+        """Keep whose item it is: of a replacement, check is not told that the resource has one."""
+        if urn and self._item_made_by(endpoint, item_id) != urn:
+            self.cache.records.put(_record_of_item(endpoint, item_id), {"urn": urn})
 
-    def _item_made(self, urn: str | None, endpoint: str | None) -> int | None:
-        found = self.cache.records.get(f"item {urn}", float("inf")) or {}
-        return found.get("id") if found.get("endpoint") == endpoint else None
+    def _item_made_by(self, endpoint: str | None, item_id: int) -> str | None:
+        found = self.cache.records.get(_record_of_item(endpoint, item_id), float("inf"))
+        return found["urn"] if found else None
 
     # ---- refresh, destroy ---------------------------------------------------------------------------
 
@@ -220,6 +221,10 @@ class Session(Adapters):
                 if (pin := last.pin_of(name))
             ]
         return [(name, answer.result()) for name, answer in asked]
+
+
+def _record_of_item(endpoint: str | None, item_id: int) -> str:
+    return f"item {item_id} of {endpoint}"
 
 
 def _record_of(reference: Reference, platform: Platform) -> str:
