@@ -87,7 +87,7 @@ class OfflineImageProvider(ResourceProvider):
             found = resolve(spec, state.last_recorded(olds), session.lookups(run))
             session.remember(found, run)
             checked = properties.checked(inputs, spec, found, endpoint)
-            _warn(found.moves)
+            _warn(found.warnings)
             # A replacement is checked a second time, as if there were nothing yet.
             if run.preview and not olds and not self._shared.announced(plugin.console().urn):
                 self._announce(session, None, state.recorded(checked))
@@ -122,7 +122,7 @@ class OfflineImageProvider(ResourceProvider):
             outcomes, pending = self._roll_out(session, None, new)
             item_id = session.place_item(_item(new), taken)
         _conclude(outcomes)
-        return CreateResult(str(item_id), _outputs(props, item_id, pending))
+        return CreateResult(str(item_id), _outputs(props, item_id, pending, _engines({}, new, outcomes)))
 
     def update(self, id_: str, olds: Props, news: Props) -> UpdateResult:
         """Visit only the agents that changed; then the catalog item, if it changed."""
@@ -132,7 +132,7 @@ class OfflineImageProvider(ResourceProvider):
             if new.changes_since(old).item:
                 session.controller.update_item(int(id_), _item(new))
         _conclude(outcomes)
-        return UpdateResult(_outputs(news, int(id_), pending))
+        return UpdateResult(_outputs(news, int(id_), pending, _engines(olds, new, outcomes)))
 
     def _roll_out(self, session: Session, old: Recorded | None, new: Recorded) -> tuple[list[Outcome], list[str]]:
         """Visit the agents that changed. What became of each, and the names of those that are pending."""
@@ -183,8 +183,14 @@ def _item(new: Recorded) -> CatalogItem:
     return new.desired.item
 
 
-def _outputs(props: Props, item_id: int, pending: list[str]) -> Props:
-    return {**state.inputs_of(props), "catalog_item_id": item_id, "pending_agents": pending}
+def _outputs(props: Props, item_id: int, pending: list[str], engines: dict[str, str]) -> Props:
+    return {**state.inputs_of(props), "catalog_item_id": item_id, "pending_agents": pending, "engines": engines}
+
+
+def _engines(olds: Props, new: Recorded, outcomes: list[Outcome]) -> dict[str, str]:
+    """The engine of each agent, by what it said when it was visited last."""
+    seen = {**(olds.get("engines") or {}), **{each.agent: each.engine for each in outcomes if each.engine}}
+    return {name: text for name, text in seen.items() if name in new.desired.placements}
 
 
 # ---- what is said --------------------------------------------------------------------------------------

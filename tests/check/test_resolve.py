@@ -149,16 +149,16 @@ def test_an_archives_image_has_the_name_that_it_has_there() -> None:
     # Known already, it is not looked into.
     world = World({}, inside="other:1")
     again = run(world, recorded(found.pins), x86="oci:usb/app", pull_policy="missing")
-    assert (again.pins, again.catalog, world.asked) == (found.pins, found.catalog, [])
+    assert (again.pins, again.catalog, world.asked) == (found.pins, found.catalog, ["controller"])
 
 
-def test_an_image_for_one_architecture_needs_to_ask_nobody() -> None:
+def test_an_image_for_one_architecture_needs_to_ask_no_agent() -> None:
     world = World(BOTH)
     found = run(world, x86="a:1")
     assert found.digests == {"e": AMD.image.image_id}
     assert found.pins["x86"].manifest_digest == AMD.image.manifest.manifest_digest
     assert found.pins["x86"].size == AMD.image.manifest.size
-    assert world.asked == ["registry", "registry"]
+    assert world.asked == ["registry", "controller", "registry"]
 
 
 def test_arch_chooses() -> None:
@@ -342,7 +342,7 @@ def test_what_the_preview_showed_is_kept_when_the_tag_moves() -> None:
     world = World({"a:1": index(newer), "old": index(AMD)}, previewed=sha256(index(AMD)))
     found = run(world, x86="a:1")
     assert found.digests == {"e": AMD.image.image_id}
-    assert found.moves[0].startswith("a:1 has moved since the preview, from sha256:")
+    assert found.warnings[0].startswith("a:1 has moved since the preview, from sha256:")
 
 
 @pytest.mark.parametrize("policy", ["missing", "never"])
@@ -357,7 +357,7 @@ def test_a_known_tag_is_not_looked_up(policy: str) -> None:
     world = World({})
     assert run(world, recorded({"x86": pin}), x86="a:1", pull_policy=policy).pins == {"x86": pin}
     assert run(World({}, remembered={AMD64: pin}), x86="a:1", pull_policy=policy).pins == {"x86": pin}
-    assert world.asked == []
+    assert world.asked == ["controller"]
 
 
 def test_never_means_never() -> None:

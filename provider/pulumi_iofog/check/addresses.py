@@ -43,7 +43,7 @@ def locate(agent: Agent, spec: Spec, lookups: Lookups, controller: ControllerAge
         return agent
     known = controller.get(agent.name)
     if known:
-        agent = _fill(agent, {"host": known.host, "engine": known.engine}, unknown)
+        agent = _fill(agent, {"host": known.host}, unknown)
     if agent.host is not None:
         return agent
     found = failures.attempt(f"{path}.host", lambda: _fill(agent, {"host": lookups.ssh_host(agent.name)}, unknown))

@@ -2,7 +2,7 @@
 
     resolve
     ├── offers      what each reference offers in its registry or archive (platforms.py)
-    ├── agents      each agent's host (addresses.py)
+    ├── agents      each agent's host (addresses.py) and engine (engines.py)
     ├── choices     which of the images each agent gets
     ├── pins        the platform manifests, each pinned by its digest
     └── catalog     the images of the catalog item
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from pulumi_iofog.check.addresses import ControllerAgents, locate
+from pulumi_iofog.check.engines import differences, with_engine
 from pulumi_iofog.check.lookups import Lookups
 from pulumi_iofog.check.platforms import (
     PLATFORMS,
@@ -49,7 +50,8 @@ class Resolution:
         digests: agent → its image's id; None while that is not known yet.
         catalog: architecture → the name that the catalog item has for it.
         top_digests: reference → digest of the index or manifest that it led to, if it was looked up.
-        moves: a line for each tag that has moved since the preview.
+        warnings: what the user should know of, a line each: a tag that has moved since the preview, an engine
+            that is not the agent's by the Controller's record.
     """
 
     agents: tuple[Agent, ...]
@@ -57,7 +59,7 @@ class Resolution:
     digests: Mapping[str, Digest | None]
     catalog: Mapping[Arch, str]
     top_digests: Mapping[str, Digest]
-    moves: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
@@ -84,7 +86,7 @@ def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
         digests={name: pins[arch].image_id if arch else None for name, arch in chosen.items()},
         catalog=catalog,
         top_digests={offer.argument.reference.text: offer.top_digest for offer in looked_up},
-        moves=tuple(line for offer in offers if (line := move_of(offer))),
+        warnings=(*(line for offer in offers if (line := move_of(offer))), *check.warnings()),
     )
 
 
@@ -109,10 +111,22 @@ class _Check:
         return offers
 
     def agents(self) -> tuple[Agent, ...]:
-        """The agents, with their hosts."""
-        return tuple(
-            locate(agent, self.spec, self.lookups, self.controller, self.failures) for agent in self.spec.agents
+        """The agents, with their hosts and engines."""
+        return tuple(self._agent(agent) for agent in self.spec.agents)
+
+    def _agent(self, agent: Agent) -> Agent:
+        agent, path = (
+            locate(agent, self.spec, self.lookups, self.controller, self.failures),
+            self.spec.paths[agent.name],
         )
+        if {f"{path}.engine", f"{path}.engine_socket"} & self.spec.unknown:
+            return agent
+        return with_engine(agent, self.controller.get(agent.name), path, self.failures)
+
+    def warnings(self) -> Iterator[str]:
+        """What the user should know of, a line each."""
+        for agent in self.spec.agents:
+            yield from differences(agent, self.controller.get(agent.name))
 
     # ---- choices ------------------------------------------------------------------------------------
 

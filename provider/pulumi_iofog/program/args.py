@@ -11,7 +11,7 @@ import pulumi
 from pulumi import Input
 from typing_extensions import NotRequired
 
-from pulumi_iofog.inputs.spec import AGENT_SECRETS
+from pulumi_iofog.inputs.spec import AGENT_SECRETS, EngineName
 
 SECRETS = AGENT_SECRETS | {"token"}
 
@@ -48,7 +48,8 @@ class AgentArgsDict(TypedDict):
     host_key: NotRequired[Input[str]]
     known_hosts_file: NotRequired[Input[str]]
     proxy_jump: NotRequired[Input[str]]
-    engine: NotRequired[Input[Literal["docker", "podman"]]]
+    engine: NotRequired[Input[EngineName]]
+    engine_socket: NotRequired[Input[str]]
     arch: NotRequired[Input[Literal["x86", "arm", "riscv64", "armv7"]]]
     sudo: NotRequired[Input[bool]]
     accept_new_host_key: NotRequired[Input[bool]]
@@ -176,7 +177,8 @@ class AgentArgs:
     host_key: Input[str] | None = pulumi.property("host_key", default=None)
     known_hosts_file: Input[str] | None = pulumi.property("known_hosts_file", default=None)
     proxy_jump: Input[str] | None = pulumi.property("proxy_jump", default=None)
-    engine: Input[Literal["docker", "podman"]] | None = pulumi.property("engine", default=None)
+    engine: Input[EngineName] | None = pulumi.property("engine", default=None)
+    engine_socket: Input[str] | None = pulumi.property("engine_socket", default=None)
     arch: Input[Literal["x86", "arm", "riscv64", "armv7"]] | None = pulumi.property("arch", default=None)
     sudo: Input[bool] | None = pulumi.property("sudo", default=None)
     accept_new_host_key: Input[bool] | None = pulumi.property("accept_new_host_key", default=None)
@@ -195,7 +197,8 @@ class AgentArgs:
         host_key: Input[str] | None = None,
         known_hosts_file: Input[str] | None = None,
         proxy_jump: Input[str] | None = None,
-        engine: Input[Literal["docker", "podman"]] | None = None,
+        engine: Input[EngineName] | None = None,
+        engine_socket: Input[str] | None = None,
         arch: Input[Literal["x86", "arm", "riscv64", "armv7"]] | None = None,
         sudo: Input[bool] | None = None,
         accept_new_host_key: Input[bool] | None = None,
@@ -214,7 +217,10 @@ class AgentArgs:
             host_key: the host's public key (``ssh-ed25519 AAAA…``), instead of known_hosts.
             known_hosts_file: instead of ``~/.ssh/known_hosts``.
             proxy_jump: ``[user@]host[:port]`` to go through; several with commas, as OpenSSH has it.
-            engine: found out on the host when absent.
+            engine: the container engine that the ioFog agent uses; default what the Controller says, else the
+                only one on the host.
+            engine_socket: where it listens, a path or ``unix://`` URL; default what the Controller says, else the
+                engine's usual one.
             arch: ``x86`` (linux/amd64), ``arm`` (linux/arm64), ``riscv64`` or ``armv7`` (linux/arm/v7);
                 found out when absent.
             sudo: True always, False never (the user's own, rootless engine); default: when the user cannot
@@ -235,6 +241,7 @@ class AgentArgs:
             known_hosts_file=known_hosts_file,
             proxy_jump=proxy_jump,
             engine=engine,
+            engine_socket=engine_socket,
             arch=arch,
             sudo=sudo,
             accept_new_host_key=accept_new_host_key,

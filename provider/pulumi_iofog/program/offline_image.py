@@ -34,12 +34,15 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         images: architecture → {reference, digest (the platform manifest's), image_id (the config's),
             platform, size (compressed bytes)}.
         pending_agents: those that failed within ``max_unavailable``.
+        engines: agent → the engine that was used, its version, store and socket:
+            ``docker 29.0.1 (containerd store), unix:///run/docker.sock``.
     """
 
     catalog_item_id: Output[int]
     agent_digests: Output[Mapping[str, str]]
     images: Output[Mapping[str, Mapping[str, Any]]]
     pending_agents: Output[Sequence[str]]
+    engines: Output[Mapping[str, str]]
 
     def __init__(
         self,
@@ -114,7 +117,13 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         }
         props: dict[str, Any] = {key: value for key, value in arguments.items() if value is not None}
         # The engine wants to hear of every output before there is one.
-        props |= {"catalog_item_id": None, "agent_digests": None, "images": None, "pending_agents": None}
+        props |= {
+            "catalog_item_id": None,
+            "agent_digests": None,
+            "images": None,
+            "pending_agents": None,
+            "engines": None,
+        }
         # Consumed by check, and in no state: preview and update are separate processes.
         props[RUN] = {"preview": pulumi.runtime.is_dry_run(), "resource": _identity(resource_name)}
         if opts and opts.replace_on_changes:

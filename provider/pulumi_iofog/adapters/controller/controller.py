@@ -236,14 +236,20 @@ def _in_order(item: CatalogItem) -> CatalogItem:
 
 
 def _agent(entry: Mapping[str, Any], dialect: Dialect) -> KnownAgent:
-    host, engine = entry.get("host"), entry.get("containerEngine")
+    host = entry.get("host")
     return KnownAgent(
         name=str(entry["name"]),
         uuid=str(entry["uuid"]),
         host=str(host) if host and host not in NOWHERE else None,
         arches=dialect.agent_arches(entry.get(dialect.arch_key)),
-        engine=engine if engine in ("docker", "podman") else None,
+        engine=_said(entry, "containerEngine"),
+        engine_socket=_said(entry, "dockerUrl"),
     )
+
+
+def _said(entry: Mapping[str, Any], key: str) -> str | None:
+    value = entry.get(key)
+    return value.strip() or None if isinstance(value, str) else None
 
 
 def _user(microservice: Mapping[str, Any], agent: str | None) -> str:
