@@ -243,7 +243,8 @@ def _agent(entry: Mapping[str, Any], dialect: Dialect) -> KnownAgent:
         host=str(host) if host and host not in NOWHERE else None,
         arches=dialect.agent_arches(entry.get(dialect.arch_key)),
         engine=_said(entry, "containerEngine"),
-        engine_socket=_said(entry, "dockerUrl"),
+        # 3.9 calls it by the second name.
+        engine_socket=_said(entry, "dockerUrl") or _said(entry, "containerEngineUrl"),
     )
 
 
