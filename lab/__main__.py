@@ -1,6 +1,6 @@
 """``python -m lab COMMAND``: the lab by hand.
 
-up [NAME=ENGINE …]      start these hosts (default edge-1=docker edge-2=podman edge-3=docker29 edge-4=edgelet),
+up [NAME=ENGINE …]      start these hosts (default edge-1=docker edge-2=podman edge-3=docker29; also edgelet),
                         the registry and a Controller
 status                  what runs, and how to log in
 env                     shell commands that make Pulumi and the lab known to a shell: eval "$(python -m lab env)"
@@ -29,7 +29,7 @@ from lab.engines import EngineKind
 from lab.host import Host, HostSpec
 from lab.lab import Lab
 
-DEFAULT = ("edge-1=docker", "edge-2=podman", "edge-3=docker29", "edge-4=edgelet")
+DEFAULT = ("edge-1=docker", "edge-2=podman", "edge-3=docker29")
 
 
 def main(argv: Sequence[str]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -101,8 +101,12 @@ def _make_home(home: Path, number: int, public_key: Path) -> None:
         path.chmod(0o700 if path.is_dir() else 0o600)
 
 
-def write_shims(folder: Path, arch: Architecture) -> None:
-    """Programs that let the host say that it is of another architecture; all else they pass through."""
+def write_shims(folder: Path, arch: Architecture, engines: Collection[str]) -> None:
+    """Programs that let the host say that it is of another architecture; all else they pass through.
+
+    Args:
+        engines: programs of engines that the host has.
+    """
     goarch, machine = ("arm64", "aarch64") if arch == "arm64" else ("arm", "armv7l")
     folder.mkdir(parents=True, exist_ok=True)
     scripts = {
@@ -111,6 +115,8 @@ def write_shims(folder: Path, arch: Architecture) -> None:
         "podman": _shim("/usr/bin/podman", "Client.OsArch", rf"linux\/{goarch}"),
     }
     for name, script in scripts.items():
+        if name != "uname" and name not in engines:
+            continue
         (folder / name).write_text(f"#!/bin/sh\n{script}\n")
         (folder / name).chmod(0o755)
 

@@ -211,7 +211,7 @@ class Host:
         for engine in self._engines():
             engine.prepare(self.folder)
         if self.spec.arch != "amd64":
-            accounts.write_shims(self.folder / "shims", self.spec.arch)
+            accounts.write_shims(self.folder / "shims", self.spec.arch, own)
 
     def _hold_namespaces(self) -> None:
         """Start the process that all others of the host descend from."""

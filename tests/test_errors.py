@@ -31,6 +31,13 @@ def test_failures_of_an_attempt_keep_their_own_paths() -> None:
     assert list(failures) == inner
 
 
+def test_the_same_failure_is_told_once() -> None:
+    failures = Failures()
+    for _ in range(2):
+        failures.attempt("controller", lambda: _raise(ControllerError("c", "asking", "refused")))
+    assert [failure.path for failure in failures] == ["controller"]
+
+
 def test_what_is_no_error_of_ours_is_a_bug_and_goes_on() -> None:
     with pytest.raises(ZeroDivisionError):
         Failures().attempt("x86", lambda: 1 / 0)

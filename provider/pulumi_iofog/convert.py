@@ -17,7 +17,7 @@ from pulumi_iofog.inputs.iofogctl_document import Document
 from pulumi_iofog.inputs.spec import parse
 
 WIDTH = 88
-"""Ruff's own, which most projects keep."""
+"""Ruff's default, which most projects keep."""
 INDENT = "    "
 _TAKEN = frozenset({"pulumi", "iofog", "config"})
 _ORDER = (
@@ -28,7 +28,7 @@ _ORDER = (
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """What ``iofogctl deploy`` was called with, and ``adopt`` for what it has registered already."""
+    """What ``iofogctl deploy`` was called with; and ``adopt``, for items that it has registered already."""
 
     namespace: str | None = None
     transfer_pool: int = 2
@@ -94,7 +94,7 @@ def _resource(document: Document, secret: str | None, flags: Flags) -> _Call:
     inputs |= {
         "name": None,  # the Pulumi name is the item's name too
         "namespace": None if inputs["namespace"] == "default" else inputs["namespace"],
-        # iofogctl takes its default for what is no number of workers.
+        # iofogctl uses its default for a number of workers below 1.
         "transfer_pool": flags.transfer_pool if flags.transfer_pool > 0 and flags.transfer_pool != 2 else None,
         "cache": None if flags.cache else False,
         "adopt": flags.adopt or None,

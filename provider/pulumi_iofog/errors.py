@@ -75,17 +75,17 @@ class InputError(IofogError):
 
 
 class Failures:
-    """Gathers all that is wrong with some inputs, so that it is reported at once."""
+    """Gathers all that is wrong with some inputs, so that it is reported at once; the same thing only once."""
 
     def __init__(self) -> None:
-        self._found: list[Failure] = []
+        self._found: dict[Failure, None] = {}
 
     def __iter__(self) -> Iterator[Failure]:
         return iter(self._found)
 
     def add(self, path: str, reason: str) -> None:
         """Note what is wrong with the property at that path."""
-        self._found.append(Failure(path, reason))
+        self._found[Failure(path, reason)] = None
 
     def attempt(self, path: str, act: Callable[[], T]) -> T | None:
         """What ``act`` returns. None if it raises an IofogError, which is noted as a failure of that property;
@@ -93,7 +93,7 @@ class Failures:
         try:
             return act()
         except InputError as problem:
-            self._found += problem.failures
+            self._found |= dict.fromkeys(problem.failures)
         except IofogError as problem:
             self.add(path, str(problem))
         return None
@@ -101,7 +101,7 @@ class Failures:
     def raise_if_any(self) -> None:
         """Raise an InputError with all failures, if there are any."""
         if self._found:
-            raise InputError(self._found)
+            raise InputError(tuple(self._found))
 
 
 class RegistryError(IofogError): ...

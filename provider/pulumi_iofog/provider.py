@@ -83,10 +83,9 @@ class OfflineImageProvider(ResourceProvider):
         self._shared.checked(plugin.console().urn, preview=run.preview)
         spec = state.parse_inputs(inputs)
         with self._session(spec) as session:
-            endpoint = session.endpoint_if_known()
             found = resolve(spec, state.last_recorded(olds), session.lookups(run))
             session.remember(found, run)
-            checked = properties.checked(inputs, spec, found, endpoint)
+            checked = properties.checked(inputs, spec, found)
             _warn(found.warnings)
             # A replacement is checked a second time, as if there were nothing yet.
             if run.preview and not olds and not self._shared.announced(plugin.console().urn):

@@ -128,7 +128,7 @@ def test_the_estimate_for_large_layers_is_a_bound() -> None:
             "2 of 12 agents to update: edge-1 (1.00 kB of 2.00 kB), vm (not known yet)",
         ),
         (Changes((), (), True, False), [], "no agent to update, only the catalog item"),
-        (Changes((), ("edge-9",), False, False), [], "no longer looked after: edge-9"),
+        (Changes((), ("edge-9",), False, False), [], "no longer managed: edge-9"),
         (Changes((), (), False, False), [], "nothing to send: only settings change"),
     ],
 )

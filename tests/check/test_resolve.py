@@ -14,7 +14,7 @@ from pulumi_iofog.check.diff import Desired, Placement
 from pulumi_iofog.check.lookups import Lookups
 from pulumi_iofog.check.resolve import Resolution, resolve
 from pulumi_iofog.check.state import Recorded
-from pulumi_iofog.errors import AgentError, InputError, RegistryError, Unreachable
+from pulumi_iofog.errors import AgentError, Failure, InputError, RegistryError, Unreachable
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
 from pulumi_iofog.inputs.spec import ARCHES, Agent, Arch, KnownAgent, parse
 from pulumi_iofog.oci.image import (
@@ -66,6 +66,7 @@ class World:
     """Everything that a check can ask, and what it did ask."""
 
     tags: dict[str, bytes] = field(default_factory=dict)
+    endpoint: str = "https://c.example"
     controller: Sequence[KnownAgent] | Exception | None = ()
     namespace: Namespace = field(default_factory=Namespace)
     hosts: dict[str, str] = field(default_factory=dict)
@@ -112,8 +113,9 @@ class World:
     def lookups(self) -> Lookups:
         return Lookups(
             manifests=self,
+            endpoint=lambda: self.endpoint,
             controller=None if self.controller is None else lambda: self,
-            namespace=self.namespace,
+            namespace=lambda: self.namespace,
             ssh_host=self.hosts.get,
             probe=self.probe,
             previewed=lambda reference: self.previewed,
@@ -324,6 +326,18 @@ def test_failures_of_both_registries_and_agents_come_together() -> None:
         "arm",
         "agents[0].host",
     ]
+
+
+def test_no_controller_is_a_failure_among_others_and_only_once() -> None:
+    def nowhere() -> Any:
+        raise InputError([Failure("controller.endpoint", "no Controller given")])
+
+    world = World({})
+    lookups = dataclasses.replace(world.lookups(), endpoint=nowhere, controller=nowhere, namespace=nowhere)
+    inputs = {"name": "g", "x86": "a:1", "agents": ["e", "f"]}
+    with pytest.raises(InputError) as caught:
+        resolve(parse(inputs), None, lookups)
+    assert [failure.path for failure in caught.value.failures] == ["controller.endpoint", "x86"]
 
 
 def test_what_another_resource_makes_is_not_known_yet() -> None:

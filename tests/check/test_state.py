@@ -34,6 +34,7 @@ def checked(**changes: Any) -> dict[str, Any]:
     inputs = {**INPUTS, **changes}
     spec = state.parse_inputs(inputs)
     found = Resolution(
+        endpoint="https://c.example",
         agents=tuple(Agent(agent.name, host=agent.host or f"{agent.name}.found") for agent in spec.agents),
         pins={"x86": AMD, "arm": ARM},
         digests={"a": AMD.image_id, "b": ARM.image_id, "c": None},
@@ -41,7 +42,7 @@ def checked(**changes: Any) -> dict[str, Any]:
         top_digests={},
         warnings=(),
     )
-    return properties.checked(inputs, spec, found, "https://c.example")
+    return properties.checked(inputs, spec, found)
 
 
 def test_what_a_check_decides_is_what_the_next_verb_reads() -> None:

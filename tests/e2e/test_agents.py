@@ -34,7 +34,7 @@ def test_only_agents_that_changed_are_visited(site: Site) -> None:
 
     # One is taken away: it keeps the image, and nobody is visited.
     site.want(["docker", "docker29"], x86=image)
-    assert "no longer looked after: podman" in site.stack.preview().output
+    assert "no longer managed: podman" in site.stack.preview().output
     before = site.received(*ALL)
     assert site.stack.up().ok
     assert all(site.received(name)[name] - before[name] < QUIET for name in ALL)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from pulumi_iofog.check.lookups import Lookups
+from pulumi_iofog.check.lookups import Controller
 from pulumi_iofog.errors import Failures
+from pulumi_iofog.inputs.iofogctl_namespace import Namespace
 from pulumi_iofog.inputs.spec import Agent, KnownAgent, Spec
 
 
@@ -16,8 +17,8 @@ class ControllerAgents:
     A Controller that cannot be asked is one failure, not one for each agent.
     """
 
-    def __init__(self, lookups: Lookups, failures: Failures) -> None:
-        self._connect, self._failures = lookups.controller, failures
+    def __init__(self, connect: Callable[[], Controller] | None, failures: Failures) -> None:
+        self._connect, self._failures = connect, failures
         self._agents: Mapping[str, KnownAgent] | None = None
         self.answered = False
 
@@ -34,11 +35,18 @@ class ControllerAgents:
         return {agent.name: agent for agent in found or ()}
 
 
-def locate(agent: Agent, spec: Spec, lookups: Lookups, controller: ControllerAgents, failures: Failures) -> Agent:
+def locate(
+    agent: Agent,
+    spec: Spec,
+    namespace: Namespace,
+    controller: ControllerAgents,
+    ssh_host: Callable[[str], str | None],
+    failures: Failures,
+) -> Agent:
     """The agent, with what it does not say itself filled in. No known host is a failure."""
     path = spec.paths[agent.name]
     unknown = {p.removeprefix(f"{path}.") for p in spec.unknown if p.startswith(f"{path}.")}
-    agent = _fill(agent, lookups.namespace.agents.get(agent.name, {}), unknown)
+    agent = _fill(agent, namespace.agents.get(agent.name, {}), unknown)
     if agent.host is not None or "host" in unknown:
         return agent
     known = controller.get(agent.name)
@@ -46,7 +54,7 @@ def locate(agent: Agent, spec: Spec, lookups: Lookups, controller: ControllerAge
         agent = _fill(agent, {"host": known.host}, unknown)
     if agent.host is not None:
         return agent
-    found = failures.attempt(f"{path}.host", lambda: _fill(agent, {"host": lookups.ssh_host(agent.name)}, unknown))
+    found = failures.attempt(f"{path}.host", lambda: _fill(agent, {"host": ssh_host(agent.name)}, unknown))
     if found is None:
         return agent
     if found.host is None and controller.answered:

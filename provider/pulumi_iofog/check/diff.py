@@ -16,7 +16,7 @@ MISSING = "missing"
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One agent, and what it must hold. ``image_id`` and ``name`` are None while not known yet;
+    """One agent, and what it must hold. ``image_id`` and ``name`` are None while they are not known yet;
     ``name`` is the image's full name in the agent's engine."""
 
     agent: Agent
@@ -56,7 +56,7 @@ class Changes:
 
 
 def compare(old: Desired | None, new: Desired) -> Changes:
-    """Which agents must be visited to get from old to new; all of them where there is no old."""
+    """Which agents must be visited to get from old to new; all of them if there is no old."""
     if old is None:
         return Changes(tuple(new.placements), (), True, False)
     return Changes(
@@ -83,7 +83,7 @@ class Estimate:
 
     Attributes:
         bound: ``send`` is an upper bound: the agent may hold more of the layers, and large ones may travel as
-            a delta or encoded anew, which only the rollout finds out.
+            a delta or re-encoded, which only the rollout finds out.
     """
 
     agent: str
@@ -98,7 +98,7 @@ def estimate(agent: str, new: Manifest | None, old: Manifest | None) -> Estimate
         return Estimate(agent)
     held = {blob.digest for blob in old.layers} if old else set()
     first = next((index for index, blob in enumerate(new.layers) if blob.digest not in held), len(new.layers))
-    # Above the first other layer, Docker's classic store wants small ones again too.
+    # Above the first layer that differs, Docker's classic store wants small ones again too.
     sent = [
         blob
         for index, blob in enumerate(new.layers)
@@ -115,7 +115,7 @@ def summary(changes: Changes, agents: int, estimates: Sequence[Estimate]) -> str
         head = f"{len(changes.agents)} of {text.plural(agents, 'agent')} to update: "
         parts.append(head + ", ".join(_group(estimates)))
     if changes.removed:
-        parts.append(f"no longer looked after: {text.listing(changes.removed)}")
+        parts.append(f"no longer managed: {text.listing(changes.removed)}")
     if not changes.agents and changes.item:
         parts.append("no agent to update, only the catalog item")
     return "; ".join(parts) or "nothing to send: only settings change"
@@ -128,12 +128,12 @@ def _group(estimates: Sequence[Estimate]) -> list[str]:
     lines = []
     for (send, total, bound), names in groups.items():
         if send is None or total is None:
-            much = "not known yet"
+            amount = "not known yet"
         else:
-            much = text.size(send) if send >= total else f"{text.size(send)} of {text.size(total)}"
-            much += " each" if len(names) > 1 else ""
-            much += ", at most" if bound else ""
-        lines.append(f"{text.listing(names)} ({much})")
+            amount = text.size(send) if send >= total else f"{text.size(send)} of {text.size(total)}"
+            amount += " each" if len(names) > 1 else ""
+            amount += ", at most" if bound else ""
+        lines.append(f"{text.listing(names)} ({amount})")
     return lines
 
 

@@ -32,7 +32,8 @@ class Lookups:
 
     Attributes:
         manifests: the images' source, with the local cache in front of it.
-        controller: connects to the Controller when called; None while the Controller is not known yet.
+        endpoint: the Controller's; None while it is not known yet. InputError if there is no Controller.
+        controller: connects to the Controller when called; None while it is not known yet.
         namespace: the iofogctl namespace.
         ssh_host: the HostName that ~/.ssh/config has for an alias, or None.
         probe: asks an agent's engine for its platform.
@@ -41,8 +42,9 @@ class Lookups:
     """
 
     manifests: Manifests
+    endpoint: Callable[[], str | None]
     controller: Callable[[], Controller] | None
-    namespace: Namespace
+    namespace: Callable[[], Namespace]
     ssh_host: Callable[[str], str | None]
     probe: Callable[[Agent], Platform]
     previewed: Callable[[Reference], Digest | None]

@@ -125,7 +125,7 @@ def find_offer(argument: Argument, spec: Spec, earlier: Mapping[Arch, Pin], look
 
 
 def _known_pins(argument: Argument, earlier: Mapping[Arch, Pin], lookups: Lookups) -> dict[Arch, Pin]:
-    """What an earlier run has resolved, by the state or by this machine's cache."""
+    """What an earlier run has resolved, as the state or this machine's cache has it."""
     found = {}
     for arch in argument.arches:
         pin = earlier.get(arch)
@@ -137,7 +137,7 @@ def _known_pins(argument: Argument, earlier: Mapping[Arch, Pin], lookups: Lookup
 
 
 def _look_up(argument: Argument, lookups: Lookups) -> IndexOffer | ManifestOffer:
-    """Ask registry or archive. The digest that a preview has shown is kept, though the tag may have moved."""
+    """Ask the registry or archive. A digest that a preview has shown is kept, even if the tag has moved since."""
     manifests, reference = lookups.manifests, lookups.manifests.named(argument.reference)
     argument = replace(argument, reference=reference)
     shown = lookups.previewed(reference)
@@ -193,7 +193,7 @@ def move_of(offer: Offer) -> str | None:
                 return None
             before, after = short(offer.top_digest), short(offer.moved_to)
             moved = f"{offer.argument.reference} has moved since the preview, from {before} to {after}"
-            return f"{moved}; what the preview showed is used. Run pulumi up again to get the newer one"
+            return f"{moved}; this update keeps to what the preview showed. Run pulumi up again for the newer one"
         case PinnedOffer():
             return None
         case _:

@@ -24,7 +24,7 @@ def from_pulumi(value: Any) -> Any:
 
 
 def to_pulumi(value: Any) -> Any:
-    """Ours becomes Pulumi's, as it travels."""
+    """Ours becomes the one that Pulumi sends."""
     return _each(value, lambda one: rpc.UNKNOWN if one is UNKNOWN else one)
 
 
@@ -37,12 +37,12 @@ def _each(value: Any, change: Callable[[Any], Any]) -> Any:
     return change(value)
 
 
-def checked(inputs: Props, spec: Spec, found: Resolution, endpoint: str | None) -> Props:
-    """The inputs with what a check adds: filled agents, endpoint, images, digests, catalog item."""
+def checked(inputs: Props, spec: Spec, found: Resolution) -> Props:
+    """The inputs with what a check adds: hosts of agents, endpoint, images, digests, catalog item."""
     props = dict(inputs)
     props["agents"] = _filled_agents(inputs.get("agents"), spec, found)
-    if endpoint:
-        props["controller"] = {**(inputs.get("controller") or {}), "endpoint": endpoint}
+    if found.endpoint:
+        props["controller"] = {**(inputs.get("controller") or {}), "endpoint": found.endpoint}
     images = {arch: state.pin_to_props(pin) for arch, pin in found.pins.items()}
     props["images"] = UNKNOWN if spec.unknown_arches else images
     digests = {name: UNKNOWN if digest is None else digest for name, digest in found.digests.items()}
@@ -57,7 +57,7 @@ def checked(inputs: Props, spec: Spec, found: Resolution, endpoint: str | None) 
 
 
 def _filled_agents(given: Any, spec: Spec, found: Resolution) -> Any:
-    """Agents as dicts with what was found out; unknowns and secrets stay where they are."""
+    """Agents as dicts, with what was found out; unknowns and secrets stay where they are."""
     if not isinstance(given, list):
         return given
     by_path = {spec.paths[agent.name]: agent for agent in found.agents}

@@ -33,6 +33,7 @@ from pulumi_iofog.check.platforms import (
 )
 from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import Failures, IofogError
+from pulumi_iofog.inputs.iofogctl_namespace import Namespace
 from pulumi_iofog.inputs.spec import Agent, Arch, Spec
 from pulumi_iofog.oci.image import Digest, Pin
 
@@ -46,6 +47,7 @@ class Resolution:
     """What a check has found out.
 
     Attributes:
+        endpoint: the Controller's; None while it is not known yet.
         agents: with their hosts, where those are known.
         digests: agent → its image's id; None while that is not known yet.
         catalog: architecture → the name that the catalog item has for it.
@@ -54,6 +56,7 @@ class Resolution:
             that is not the agent's by the Controller's record.
     """
 
+    endpoint: str | None
     agents: tuple[Agent, ...]
     pins: Mapping[Arch, Pin]
     digests: Mapping[str, Digest | None]
@@ -72,7 +75,8 @@ def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
         InputError: with every failure.
     """
     failures = Failures()
-    check = _Check(spec, last, lookups, ControllerAgents(lookups, failures), failures)
+    check = _Check(spec, last, lookups, ControllerAgents(lookups.controller, failures), failures)
+    endpoint = failures.attempt("controller", lookups.endpoint)
     offers = check.offers()
     agents = check.agents()
     chosen = check.choices(agents, offers)
@@ -81,6 +85,7 @@ def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
     failures.raise_if_any()
     looked_up = [offer for offer in offers if not isinstance(offer, PinnedOffer)]
     return Resolution(
+        endpoint=endpoint,
         agents=agents,
         pins=pins,
         digests={name: pins[arch].image_id if arch else None for name, arch in chosen.items()},
@@ -112,13 +117,12 @@ class _Check:
 
     def agents(self) -> tuple[Agent, ...]:
         """The agents, with their hosts and engines."""
-        return tuple(self._agent(agent) for agent in self.spec.agents)
+        namespace = self.failures.attempt("namespace", self.lookups.namespace) or Namespace()
+        return tuple(self._agent(agent, namespace) for agent in self.spec.agents)
 
-    def _agent(self, agent: Agent) -> Agent:
-        agent, path = (
-            locate(agent, self.spec, self.lookups, self.controller, self.failures),
-            self.spec.paths[agent.name],
-        )
+    def _agent(self, agent: Agent, namespace: Namespace) -> Agent:
+        path = self.spec.paths[agent.name]
+        agent = locate(agent, self.spec, namespace, self.controller, self.lookups.ssh_host, self.failures)
         if {f"{path}.engine", f"{path}.engine_socket"} & self.spec.unknown:
             return agent
         return with_engine(agent, self.controller.get(agent.name), path, self.failures)
@@ -135,22 +139,25 @@ class _Check:
         chosen: dict[str, Arch | None] = {agent.name: None for agent in agents}
         if len(offers) < len(self.spec.references) or self.spec.unknown_arches:
             return chosen
+        offered = [(offer.argument.arch, arch) for offer in offers for arch in candidates(offer)]
         to_ask = []
         for agent in agents:
-            possible, why = self._possible(agent, offers)
+            possible, why = self._possible(agent, offered)
             if not possible:
                 self.failures.add(f"{self.spec.paths[agent.name]}.arch", why)
             elif len(possible) == 1:
                 chosen[agent.name] = possible[0]
             elif self._can_be_asked(agent):
                 to_ask.append(agent)
-        chosen.update(self._by_asking(to_ask, [arch for offer in offers for arch in candidates(offer)]))
+        chosen.update(self._by_asking(to_ask, [arch for _, arch in offered]))
         return chosen
 
-    def _possible(self, agent: Agent, offers: Sequence[Offer]) -> tuple[list[Arch], str]:
-        """The images, by architecture, that may be the agent's by all that is known without asking it; and if
-        there are none, why."""
-        offered = [(offer.argument.arch, arch) for offer in offers for arch in candidates(offer)]
+    def _possible(self, agent: Agent, offered: Sequence[tuple[Arch, Arch]]) -> tuple[list[Arch], str]:
+        """The images that may be for the agent, by all that is known without asking it; and if there are none, why.
+
+        Args:
+            offered: the argument, and the architecture that it has an image for.
+        """
         every = [arch for _, arch in offered]
         if agent.arch:
             # What arm= offers may be for 32 bits only; where it has both, the one for 64 bits comes first.
@@ -198,7 +205,7 @@ class _Check:
     # ---- pins, catalog ------------------------------------------------------------------------------
 
     def pins(self, offers: Sequence[Offer], chosen: Mapping[str, Arch | None]) -> dict[Arch, Pin]:
-        """The image of every architecture that an agent has, and of every reference at least one."""
+        """The image of each architecture that an agent runs, and at least one of each reference."""
         used = set(chosen.values())
         pins: dict[Arch, Pin] = {}
         for offer in offers:
@@ -210,7 +217,7 @@ class _Check:
         return pins
 
     def catalog(self, offers: Sequence[Offer], pins: Mapping[Arch, Pin]) -> dict[Arch, str]:
-        """The item's images. A 32-bit agent that is served from ``arm=`` is named where the catalog can."""
+        """The item's images. Where ``arm=`` serves 32-bit agents, ``armv7`` is one of them if the catalog has it."""
         catalog = {offer.argument.arch: offer.argument.reference.catalog_name for offer in offers}
         borrowed = "armv7" in pins and "armv7" not in catalog
         newer = [arch for arch in catalog if arch not in EVERYWHERE]

@@ -56,7 +56,7 @@ class Recorded:
         return self.pin_of(name) if before and before.same_place(placement) else None
 
     def changes_since(self, old: Recorded | None) -> Changes:
-        """What must be done to get here; everything where there is no old."""
+        """What must be done to get here from an earlier run; everything if there was none."""
         return compare(old.desired if old else None, self.desired)
 
 

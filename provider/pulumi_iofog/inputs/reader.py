@@ -1,4 +1,4 @@
-"""Reading typed values out of an object of inputs, noting every failure and its path. Pure."""
+"""Reads typed values out of an object of inputs, and notes every failure with its path. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Unknown:
 
 
 UNKNOWN = _Unknown()
-"""Stands in inputs for a value that is known only once another resource is made."""
+"""Stands in inputs for a value that is known only once another resource has been made."""
 
 
 class Fields:
@@ -92,7 +92,7 @@ class Fields:
             self.fail(key, f"must be a whole number, not {_kind(value)}")
             return None
         if not low <= value <= high:
-            self.fail(key, f"must be {low} to {high}, not {value}")
+            self.fail(key, f"must be between {low} and {high}, not {value}")
             return None
         return value
 
@@ -105,7 +105,7 @@ class Fields:
         return None if value is None else self._typed(key, value, bool, "true or false")
 
     def refuse_others(self) -> None:
-        """Fail every field that nobody asked for, with the nearest one that there is."""
+        """Fail every field that nobody has read, and suggest the nearest one that exists."""
         for key in self.value:
             if key not in self.asked and not key.startswith("__"):
                 near = difflib.get_close_matches(key, sorted(self.asked), n=1)

@@ -80,5 +80,5 @@ class Images:
                 problem.who,
                 problem.doing,
                 f"{problem.why} (it was {pin.manifest_digest} when it was resolved)",
-                "The tag may have moved and its old image been deleted: run pulumi up again",
+                "The tag may have moved, and the old image may have been deleted: run pulumi up again",
             ) from None

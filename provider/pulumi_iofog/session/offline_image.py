@@ -29,7 +29,7 @@ from pulumi_iofog.session.adapters import Adapters
 PREVIEW_HOLDS = 3600.0
 """Seconds for which an update keeps to the digests that a preview has shown."""
 ASKED_AT_ONCE = 8
-"""Agents that a refresh asks at once, at least; asking costs little."""
+"""How many agents a refresh asks at once, at least; asking costs little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +54,13 @@ class Session(Adapters):
 
     # ---- check --------------------------------------------------------------------------------------
 
-    def endpoint_if_known(self) -> str | None:
-        """The Controller's endpoint; None while another resource has yet to tell it. Raises InputError if there is
-        none."""
-        if self.spec.controller_known:
-            return self.settings.endpoint
-        return self.spec.controller.endpoint or None if self.spec.controller else None
-
     def lookups(self, run: Run) -> Lookups:
         """What a check may ask."""
         return Lookups(
             manifests=self.images,
+            endpoint=self._endpoint,
             controller=(lambda: self.controller) if self.spec.controller_known else None,
-            namespace=self.namespace,
+            namespace=lambda: self.namespace,
             ssh_host=configured_host,
             probe=self._probe,
             previewed=lambda reference: self._previewed(run, reference),
@@ -74,7 +68,7 @@ class Session(Adapters):
         )
 
     def remember(self, found: Resolution, run: Run) -> None:
-        """Keep what was resolved: for later without the registry, and a preview's for its update."""
+        """Keep what was resolved: for later runs without the registry, and from a preview to its update."""
         for arch, pin in found.pins.items():
             written = self.spec.references.get(arch) or self.spec.references["arm"]
             self.cache.records.put(_record_of(written, pin.platform), state.pin_to_props(pin))
@@ -95,6 +89,11 @@ class Session(Adapters):
                 held = old.pin_at(new.desired.placements[name])
             found.append(estimate(name, manifest(new.pin_of(name)), manifest(held)))
         return found
+
+    def _endpoint(self) -> str | None:
+        if self.spec.controller_known:
+            return self.settings.endpoint
+        return self.spec.controller.endpoint or None if self.spec.controller else None
 
     def _probe(self, agent: Agent) -> Platform:
         with self.connect(agent) as host:
@@ -123,8 +122,8 @@ class Session(Adapters):
 
     @contextmanager
     def _connect_alone(self, agent: Agent) -> Iterator[EdgeHost]:
-        """One agent, which nobody else on this machine sends to meanwhile: so what two resources share is
-        sent once, and they are not in each other's way."""
+        """One agent, to which nobody else on this machine sends meanwhile: so what two resources share is sent
+        once, and they do not get in each other's way."""
         with self.cache.turn(f"agent {agent.host}:{agent.port or 22}"), self.connect(agent) as host:
             yield host
 
@@ -155,12 +154,12 @@ class Session(Adapters):
                 self.settings.endpoint,
                 f"registering the catalog item {item.name}",
                 f"catalog item {found[0]} has that name already, and this stack did not make it",
-                "Set adopt=True to take it over, or give another name=",
+                "Set adopt=True to take it over, or choose another name=",
             )
         return found[0]
 
     def place_item(self, item: CatalogItem, taken: int | None) -> int:
-        """Make the item, or take over the one that is there."""
+        """Make the item, or take over the existing one."""
         if taken is None:
             return self.controller.create_item(item)
         self.controller.update_item(taken, item)
@@ -175,7 +174,7 @@ class Session(Adapters):
         unheard = []
         for name, answer in self._ask_all(last, lambda host, pin: host.holds(pin)):
             if isinstance(answer, IofogError):
-                unheard.append(f"{answer} What the state says of it is kept.")
+                unheard.append(f"{answer} Its entry in the state is kept.")
             elif not answer:
                 digests[name] = MISSING
         return digests, unheard
