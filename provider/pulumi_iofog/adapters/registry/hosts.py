@@ -130,6 +130,6 @@ def _load(context: ssl.SSLContext, domain: str, ca_file: str | None, certs: Sequ
         if current and current.suffix == ".cert" and not current.with_suffix(".key").exists():
             why = f"{current.with_suffix('.key')}: No such file or directory"
         raise RegistryError(
-            domain, "reading its certificates", why, "They must be PEM files, each .cert with a .key beside it"
+            domain, "reading its certificates", why, "They must be PEM files, each .cert with its .key next to it"
         ) from None
     return bool(files or pairs)
