@@ -10,7 +10,7 @@ help:
 setup: ## install what is missing: Debian packages, .venv, the Pulumi engine, Docker 29
 	@lab/setup.sh
 
-demo: setup ## pulumi up of an image onto three real edge hosts on this machine (KEEP=1 leaves them up)
+demo: setup ## pulumi up of an image to three real edge hosts on this machine (KEEP=1 leaves them up)
 	@$(PYTHON) -m lab.demo
 
 test: setup ## every test, end to end included
@@ -25,11 +25,11 @@ check: setup ## what CI checks besides the tests; writes nothing
 	@.venv/bin/mypy
 	@$(PYTHON) -m pytest -q tests/test_imports.py
 
-fix: setup ## mend what can be mended by a program
+fix: setup ## fix what can be fixed automatically
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 
-docs: .venv/docs ## build the documentation into site/; fails at a broken link, and at anything fetched from elsewhere
+docs: .venv/docs ## build the documentation into site/; fails on a broken link, or if a page loads anything from elsewhere
 	@NO_MKDOCS_2_WARNING=true .venv/bin/mkdocs build --clean
 	@$(PYTHON) docs/check_site.py site
 
@@ -42,8 +42,8 @@ bench: setup ## measure transfers against other ways and floors; writes bench/RE
 	@.venv/bin/pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@$(PYTHON) -m bench
 
-lab-up: setup ## edge hosts on this machine, by hand (see python -m lab)
+lab-up: setup ## start edge hosts on this machine, to use by hand (see python -m lab)
 	@$(PYTHON) -m lab up
 
-lab-down: ## take them down again
+lab-down: ## stop and remove them
 	@$(PYTHON) -m lab down
