@@ -1,6 +1,11 @@
 # The two commands are `make demo` and `make test`; each installs what is missing first.
 
 PYTHON := .venv/bin/python
+# As many as this get a share of the tests each, and labs of their own; whoever is done takes from the others.
+WORKERS := 2
+PYTEST := $(PYTHON) -m pytest -n $(WORKERS) --dist worksteal
+# Each pulumi command of a test starts Python four times: what has been compiled is kept, wherever that is switched off.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo test test-fast check fix docs bench lab-up lab-down
 
@@ -14,10 +19,10 @@ demo: setup ## pulumi up of an image to three real edge hosts on this machine (K
 	@$(PYTHON) -m lab.demo
 
 test: setup ## every test, end to end included
-	@$(PYTHON) -m pytest
+	@$(PYTEST)
 
 test-fast: setup ## the tests that need no edge host
-	@$(PYTHON) -m pytest -m "not lab"
+	@$(PYTEST) -m "not lab"
 
 check: setup ## what CI checks besides the tests; writes nothing
 	@.venv/bin/ruff format --check .

@@ -9,9 +9,7 @@ and must lead here for ever.
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from pulumi.dynamic import (
     CheckFailure,
@@ -20,7 +18,6 @@ from pulumi.dynamic import (
     CreateResult,
     DiffResult,
     ReadResult,
-    ResourceProvider,
     UpdateResult,
 )
 
@@ -37,30 +34,20 @@ from pulumi_iofog.rollout.outcome import Outcome, report
 from pulumi_iofog.rollout.outcome import pending as pending_agents
 from pulumi_iofog.rollout.progress import Progress
 from pulumi_iofog.rollout.tools import Ready
+from pulumi_iofog.saved_name import REPLACE, RUN, SavedProvider
 from pulumi_iofog.session.adapters import Shared
 from pulumi_iofog.session.offline_image import Run, Session
 
-RUN = "__run"
-"""A property that the program passes to check only: whether this is a preview, and of what."""
 
-REPLACE = "__replace_on_changes"
-"""The resource option of that name. The engine cannot follow it by itself, as the SDK (3.272) does not tell it
-which properties of a dynamic resource have changed."""
+class OfflineImageProvider(SavedProvider):
+    """In the plugin's process only; a program has a ``SavedProvider`` in its place.
 
-
-class OfflineImageProvider(ResourceProvider):
-    """Without attributes of its own in the program's process: whatever it had there would be in state.
-
-    In the plugin's process the SDK runs its verbs on four threads. What they share is in ``Shared``, which has a lock;
+    The SDK runs its verbs on four threads. What they share is in ``Shared``, which has a lock;
     the config is set before the first verb, and by the same lock of the SDK's if it is set again.
     """
 
-    serialize_as_secret_always = False
     _config: Callable[[str], str | None] = staticmethod(lambda key: None)
     _shared = Shared()
-
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return (pkgutil.resolve_name, ("pulumi_iofog.provider:provider",))
 
     def configure(self, req: ConfigureRequest) -> None:
         """Keep the stack's config, and let errors reach the user as messages."""

@@ -22,7 +22,7 @@ from pulumi_iofog.program.args import (
     apart,
     seal,
 )
-from pulumi_iofog.provider import REPLACE, RUN, provider
+from pulumi_iofog.saved_name import REPLACE, RUN, SavedProvider
 
 
 class OfflineImage(Resource, module="iofog", name="OfflineImage"):
@@ -122,7 +122,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         props[RUN] = {"preview": pulumi.runtime.is_dry_run(), "resource": _identity(resource_name)}
         if opts and opts.replace_on_changes:
             props[REPLACE] = opts.replace_on_changes
-        super().__init__(provider, resource_name, props, _options(opts))
+        super().__init__(SavedProvider(), resource_name, props, _options(opts))
 
     @classmethod
     def from_yaml(
