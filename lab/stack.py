@@ -111,7 +111,7 @@ class Stack:
     def pulumi(self, *arguments: str, check: bool = False) -> Done:
         """Run a command without a terminal, and keep what it says."""
         done = subprocess.run(
-            [*self._argv(*arguments), "--non-interactive", "--color=never"],
+            [*self.argv(*arguments), "--non-interactive", "--color=never"],
             cwd=self.program,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -127,7 +127,7 @@ class Stack:
     def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a command as a terminal would, in a process group of its own; its output is to be read."""
         return subprocess.Popen(
-            [*self._argv(*arguments), "--non-interactive", "--color=never"],
+            [*self.argv(*arguments), "--non-interactive", "--color=never"],
             cwd=self.program,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -138,7 +138,7 @@ class Stack:
 
     def show(self, *arguments: str) -> int:
         """Run a command in this terminal; its exit code."""
-        return subprocess.run(self._argv(*arguments), cwd=self.program, env=self.environment, check=False).returncode
+        return subprocess.run(self.argv(*arguments), cwd=self.program, env=self.environment, check=False).returncode
 
     # ---- parts ------------------------------------------------------------------------------------------
 
@@ -173,7 +173,8 @@ class Stack:
         body["runtime"] = {"name": "python", "options": {"virtualenv": sys.prefix}}
         file.write_text(yaml.safe_dump(body))
 
-    def _argv(self, *arguments: str) -> list[str]:
+    def argv(self, *arguments: str) -> list[str]:
+        """The command in full, to be run in ``program`` with ``environment``."""
         # Found by the stack's own PATH, not by this process's.
         program = shutil.which("pulumi", path=self.environment["PATH"]) or "pulumi"
         head = [program, *arguments]
