@@ -1,6 +1,11 @@
 # The two commands are `make demo` and `make test`; each installs what is missing first.
 
 PYTHON := .venv/bin/python
+# As many as this get a share of the tests each, and labs of their own; whoever is done takes from the others.
+WORKERS := 2
+PYTEST := $(PYTHON) -m pytest -n $(WORKERS) --dist worksteal
+# Each pulumi command of a test starts Python four times: what has been compiled is kept, wherever that is switched off.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo test test-fast check fix docs bench lab-up lab-down
 
@@ -10,14 +15,14 @@ help:
 setup: ## install what is missing: Debian packages, .venv, the Pulumi engine, Docker 29
 	@lab/setup.sh
 
-demo: setup ## pulumi up of an image onto three real edge hosts on this machine (KEEP=1 leaves them up)
+demo: setup ## pulumi up of an image to three real edge hosts on this machine (KEEP=1 leaves them up)
 	@$(PYTHON) -m lab.demo
 
 test: setup ## every test, end to end included
-	@$(PYTHON) -m pytest
+	@$(PYTEST)
 
 test-fast: setup ## the tests that need no edge host
-	@$(PYTHON) -m pytest -m "not lab"
+	@$(PYTEST) -m "not lab"
 
 check: setup ## what CI checks besides the tests; writes nothing
 	@.venv/bin/ruff format --check .
@@ -25,11 +30,11 @@ check: setup ## what CI checks besides the tests; writes nothing
 	@.venv/bin/mypy
 	@$(PYTHON) -m pytest -q tests/test_imports.py
 
-fix: setup ## mend what can be mended by a program
+fix: setup ## fix what can be fixed automatically
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 
-docs: .venv/docs ## build the documentation into site/; fails at a broken link, and at anything fetched from elsewhere
+docs: .venv/docs ## build the documentation into site/; fails on a broken link, or if a page loads anything from elsewhere
 	@NO_MKDOCS_2_WARNING=true .venv/bin/mkdocs build --clean
 	@$(PYTHON) docs/check_site.py site
 
@@ -42,8 +47,8 @@ bench: setup ## measure transfers against other ways and floors; writes bench/RE
 	@.venv/bin/pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@$(PYTHON) -m bench
 
-lab-up: setup ## edge hosts on this machine, by hand (see python -m lab)
+lab-up: setup ## start edge hosts on this machine, to use by hand (see python -m lab)
 	@$(PYTHON) -m lab up
 
-lab-down: ## take them down again
+lab-down: ## stop and remove them
 	@$(PYTHON) -m lab down

@@ -44,7 +44,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def examples() -> str:
     """A section for each example: what its README says, and its files."""
-    parts = ["# Examples", "Each is a folder of `examples/`, a Pulumi program of its own; a test runs it."]
+    parts = ["# Examples", "Each is a folder of `examples/` with its own Pulumi program; the tests run them."]
     for readme in sorted((TOP / "examples").glob("*/README.md")):
         parts.append(f"#{readme.read_text()}")
         for path in sorted(path for path in readme.parent.iterdir() if path.suffix in LANGUAGES):

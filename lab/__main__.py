@@ -1,14 +1,14 @@
-"""``python -m lab COMMAND``: the lab by hand.
+"""``python -m lab COMMAND``: use the lab by hand.
 
 up [NAME=ENGINE …]      start these hosts (default edge-1=docker edge-2=podman edge-3=docker29; also edgelet),
                         the registry and a Controller
-status                  what runs, and how to log in
-env                     shell commands that make Pulumi and the lab known to a shell: eval "$(python -m lab env)"
+status                  what is running, and how to log in
+env                     shell commands that set up a shell for Pulumi and the lab: eval "$(python -m lab env)"
 push NAME:VERSION       build the lab's image of that version, and push it to the lab's registry
 ssh HOST [COMMAND …]    log in to a host, or run a command there
-down [LAB]              stop and remove everything of a lab (make demo's is called demo)
+down [LAB]              stop and remove everything of a lab (the one of make demo is called demo)
 
-All of it is for the lab of the name $LAB_NAME, ``lab`` by default, of this checkout.
+Everything applies to this checkout's lab of the name $LAB_NAME (default ``lab``).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     lab = Lab.found(os.environ.get("LAB_NAME", "lab"))
     if command in NEED_A_LAB and not lab.hosts:
-        print("no lab is running; start one: python -m lab up", file=sys.stderr)
+        print("no lab is running; start one with: python -m lab up", file=sys.stderr)
         return 1
     return COMMANDS[command](lab, words)
 

@@ -1,6 +1,6 @@
-"""``make demo``: pulumi up of a real image onto three real edge hosts, a change, and everything down again.
+"""``make demo``: pulumi up of a real image to three real edge hosts, a change, and everything down again.
 
-Every step is proven on the hosts themselves; the exit code is 0 only if each of them held.
+Every step is proven on the hosts themselves; the exit code is 0 only if every proof succeeded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "quickstart"
 
 
 class Broken(Exception):
-    """A step did not hold."""
+    """A step failed, or did not have the effect that it should."""
 
 
 def main() -> int:
@@ -36,13 +36,13 @@ def main() -> int:
             _first_transfer(lab, stack)
             _change(lab, stack)
             if keep:
-                _how_to_go_on(lab, stack)
+                _how_to_continue(lab, stack)
                 return 0
             _take_down(lab, stack)
     except Broken as problem:
         print(f"\nFAILED: {problem}", file=sys.stderr)
         return 1
-    print(f"\nEvery step held; {time.monotonic() - began:.0f} s.")
+    print(f"\nAll steps succeeded, in {time.monotonic() - began:.0f} s.")
     return 0
 
 
@@ -76,13 +76,13 @@ def _change(lab: Lab, stack: Stack) -> None:
     before = _received(lab)
     _pulumi(stack, "up", "--yes", "--skip-preview")
     _prove(lab, "1.1", before)
-    _title("Nothing changed: nothing is sent")
+    _title("Nothing has changed, so nothing is sent")
     _pulumi(stack, "up", "--yes", "--skip-preview")
 
 
 def _take_down(lab: Lab, stack: Stack) -> None:
     _pulumi(stack, "destroy", "--yes", "--skip-preview")
-    _title("Everything down")
+    _title("Stopping the hosts")
 
 
 def _push(lab: Lab, version: str) -> None:
@@ -92,7 +92,7 @@ def _push(lab: Lab, version: str) -> None:
 
 def _prove(lab: Lab, version: str, before: dict[str, int]) -> None:
     """On each host, by its own engine: a container of the image can be created without pulling."""
-    _title(f"Proof on the hosts that gateway:{version} can be used without a registry")
+    _title(f"Proof, on the hosts, that gateway:{version} works without a registry")
     image = f"{lab.registry.address}/gateway:{version}"
     for host in lab.hosts.values():
         if not proof.can_create(host, image):
@@ -117,14 +117,14 @@ def _pulumi(stack: Stack, *arguments: str) -> None:
         raise Broken(f"pulumi {' '.join(arguments)} failed")
 
 
-def _how_to_go_on(lab: Lab, stack: Stack) -> None:
-    _title("Lab and stack are left up (KEEP=1). To go on")
+def _how_to_continue(lab: Lab, stack: Stack) -> None:
+    _title("The lab and the stack are left up (KEEP=1). To continue")
     for key, value in stack.own_environment.items():
         print(f"export {key}={shlex.quote(value)}")
     print(f"cd {stack.program} && pulumi preview --stack {stack.name}")
     host: Host = lab.hosts["edge-docker"]
     print(f"ssh -i {lab.private_key_file} -o UserKnownHostsFile={lab.known_hosts_file} {host.user}@{host.address}")
-    print("To take all of it down: .venv/bin/python -m lab down demo")
+    print("To stop and remove it all: .venv/bin/python -m lab down demo")
 
 
 def _title(text: str) -> None:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the lab, the demo and the tests need and what is not there yet. Safe to repeat; with all
+# Installs whatever the lab, the demo and the tests need and is still missing. Safe to repeat; with everything
 # installed it takes a second. Debian packages go into the system, everything else into .venv and into
 # the cache folder ${XDG_CACHE_HOME:-~/.cache}/pulumi-iofog-lab.
 set -eu
@@ -15,7 +15,7 @@ MOBY=v2.0.0-beta.24            # Docker 29
 CONTAINERD=v2.4.2
 
 main() {
-    [ "$(id -u)" = 0 ] || fail "the lab makes network namespaces and starts engines: run this as root"
+    [ "$(id -u)" = 0 ] || fail "the lab creates network namespaces and starts engines: run this as root"
     mkdir -p "$cache"
     # One at a time: checkouts share the cache and the machine's packages.
     exec 9>"$cache/setup.lock"
@@ -57,7 +57,7 @@ git git
 PROGRAMS
     python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
     [ -n "$missing" ] || return 0
-    command -v apt-get >/dev/null || fail "these are missing, and there is no apt-get to install them:$missing"
+    command -v apt-get >/dev/null || fail "these packages are missing, and there is no apt-get to install them:$missing"
     say "installing Debian packages:$missing"
     quietly apt-get update
     # The lab starts daemons of its own; the packages' own services need not run.
@@ -72,7 +72,7 @@ PROGRAMS
 virtual_environment() {
     wanted=$(sha256sum "$top/pyproject.toml" | cut -c1-16)
     [ "$(cat "$top/.venv/installed" 2>/dev/null)" = "$wanted" ] && return 0
-    say "making the virtual environment .venv"
+    say "creating the virtual environment .venv"
     [ -x "$top/.venv/bin/pip" ] || python3 -m venv "$top/.venv"
     (cd "$top" && quietly .venv/bin/pip install --disable-pip-version-check -e '.[dev]')
     # Pulumi looks for this file beside the installed package, which an editable one is not; without it, it
@@ -99,7 +99,7 @@ PYTHON
     then
         return 0
     fi
-    say "the installer could not be had: building pulumi $PULUMI from its Go modules (5 to 10 minutes)"
+    say "the installer failed: building pulumi $PULUMI from its Go modules (5 to 10 minutes)"
     rm -rf "$cache/pulumi"
     mkdir -p "$cache/pulumi/bin"
     go_tool "$cache/pulumi/bin/pulumi" "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi@$PULUMI" \
@@ -139,7 +139,7 @@ edgelet() {
     )
 }
 
-need_go() { command -v go >/dev/null || fail "no go on PATH to build $1 with: install Go 1.24 or newer (go.dev/dl)"; }
+need_go() { command -v go >/dev/null || fail "no go on PATH, which building $1 needs: install Go 1.24 or newer (go.dev/dl)"; }
 
 # go_tool TARGET MODULE@VERSION LDFLAGS: builds in a module of its own, as `go install` refuses replaced ones.
 go_tool() {
@@ -159,7 +159,7 @@ go_tool() {
 quietly() {
     if ! "$@" >>"$log" 2>&1; then
         tail -n 30 "$log" >&2
-        fail "this failed: $* (all of it is in $log)"
+        fail "this failed: $* (full output in $log)"
     fi
 }
 

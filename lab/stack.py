@@ -17,6 +17,11 @@ import yaml
 from lab.cache import pulumi_bin
 
 PASSPHRASE = "lab-passphrase"
+_BEGUN: dict[str, dict[Path, bytes]] = {}
+"""What ``pulumi stack init`` has made for the first stack of a project in this process, for those that follow: it is
+the same for all of them, and takes half a second of a core."""
+_SEALED: dict[tuple[str, str], str] = {}
+"""By a config's salt and a secret: what ``pulumi config set --secret`` has made of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class Stack:
         }
         self.environment = {**os.environ, **self.own_environment}
         if not (folder / "state" / ".pulumi" / "stacks").exists():
-            self.pulumi("stack", "init", self.name, check=True)
+            self._begin()
 
     # ---- Pulumi's commands ------------------------------------------------------------------------------
 
@@ -97,17 +102,16 @@ class Stack:
 
     def configure(self, values: Mapping[str, Any], secrets: Mapping[str, str] | None = None) -> None:
         """Set config by full key (``iofog:endpoint``); what was there stays."""
-        file = self.program / f"Pulumi.{self.name}.yaml"
-        body = yaml.safe_load(file.read_text()) if file.exists() else {}
+        body = self._config()
         body.setdefault("config", {}).update(values)
-        file.write_text(yaml.safe_dump(body))
-        for key, value in (secrets or {}).items():
-            self.pulumi("config", "set", "--secret", key, value, check=True)
+        for key, secret in (secrets or {}).items():
+            body["config"][key] = {"secure": self._sealed(secret)}
+        self._config_file.write_text(yaml.safe_dump(body))
 
     def pulumi(self, *arguments: str, check: bool = False) -> Done:
         """Run a command without a terminal, and keep what it says."""
         done = subprocess.run(
-            [*self._argv(*arguments), "--non-interactive", "--color=never"],
+            [*self.argv(*arguments), "--non-interactive", "--color=never"],
             cwd=self.program,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -123,7 +127,7 @@ class Stack:
     def begin(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a command as a terminal would, in a process group of its own; its output is to be read."""
         return subprocess.Popen(
-            [*self._argv(*arguments), "--non-interactive", "--color=never"],
+            [*self.argv(*arguments), "--non-interactive", "--color=never"],
             cwd=self.program,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -134,7 +138,33 @@ class Stack:
 
     def show(self, *arguments: str) -> int:
         """Run a command in this terminal; its exit code."""
-        return subprocess.run(self._argv(*arguments), cwd=self.program, env=self.environment, check=False).returncode
+        return subprocess.run(self.argv(*arguments), cwd=self.program, env=self.environment, check=False).returncode
+
+    # ---- parts ------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        project = yaml.safe_load((self.program / "Pulumi.yaml").read_text())["name"]
+        if project not in _BEGUN:
+            self.pulumi("stack", "init", self.name, check=True)
+            made = [self._config_file, *(path for path in (self.folder / "state").rglob("*") if path.is_file())]
+            _BEGUN[project] = {path.relative_to(self.folder): path.read_bytes() for path in made}
+        for path, content in _BEGUN[project].items():
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / path).write_bytes(content)
+
+    @property
+    def _config_file(self) -> Path:
+        return self.program / f"Pulumi.{self.name}.yaml"
+
+    def _config(self) -> dict[str, Any]:
+        return dict(yaml.safe_load(self._config_file.read_text()))
+
+    def _sealed(self, secret: str) -> str:
+        salt = self._config()["encryptionsalt"]
+        if (salt, secret) not in _SEALED:
+            self.pulumi("config", "set", "--secret", "lab:secret", secret, check=True)
+            _SEALED[salt, secret] = str(self._config()["config"]["lab:secret"]["secure"])
+        return _SEALED[salt, secret]
 
     def _use_this_environment(self) -> None:
         """The program's virtual environment is named relative to where it was copied from."""
@@ -143,7 +173,8 @@ class Stack:
         body["runtime"] = {"name": "python", "options": {"virtualenv": sys.prefix}}
         file.write_text(yaml.safe_dump(body))
 
-    def _argv(self, *arguments: str) -> list[str]:
+    def argv(self, *arguments: str) -> list[str]:
+        """The command in full, to be run in ``program`` with ``environment``."""
         # Found by the stack's own PATH, not by this process's.
         program = shutil.which("pulumi", path=self.environment["PATH"]) or "pulumi"
         head = [program, *arguments]

@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,9 @@ def strings(path: Path) -> Iterator[str]:
             yield node.value
 
 
-TEXTS = [text for path in [*PACKAGE.rglob("*.py"), TOP / "__main__.py"] for text in strings(path)]
+@cache
+def texts() -> list[str]:
+    return [text for path in [*PACKAGE.rglob("*.py"), TOP / "__main__.py"] for text in strings(path)]
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -49,13 +52,13 @@ def test_every_error_has_its_entry(name: str) -> None:
 @pytest.mark.parametrize("quote", QUOTED)
 def test_what_troubleshooting_quotes_is_said_somewhere(quote: str) -> None:
     """``…`` stands for what is filled in."""
-    unsaid = [part for part in re.split(r"\s*…\s*", quote) if not any(part in text for text in TEXTS)]
+    unsaid = [part for part in re.split(r"\s*…\s*", quote) if not any(part in text for text in texts())]
     assert not unsaid
 
 
 def test_every_setting_of_the_stack_is_documented() -> None:
     """Also those whose keys are put together: ``iofog:`` and a name that is given to a ``get``."""
-    keys = {match for text in TEXTS for match in re.findall(r"iofog:[a-zA-Z]+(?![a-zA-Z:])", text)}
+    keys = {match for text in texts() for match in re.findall(r"iofog:[a-zA-Z]+(?![a-zA-Z:])", text)}
     keys |= {f"iofog:{key}" for key in ("endpoint", "email", "password", "token", "caFile", "insecure", "manifests")}
     assert keys <= set(re.findall(r"`(iofog:\w+)`", SETTINGS))
 

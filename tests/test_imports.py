@@ -32,17 +32,18 @@ RULES: dict[str, set[str]] = {
     "adapters.registry": {*PURE, "adapters.http"},
     "adapters.sources": PURE,
     "adapters.ssh": PURE,
+    "saved_name": set(),
     "session": {*PURE, "check", "rollout", "adapters"},
     "plugin": set(),
-    "provider": {*PURE, "check", "rollout", "session", "plugin"},
-    "program": {*PURE, "provider"},
+    "provider": {*PURE, "check", "rollout", "session", "plugin", "saved_name"},
+    "program": {*PURE, "saved_name"},
     "convert": {"inputs"},
     "__init__": {"program"},
     "__main__": {"convert", "inputs"},
 }
 """Room → the other rooms that its modules may import; "adapters" stands for each of them."""
 ONLY_AT = {
-    "pulumi": {"check", "plugin", "program", "provider"},
+    "pulumi": {"check", "plugin", "program", "provider", "saved_name"},
     "paramiko": {"adapters.ssh"},
     "cryptography": {"adapters.ssh"},
     "socket": {"adapters.registry", "adapters.ssh"},

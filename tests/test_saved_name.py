@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import pickle
+import subprocess
+import sys
 
 from pulumi.dynamic.dynamic import serialize_provider
 
 from pulumi_iofog.provider import OfflineImageProvider, provider
+from pulumi_iofog.saved_name import SavedProvider
 
 SAVED = "gASVQQAAAAAAAACMB3BrZ3V0aWyUjAxyZXNvbHZlX25hbWWUk5SMHnB1bHVtaV9pb2ZvZy5wcm92aWRlcjpwcm92aWRlcpSFlFKULg=="
 """Seen in a state; the same from Python 3.10 to 3.13, as it holds a name and no code."""
 
 
 def test_the_provider_in_the_state_is_a_short_name_that_never_changes() -> None:
-    assert serialize_provider(provider) == SAVED
+    assert serialize_provider(SavedProvider()) == serialize_provider(provider) == SAVED
     assert len(SAVED) < 200
     assert b"pulumi_iofog.provider:provider" in base64.b64decode(SAVED)
 
@@ -25,4 +28,12 @@ def test_a_state_of_long_ago_leads_to_todays_provider() -> None:
 
 
 def test_nothing_is_kept_in_the_object_that_is_saved() -> None:
-    assert vars(OfflineImageProvider()) == {}
+    assert vars(OfflineImageProvider()) == vars(SavedProvider()) == {}
+
+
+def test_a_program_loads_no_adapter() -> None:
+    """It would at each command of Pulumi, and has no use for them."""
+    program = "import sys, pulumi_iofog; print(*sorted(sys.modules), sep='\\n')"
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    assert "pulumi_iofog.program.offline_image" in loaded
+    assert not {"paramiko", "docker", "pulumi_iofog.adapters", "pulumi_iofog.provider"} & set(loaded)

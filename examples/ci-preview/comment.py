@@ -1,4 +1,4 @@
-"""Writes a comment for a pull request: who is affected, and how many bytes would go.
+"""Writes a comment for a pull request: who is affected, and how many bytes would be sent.
 
 pulumi preview --json | python comment.py > comment.md
 """

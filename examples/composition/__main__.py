@@ -1,4 +1,4 @@
-"""A host that another resource makes, then an image for it, then an application that runs the image."""
+"""A host created by another resource, then an image for it, then an application that runs the image."""
 
 import pulumi
 from controller import Application
@@ -8,7 +8,7 @@ import pulumi_iofog as iofog
 
 config = pulumi.Config()
 
-# Stands for whatever makes your hosts: a virtual machine, a pulumi-command that provisions a board, …
+# A stand-in for whatever creates your hosts: a virtual machine, a pulumi-command that provisions a board, …
 host = Host("gateway-host", address=config.require("address"))
 
 image = iofog.OfflineImage(
@@ -25,7 +25,7 @@ image = iofog.OfflineImage(
     ],
 )
 
-# Made after the image is on the host, as it needs the catalog item; deleted before it, for the same reason.
+# Created after the image is on the host, as it needs the catalog item; for the same reason, deleted before it.
 application = Application(
     "plant",
     catalog_item_id=image.catalog_item_id,

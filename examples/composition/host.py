@@ -1,4 +1,4 @@
-"""A stand-in for what makes a host: it only hands its address on, once it is made."""
+"""A stand-in for what creates a host: once created, it only passes on its address."""
 
 from typing import Any
 

@@ -6,7 +6,7 @@ import pulumi_iofog as iofog
 
 config = pulumi.Config()
 
-# What the document says can be replaced by arguments, for example by other agents for this stack.
+# Arguments override what the document says: here, other agents for this stack.
 overrides = {"agents": agents} if (agents := config.get_object("agents")) else {}
 gateway = iofog.OfflineImage.from_yaml("gateway.yaml", **overrides)
 

@@ -16,7 +16,7 @@ site_of = {row["agent"]: row["site"] for row in rows}
 
 fleet = iofog.OfflineImageSet(
     "plant",
-    # One catalog item for each image, whatever the number of sites: its key is the item's name.
+    # One catalog item per image, however many sites: the key is the item's name.
     images={name: {"x86": reference} for name, reference in config.require_object("images").items()},
     agents=[
         iofog.AgentArgs(
@@ -30,7 +30,7 @@ fleet = iofog.OfflineImageSet(
         for row in rows
     ],
     transfer_pool=8,
-    # Some host is always down: it must not hold up the others, and is tried again by the next `pulumi up`.
+    # Some host is always down: it must not hold up the others; the next `pulumi up` tries it again.
     max_unavailable=config.get_int("maxUnavailable") or 1,
 )
 

@@ -1,7 +1,7 @@
-"""The version that all agents run, and beside it the next one on the first rings.
+"""The version that all agents run, and next to it the coming one on the first rings.
 
-Microservices are made from the catalog item `gateway`. The next version has an item of its own, `gateway-next`, so
-that it can be tried on the first rings; when `gateway` gets it, the hosts hold it already and nothing is sent.
+Microservices are made from the catalog item `gateway`. The next version has its own item, `gateway-next`, so that it
+can be tried on the first rings; when `gateway` gets it, the hosts already hold it and nothing is sent.
 """
 
 import pulumi

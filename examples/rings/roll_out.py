@@ -1,9 +1,9 @@
-"""Brings a version to one ring after the other, verifies each, and then makes it the current one.
+"""Brings a version to one ring after another, checks each, and then makes it the current one.
 
     python roll_out.py STACK registry.example/gateway:1.5 [./check AGENT…]
 
-The check is a program of yours; it is given the agents of a ring, and a failure ends the rollout there: the
-other rings have not been touched, and `gateway` still is the version that it was.
+The check is a program of yours; it gets the agents of a ring as arguments, and if it fails, the rollout ends there:
+the other rings have not been touched, and `gateway` is still the version that it was.
 """
 
 import json
@@ -23,7 +23,7 @@ def main(stack_name: str, version: str, check: list[str]) -> int:
         stack.set_config("reached", automation.ConfigValue(str(number)))
         stack.up(on_output=print, color="never")
         if check and subprocess.run([*check, *map(agent_name, ring)], check=False).returncode:
-            say(f"ring {number} does not pass the check: stopped, {version} is not made the current version")
+            say(f"ring {number} did not pass the check: stopping; {version} does not become the current version")
             return 1
     say(f"every ring holds {version}: it becomes the current version")
     stack.set_config("current", automation.ConfigValue(version))

@@ -1,4 +1,4 @@
-"""What is to be tested is in fleet.py, as tests import it."""
+"""What is tested is in fleet.py, which the tests import."""
 
 import pulumi
 from fleet import images_of

@@ -1,6 +1,6 @@
 """Unit tests with Pulumi's mocks: no engine, no registry, no Controller and no edge host.
 
-What a mock returns are the outputs that the provider would give.
+What a mock returns stands for the outputs of the provider.
 """
 
 from collections.abc import Mapping

@@ -129,7 +129,7 @@ class Catalog:
 
     def _uses(self, item_id: str) -> list[Body]:
         uses = self._state["microservices"].values()
-        return [use for use in uses if use["catalogItemId"] == int(item_id)]
+        return [use for use in uses if str(use["catalogItemId"]) == item_id]
 
     def _refuse_taken(self, name: str) -> None:
         taken = {item["name"] for item in self._state["items"].values()} | set(HIDDEN if self._old else ())

@@ -1,4 +1,4 @@
-"""Container images onto Eclipse ioFog edge hosts that cannot pull them, as a Pulumi resource."""
+"""A Pulumi resource that brings container images to Eclipse ioFog edge hosts that cannot pull them."""
 
 from pulumi_iofog.errors import IofogError
 from pulumi_iofog.program.args import (

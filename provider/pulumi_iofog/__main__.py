@@ -1,4 +1,4 @@
-"""``python -m pulumi_iofog convert offline-image.yaml``: a Pulumi program instead of iofogctl's document.
+"""``python -m pulumi_iofog convert offline-image.yaml``: a Pulumi program in place of iofogctl's documents.
 
 The program goes to standard output, errors to standard error. Exit codes: 0, and 2 for bad input.
 """

@@ -1,7 +1,7 @@
 """OfflineImage documents → the Pulumi program that does the same. Pure.
 
-The program is laid out as ``ruff format`` lays it out: whatever has arguments by keyword stands on lines
-of its own, with a comma after the last. Secrets are not in it: they are asked of the stack's config.
+The program is formatted as by ``ruff format``: a call with keyword arguments spreads over lines of its own, with a
+comma after the last. It contains no secrets: they are read from the stack's config.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Flags:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A call; ``keywords`` put it on lines of its own."""
+    """A call; ``keywords`` spread it over lines of its own."""
 
     name: str
     arguments: Sequence[Any] = ()
@@ -58,7 +58,7 @@ def program(documents: Sequence[Document], flags: Flags | None = None) -> str:
     _refuse(documents, flags)
     variables, secrets = _variables(documents), _secrets(documents)
     files = dict.fromkeys(re.sub(r"[^\w.-]", "_", _file(document)) for document in documents)
-    parts = [f'"""Offline images, as {", ".join(files)} had them for iofogctl."""']
+    parts = [f'"""Offline images, converted from iofogctl documents: {", ".join(files)}."""']
     parts.append("import pulumi\nimport pulumi_iofog as iofog")
     if secrets:
         parts.append("config = pulumi.Config()")
@@ -92,7 +92,7 @@ def _resource(document: Document, secret: str | None, flags: Flags) -> _Call:
         auth = {"username": inputs["auth"]["username"], "password": password}
         inputs["auth"] = _Call("iofog.RegistryAuthArgs", keywords=auth)
     inputs |= {
-        "name": None,  # the Pulumi name is the item's name too
+        "name": None,  # the Pulumi name is also the item's name
         "namespace": None if inputs["namespace"] == "default" else inputs["namespace"],
         # iofogctl uses its default for a number of workers below 1.
         "transfer_pool": flags.transfer_pool if flags.transfer_pool > 0 and flags.transfer_pool != 2 else None,
@@ -104,7 +104,7 @@ def _resource(document: Document, secret: str | None, flags: Flags) -> _Call:
 
 
 def _variables(documents: Sequence[Document]) -> dict[str, str]:
-    """Document's name → a variable of its own."""
+    """Document's name → its own variable."""
     found: dict[str, str] = {}
     for document in documents:
         name = re.sub(r"\W", "_", document.name, flags=re.ASCII)

@@ -1,4 +1,4 @@
-"""Every error that a user can meet, as one tree.
+"""Every error that a user can see, as one tree.
 
     IofogError                  who, doing what, why, what to try: one line
     ├── InputError              one or more inputs refused, each with its property path
@@ -9,20 +9,20 @@
     ├── AgentError              one agent; never stops the others
     │   ├── Unreachable         no TCP or SSH session could be made, or it was lost
     │   ├── HostKeyRefused      unknown or changed host key
-    │   ├── LoginRefused        no way of authentication was accepted
-    │   ├── EngineError         the container engine is absent, out of reach or failed
+    │   ├── LoginRefused        no authentication method was accepted
+    │   ├── EngineError         the container engine is missing, out of reach or failed
     │   │   └── MissingLayers   the engine lacks a layer that it was thought to hold
     │   ├── CorruptLayer        a layer did not arrive, or come out of its encoding, as it should
     │   ├── NoSpace             the agent's disk is full, or would be
     │   └── VerificationFailed  loaded, but no container can be created from it
     ├── ControllerError         the ioFog Controller refused, failed or could not be reached
-    │   ├── ControllerLogin     it does not accept the credentials
+    │   ├── ControllerLogin     it did not accept the credentials
     │   ├── ItemNotFound        no such catalog item
     │   ├── NameTaken           another catalog item has that name
     │   └── ItemInUse           microservices still use the catalog item
     └── RolloutFailed           more agents failed than max_unavailable allows
 
-No message ever holds a secret: the raiser is responsible, and tests look.
+No message ever contains a secret: whoever raises it is responsible, and tests look for secrets.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class IofogError(Exception):
     Args:
         who: the agent, registry, Controller or resource that the error is about.
         doing: what was being done, as a present participle.
-        why: the cause, in the words of the other side where it gave some.
-        hint: what to try, a whole sentence; may be empty.
+        why: the cause, in the words of the other side if it gave any.
+        hint: what to try, as a whole sentence; may be empty.
     """
 
     def __init__(self, who: str, doing: str, why: str, hint: str = "") -> None:
@@ -75,7 +75,7 @@ class InputError(IofogError):
 
 
 class Failures:
-    """Gathers all that is wrong with some inputs, so that it is reported at once; the same thing only once."""
+    """Collects all that is wrong with some inputs, so that it is reported at once; the same failure only once."""
 
     def __init__(self) -> None:
         self._found: dict[Failure, None] = {}

@@ -9,9 +9,7 @@ and must lead here for ever.
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from pulumi.dynamic import (
     CheckFailure,
@@ -20,7 +18,6 @@ from pulumi.dynamic import (
     CreateResult,
     DiffResult,
     ReadResult,
-    ResourceProvider,
     UpdateResult,
 )
 
@@ -38,30 +35,20 @@ from pulumi_iofog.rollout.outcome import Outcome, brought, report
 from pulumi_iofog.rollout.outcome import pending as pending_agents
 from pulumi_iofog.rollout.progress import Progress
 from pulumi_iofog.rollout.tools import Ready
+from pulumi_iofog.saved_name import REPLACE, RUN, SavedProvider
 from pulumi_iofog.session.adapters import Shared
 from pulumi_iofog.session.offline_image import Run, Session
 
-RUN = "__run"
-"""A property that the program passes to check only: whether this is a preview, and of what."""
 
-REPLACE = "__replace_on_changes"
-"""The resource option of that name. The engine cannot follow it by itself, as the SDK (3.272) does not tell it
-which properties of a dynamic resource have changed."""
+class OfflineImageProvider(SavedProvider):
+    """In the plugin's process only; a program has a ``SavedProvider`` in its place.
 
-
-class OfflineImageProvider(ResourceProvider):
-    """Without attributes of its own in the program's process: whatever it had there would be in state.
-
-    In the plugin's process the SDK runs its verbs on four threads. What they share is in ``Shared``, which has a lock;
+    The SDK runs its verbs on four threads. What they share is in ``Shared``, which has a lock;
     the config is set before the first verb, and by the same lock of the SDK's if it is set again.
     """
 
-    serialize_as_secret_always = False
     _config: Callable[[str], str | None] = staticmethod(lambda key: None)
     _shared = Shared()
-
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return (pkgutil.resolve_name, ("pulumi_iofog.provider:provider",))
 
     def configure(self, req: ConfigureRequest) -> None:
         """Keep the stack's config, and let errors reach the user as messages."""
@@ -87,7 +74,7 @@ class OfflineImageProvider(ResourceProvider):
             found = resolve(spec, state.last_recorded(olds), session.lookups(run, plugin.console().urn))
             session.remember(found, run)
             checked = properties.checked(inputs, spec, found)
-            _warn(found.moves)
+            _warn(found.warnings)
             # A replacement is checked a second time, as if there were nothing yet.
             if run.preview and not olds and not self._shared.announced(plugin.console().urn):
                 self._announce(session, None, state.recorded(checked), found.item)
@@ -126,7 +113,7 @@ class OfflineImageProvider(ResourceProvider):
             item_id = session.place_item(item, plan.taken, rewrite=rewrite)
             session.remember_item(plugin.console().urn, new.desired.endpoint, item_id)
         _conclude(outcomes, plan, rewritten=rewrite)
-        return CreateResult(str(item_id), _outputs(props, item_id, pending, plan))
+        return CreateResult(str(item_id), _outputs(props, item_id, pending, _engines({}, new, outcomes), plan))
 
     def update(self, id_: str, olds: Props, news: Props) -> UpdateResult:
         """Visit only the agents that changed; then write the catalog item, if it or its images' content changed."""
@@ -138,7 +125,7 @@ class OfflineImageProvider(ResourceProvider):
             if rewrite or new.changes_since(old).item:
                 session.controller.update_item(int(id_), _item(new), rewrite=rewrite)
         _conclude(outcomes, plan, rewritten=rewrite)
-        return UpdateResult(_outputs(news, int(id_), pending, plan))
+        return UpdateResult(_outputs(news, int(id_), pending, _engines(olds, new, outcomes), plan))
 
     def _roll_out(self, session: Session, old: Recorded | None, new: Recorded) -> tuple[list[Outcome], list[str]]:
         """Visit the agents that changed. What became of each, and the names of those that are pending."""
@@ -189,9 +176,16 @@ def _item(new: Recorded) -> CatalogItem:
     return new.desired.item
 
 
-def _outputs(props: Props, item_id: int, pending: list[str], plan: ItemPlan) -> Props:
+def _outputs(props: Props, item_id: int, pending: list[str], engines: dict[str, str], plan: ItemPlan) -> Props:
+    found = {"catalog_item_id": item_id, "pending_agents": pending, "engines": engines}
     due = {"rebuild_due": True} if set(pending) & set(plan.rewrite_for) else {}
-    return {**state.inputs_of(props), "catalog_item_id": item_id, "pending_agents": pending, **due}
+    return {**state.inputs_of(props), **found, **due}
+
+
+def _engines(olds: Props, new: Recorded, outcomes: list[Outcome]) -> dict[str, str]:
+    """The engine of each agent, by what it said when it was visited last."""
+    seen = {**(olds.get("engines") or {}), **{each.agent: each.engine for each in outcomes if each.engine}}
+    return {name: text for name, text in seen.items() if name in new.desired.placements}
 
 
 # ---- what is said --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Numbers and lists as people read them in a terminal. Pure."""
+"""Numbers and lists, formatted for people in a terminal. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def size(count: float) -> str:
-    """Bytes in decimal units with three figures: ``14.2 MB``, ``238 MB``, ``1.24 GB``, ``512 B``."""
+    """Bytes in decimal units with three significant figures: ``14.2 MB``, ``238 MB``, ``1.24 GB``, ``512 B``."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 999.5 or unit == "GB":
             break

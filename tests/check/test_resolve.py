@@ -184,13 +184,13 @@ def test_an_archives_image_has_the_name_that_it_has_there() -> None:
     assert not {"name", "registry"} & {*world.asked}
 
 
-def test_an_image_for_one_architecture_needs_to_ask_nobody() -> None:
+def test_an_image_for_one_architecture_needs_to_ask_no_agent() -> None:
     world = World(BOTH)
     found = run(world, x86="a:1")
     assert found.digests == {"e": AMD.image.image_id}
     assert found.pins["x86"].manifest_digest == AMD.image.manifest.manifest_digest
     assert found.pins["x86"].size == AMD.image.manifest.size
-    assert world.asked == ["registry", "registry", "item g", "version"]
+    assert world.asked == ["registry", "controller", "registry", "item g", "version"]
 
 
 def test_arch_chooses() -> None:
@@ -326,7 +326,7 @@ def test_what_every_catalog_has_needs_no_asking() -> None:
     found = run(world, x86="a:1", arm="a:1")
     world.asked.clear()
     run(world, remembered(found), x86="a:1", arm="a:1")
-    assert {*world.asked} == {"registry"}
+    assert {*world.asked} == {"registry", "controller"}
 
 
 def test_an_agent_is_not_asked_again_what_the_state_knows() -> None:
@@ -395,7 +395,7 @@ def test_what_the_preview_showed_is_kept_when_the_tag_moves() -> None:
     world = World({"a:1": index(newer), "old": index(AMD)}, previewed=sha256(index(AMD)))
     found = run(world, x86="a:1")
     assert found.digests == {"e": AMD.image.image_id}
-    assert found.moves[0].startswith("a:1 has moved since the preview, from sha256:")
+    assert found.warnings[0].startswith("a:1 has moved since the preview, from sha256:")
 
 
 @pytest.mark.parametrize("policy", ["missing", "never"])

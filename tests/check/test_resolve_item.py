@@ -74,12 +74,18 @@ def test_what_is_not_known_yet_is_not_looked_at() -> None:
 # ---- a resource that has one --------------------------------------------------------------------------
 
 
-def test_nothing_changed_nobody_is_asked() -> None:
-    silent = world(controller=ControllerError("https://c.example", "signing in", "Connection refused"))
+def test_where_nothing_changes_the_item_is_not_asked_for() -> None:
+    silent = world()
     assert run(silent, state(), x86="a:1").item is None
     agents = [{"name": "e", "host": "h"}, {"name": "new", "host": "h"}]
     assert run(silent, state(), x86="a:1", agents=agents).item is None
-    assert {*silent.asked} == {"registry"}
+    assert {*silent.asked} == {"registry", "controller"}
+
+
+def test_a_controller_that_cannot_be_asked_is_one_failure() -> None:
+    silent = world(controller=ControllerError("https://c.example", "signing in", "Connection refused"))
+    for last in (None, state()):
+        assert failures(silent, last, x86="a:1") == [": https://c.example: signing in: Connection refused"]
 
 
 def test_a_tag_that_moved() -> None:

@@ -40,7 +40,7 @@ def checked(**changes: Any) -> dict[str, Any]:
         digests={"a": AMD.image_id, "b": ARM.image_id, "c": None},
         catalog={"x86": AMD.reference.catalog_name, "arm": ARM.reference.catalog_name},
         top_digests={},
-        moves=(),
+        warnings=(),
     )
     return properties.checked(inputs, spec, found)
 
@@ -101,7 +101,7 @@ def test_a_state_that_cannot_be_read_is_as_if_there_were_none(olds: dict[str, An
 
 
 def test_a_verb_reads_its_properties_once(mocker: MockerFixture) -> None:
-    olds = {**checked(), "catalog_item_id": 7, "pending_agents": []}
+    olds = {**checked(), "catalog_item_id": 7, "pending_agents": [], "engines": {}}
     olds["agent_digests"] = dict.fromkeys("abc", AMD.image_id)
     news = state.inputs_of(olds)
     spied = mocker.patch.object(state, "parse", side_effect=parse)

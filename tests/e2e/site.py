@@ -51,9 +51,9 @@ class Site:
         held = self.lab.registry.folder / "data/docker/registry/v2/repositories" / self.repository / "_layers"
         (held / layer.replace(":", "/") / "link").unlink()
 
-    def agent(self, name: str, **fields: Any) -> dict[str, Any]:
-        """A host as one of the resource's agents."""
-        return {**self.lab.hosts[name].agent(self.lab.known_hosts_file), **fields}
+    def agent(self, host: str, **fields: Any) -> dict[str, Any]:
+        """A host as one of the resource's agents, of the host's name unless ``name`` is another."""
+        return {**self.lab.hosts[host].agent(self.lab.known_hosts_file), **fields}
 
     def want(self, agents: Sequence[str | dict[str, Any]], *, hidden: bool = False, **arguments: Any) -> None:
         """Set the resource's arguments; agents by the name of their host, or in full.

@@ -8,6 +8,7 @@ import pytest
 
 from lab import proof
 from lab.controller_process import ControllerProcess
+from tests.adapters.host.test_engine_find import second_daemon
 from tests.e2e.site import QUIET, Site
 
 ALL = ("docker", "podman", "docker29")
@@ -186,3 +187,44 @@ def test_without_cache_nothing_stays_on_the_operators_disk(site: Site) -> None:
     blobs = site.stack.folder.rglob(".cache/pulumi-iofog/blobs/sha256/*")
     assert [path.stat().st_size for path in blobs if path.stat().st_size > 100_000] == []
     assert json.loads(site.stack.state())["checkpoint"]
+
+
+def test_the_image_goes_where_the_controllers_record_says(site: Site) -> None:
+    """Two daemons on one host; the agent is given in full, and has a record that names the second."""
+    host, name = site.host("docker"), f"{site.repository[:20]}-agent"
+    with second_daemon(host, "edge") as socket:
+        site.want([site.agent("docker", name=name)], x86=site.push("1"))
+        preview = site.stack.preview()
+        assert preview.ok, preview.output
+        up = site.stack.up()
+        assert "the host has more than one (docker at /var/run/docker.sock, docker at " in up.output, up.output
+
+        site.controller.set_agent(name, containerEngine="docker", dockerUrl=f"unix://{socket}")
+        up = site.stack.up()
+        assert up.ok, up.output
+        engine = site.stack.outputs()["engines"][name]
+        assert engine.endswith(f" (classic store), unix://{socket}")
+        held = f"docker -H unix://{socket} image ls --quiet {site.image('1')}"
+        assert host.run(held)
+        assert not site.holds("docker", "1"), "the system's docker has nothing"
+
+        host.run(f"docker -H unix://{socket} image rm {site.image('1')}")
+        assert site.stack.refresh().ok
+        assert f'~ {name}: "missing" => "sha256:' in site.stack.preview("--diff").output
+        assert site.stack.up().ok
+        assert host.run(held)
+
+        site.want([site.agent("docker", name=name, engine_socket="/var/run/docker.sock")], x86=site.image("1"))
+        said = f"the Controller says that the ioFog agent uses {socket}; the agent sees no image that is brought"
+        assert said in site.stack.preview().output
+
+
+def test_an_engine_that_is_not_known_is_refused_by_name(site: Site) -> None:
+    name = f"{site.repository[:20]}-agent"
+    site.controller.set_agent(name, containerEngine="lxc", dockerUrl="unix:///run/lxc.sock")
+    site.want([site.agent("docker", name=name)], x86=site.push("1"))
+    before = site.received("docker")
+    preview = site.stack.preview()
+    assert not preview.ok
+    assert f"the Controller says that agent {name} uses the engine 'lxc', which is not supported" in preview.output
+    assert site.received("docker")["docker"] - before["docker"] < QUIET

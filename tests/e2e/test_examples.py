@@ -129,7 +129,7 @@ def test_rings(site: Site, example: Run) -> None:
     check.write_text("import sys; sys.exit('docker' in sys.argv)")
     done = script(stack, "roll_out.py", stack.name, second, sys.executable, str(check))
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "ring 1 does not pass the check" in done.stdout
+    assert "ring 1 did not pass the check" in done.stdout
     assert site.holds("docker", "2")
     assert not site.holds("podman", "2")
     assert site.items()["gateway"]["images"][0]["containerImage"] == first

@@ -25,7 +25,7 @@ def _images(user: Client, *names: str) -> list[dict[str, Any]]:
     return [{"containerImage": name, key: number} for number, name in enumerate(names, start=1)]
 
 
-def _patch(user: Client, item: int, **body: Any) -> requests.Response:
+def _patch(user: Client, item: int | str, **body: Any) -> requests.Response:
     return user.ask("PATCH", f"/catalog/microservices/{item}", body)
 
 
@@ -156,8 +156,9 @@ def test_before_3_8_nobody_looks_whose_item_it_is_where_only_images_change(diale
         assert _patch(user, installed, images=_images(user, "mine:1")).status_code == 204
         shown = user.ask("GET", f"/catalog/microservices/{installed}").json()
         assert shown["images"][0]["containerImage"] == "mine:1"
-        answer = _patch(user, 9999, images=_images(user, "mine:1"))
-        assert refusal(answer)[:2] == (500, "SequelizeForeignKeyConstraintError")
+        for nowhere in ("9999", "no-number"):
+            answer = _patch(user, nowhere, images=_images(user, "mine:1"))
+            assert refusal(answer)[:2] == (500, "SequelizeForeignKeyConstraintError")
 
 
 def test_3_9_looks_first() -> None:

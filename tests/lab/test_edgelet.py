@@ -94,7 +94,10 @@ def blobs(host: Host) -> set[str]:
 
 
 def test_a_host_with_edgelet_has_no_other_engine(lab: Lab, host: Host) -> None:
-    assert host.run("command -v docker dockerd podman ctr crictl containerd", check=False) == ""
+    others = "docker dockerd podman containerd ctr crictl"
+    assert (
+        host.run(f"for program in edgelet {others}; do command -v $program; done; true") == "/usr/local/bin/edgelet\n"
+    )
     known = f"UserKnownHostsFile={lab.known_hosts_file}"
     login = ("ssh", "-i", lab.private_key_file, "-o", known, f"{host.user}@{host.address}")
     assert "REPOSITORY" in run(*login, "sudo -n edgelet image ls")
@@ -135,7 +138,7 @@ def test_load_and_list(host: Host, image: Image) -> None:
 def test_all_of_an_archive_may_be_compressed(host: Host, image: Image, compress: str) -> None:
     image.archive(host.folder / "run/app.tar", CANONICAL)
     host.run(f"cd /run && {compress} < app.tar > small && edgelet image load -f /run/small")
-    assert proof.run(host, CANONICAL) == "application 1\n"
+    assert ENGINE.listed(host)[0]["contentSizeBytes"] == image.size
 
 
 def test_a_docker_archive_is_taken(host: Host, image: Image) -> None:
@@ -205,7 +208,6 @@ def test_both_spellings_are_needed(
     load(host, image, *stored)
     if complaint is None:
         assert proof.run(host, wanted) == "application 1\n"
-        assert proof.can_create(host, wanted)
         return
     with pytest.raises(CommandFailed) as failed:
         proof.run(host, wanted)

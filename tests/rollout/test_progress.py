@@ -8,35 +8,70 @@ from pulumi_iofog.rollout import progress
 from pulumi_iofog.rollout.progress import Progress
 
 
-def test_the_line_says_who_is_doing_what_how_fast_and_how_long_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, lines = [100.0], []
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, to be set."""
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    return clock
+
+
+def test_the_line_says_how_far_who_is_doing_what_how_fast_and_how_long_still(now: list[float]) -> None:
+    lines = list[str]()
     shown = Progress(lines.append, 5)
-
-    def at(seconds: float) -> None:
-        now[0] = 100.0 + seconds
-
-    at(1)
+    now[0] = 1
     shown.begin("edge-1", "connecting")
-    assert lines == ["0 of 5 agents done; edge-1 connecting"]
-    at(1.1)
+    assert lines == ["0%: edge-1 connecting; 0 of 5 agents done"]
+    now[0] = 1.1
     shown.begin("edge-1", "sending", 40_000_000)
     assert len(lines) == 1, "not more often than people can read"
-    at(2)
+    now[0] = 2
     shown.moved("edge-1", 10_000_000)
-    assert lines[-1] == "0 of 5 agents done; edge-1 sending 25 % of 40.0 MB; 5.00 MB/s, 6 s left"
-    at(3)
+    assert lines[-1] == "5% 10.0 of 40.0 MB: edge-1 25%; 0 of 5 agents done; 5.00 MB/s, 6 s left"
+    now[0] = 3
     for name in ("edge-2", "edge-3", "edge-4"):
         shown.begin(name, "loading")
     shown.end("edge-1")
-    at(4)
+    now[0] = 4
     shown.begin("edge-5", "loading")
-    assert lines[-1] == "1 of 5 agents done; edge-2 loading; edge-3 loading; edge-4 loading; 1 more; 2.50 MB/s"
+    assert lines[-1] == "20%: edge-2 loading, edge-3 loading, edge-4 loading, 1 more; 1 of 5 agents done; 2.50 MB/s"
 
 
-def test_the_rate_is_that_of_the_last_seconds_not_of_the_whole_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, lines = [0.0], []
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+def test_what_matters_comes_first(now: list[float]) -> None:
+    """A terminal of 80 columns has 2 for it, one of 120 has 42 (tests/e2e/test_terminal.py)."""
+    lines = list[str]()
+    shown = Progress(lines.append, 2)
+    shown.begin("edge-1", "sending", 40_000_000)
+    shown.begin("edge-2", "loading")
+    now[0] = 2
+    shown.moved("edge-1", 30_000_000)
+    assert lines[-1][:2] == "37"
+    assert lines[-1][:42] == "37% 30.0 of 40.0 MB: edge-1 75%, edge-2 lo"
+
+
+def test_an_agent_goes_on_from_where_it_was_when_something_else_begins(now: list[float]) -> None:
+    lines = list[str]()
+    shown = Progress(lines.append, 1)
+    shown.begin("edge-1", "sending", 100)
+    shown.moved("edge-1", 80)
+    for second, doing in enumerate(("loading", "sending", "waiting for the link"), start=1):
+        now[0] = second
+        shown.begin("edge-1", doing, 100 if doing == "sending" else 0)
+    assert [line.partition("%")[0] for line in lines] == ["80", "80", "80"]
+
+
+def test_an_agent_that_failed_is_not_done_and_is_named(now: list[float]) -> None:
+    lines = list[str]()
+    shown = Progress(lines.append, 6)
+    for number in range(1, 6):
+        shown.end(f"edge-{number}", failed=number > 1)
+    now[0] = 1
+    shown.begin("edge-6", "connecting")
+    assert lines[-1] == ("83%: edge-6 connecting; 1 of 6 agents done, 4 failed (edge-2, edge-3, edge-4, 1 more)")
+
+
+def test_the_rate_is_that_of_the_last_seconds_not_of_the_whole_time(now: list[float]) -> None:
+    lines = list[str]()
     shown = Progress(lines.append, 1)
     shown.begin("edge-1", "sending", 10**9)
     for second in range(1, 200):

@@ -118,9 +118,13 @@ def test_another_failure_of_a_thin_load_is_not_repeated(site: Site) -> None:
     assert site.hosts["edge-1"].calls.count("load") == 1
 
 
-BIG1 = make_image({"base": random.Random(1).randbytes(17_000_000)}, {"app": random.Random(2).randbytes(2_000_000)})
-BIG2 = make_image({"base": random.Random(3).randbytes(17_000_000)}, {"app": random.Random(2).randbytes(2_000_000)})
-BIG3 = make_image({"base": random.Random(1).randbytes(17_000_000)}, {"more": random.Random(4).randbytes(17_000_000)})
+def noise(seed: int, size: int = 17_000_000) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+BIG1 = make_image({"base": noise(1)}, {"app": noise(2, 2_000_000)}, level=0)
+BIG2 = make_image({"base": noise(3)}, {"app": noise(2, 2_000_000)}, level=0)
+BIG3 = make_image({"base": noise(1)}, {"more": noise(4)}, level=0)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What registries and the Controller have in common as HTTP servers: errors that may pass, and whose words they are."""
+"""What registries and the Controller have in common as HTTP servers: transient errors, credentials, TLS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ S = TypeVar("S", bound=requests.Session)
 
 
 class Transient(Exception):
-    """A failure that may pass by itself; ``retry_after`` is the other side's wish, in seconds."""
+    """A failure that may pass by itself; ``retry_after``: the seconds that the server asks to wait."""
 
     def __init__(self, error: IofogError, retry_after: float | None = None) -> None:
         super().__init__(error)
@@ -21,14 +21,14 @@ class Transient(Exception):
 
 
 def without_netrc(session: S) -> S:
-    """The session with an authentication of its own, which keeps requests from sending what ~/.netrc has."""
+    """The session with an authentication that does nothing, which keeps requests from sending what ~/.netrc has."""
     session.auth = lambda request: request
     return session
 
 
 def accept_unverified() -> None:
-    """Let urllib3 say nothing of TLS that is not verified, which is the user's word, or loopback: a warning a
-    request would fill the update's diagnostics."""
+    """Keep urllib3 from warning about unverified TLS, which the user asked for, or which is on loopback: a warning for
+    each request would fill the update's diagnostics."""
     urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
 

@@ -1,4 +1,4 @@
-"""The iofogctl namespace's file: read, and its tokens kept up to date in it."""
+"""The file of an iofogctl namespace: read, and its tokens kept up to date."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def read_namespace(name: str, home: Path) -> Namespace:
 
 class StoredTokens:
     """The tokens of a namespace file. Whoever renews them writes them back, as iofogctl does itself:
-    a Controller may take a refresh token once only, and iofogctl would be signed out.
+    a Controller may accept a refresh token only once, and iofogctl would be signed out.
 
-    One process at a time renews them, and each takes what another has renewed meanwhile.
+    One process at a time renews them, and the others use what it has renewed.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path.resolve()
 
     def renew(self, refused: str, exchange: Callable[[str], Tokens | None]) -> Tokens | None:
-        """Tokens in place of a refused access token; None where there are none to be had.
+        """Tokens in place of a refused access token; None if none can be obtained.
 
         Args:
-            exchange: gives a refresh token to the Controller; None where that is refused.
+            exchange: gives a refresh token to the Controller; returns None if that is refused.
         """
         with self._turn():
             now = _read(self._path)
@@ -52,25 +52,25 @@ class StoredTokens:
                 return None
             new = exchange(now.refresh_token)
             if new:
-                # Where the file is not ours to write, the tokens still serve for this run.
+                # If we may not write the file, the tokens are still good for this run.
                 with suppress(OSError):
                     self._write(now, new)
             return new
 
     def _write(self, old: Namespace, new: Tokens) -> None:
-        """In the file's text, so that everything else in it stays as it is."""
+        """Replace them in the file's text, so that everything else in it stays as it is."""
         text = self._path.read_text(encoding="utf-8")
         for before, after in zip((old.token, old.refresh_token), new, strict=True):
             text = text.replace(before, after) if before and after else text
         with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False, encoding="utf-8") as file:
             file.write(text)
-        # The new file is its owner's alone until it has the old one's mode.
+        # Until it has the old file's mode, only its owner can read the new one.
         Path(file.name).chmod(self._path.stat().st_mode & 0o777)
         Path(file.name).replace(self._path)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """The folder is locked and not the file, which is replaced meanwhile."""
+        """Lock the folder, and not the file, as that is replaced."""
         folder = os.open(self._path.parent, os.O_RDONLY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)

@@ -47,7 +47,7 @@ def locate(
         return agent
     known = controller.get(agent.name)
     if known:
-        agent = _fill(agent, {"host": known.host, "engine": known.engine}, unknown)
+        agent = _fill(agent, {"host": known.host}, unknown)
     if agent.host is not None:
         return agent
     found = failures.attempt(f"{path}.host", lambda: _fill(agent, {"host": ssh_host(agent.name)}, unknown))

@@ -25,8 +25,11 @@ class Placement:
 
     def same_place(self, other: Placement) -> bool:
         """Whether both are the same engine on the same host. The way in (user, keys) may differ."""
-        here, there = self.agent, other.agent
-        return (here.host, here.port or 22, here.engine) == (there.host, there.port or 22, there.engine)
+        return _place(self.agent) == _place(other.agent)
+
+
+def _place(agent: Agent) -> tuple[object, ...]:
+    return agent.host, agent.port or 22, agent.engine, agent.engine_socket
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
     resolve
     ├── offers      what each reference offers in its registry or archive (platforms.py)
-    ├── agents      each agent's host (addresses.py)
+    ├── agents      each agent's host (addresses.py) and engine (engines.py)
     ├── choices     which of the images each agent gets
     ├── pins        the platform manifests, each pinned by its digest
     ├── catalog     the images of the catalog item
@@ -23,6 +23,7 @@ from pulumi_iofog.check.addresses import ControllerAgents, locate
 from pulumi_iofog.check.asking import Asking
 from pulumi_iofog.check.catalog import ItemPlan, Wanted, plan_change, plan_new
 from pulumi_iofog.check.diff import Desired, Placement, compare
+from pulumi_iofog.check.engines import differences, with_engine
 from pulumi_iofog.check.lookups import Controller, Lookups
 from pulumi_iofog.check.platforms import (
     PLATFORMS,
@@ -55,8 +56,9 @@ class Resolution:
         digests: agent → its image's id; None while that is not known yet.
         catalog: architecture → the name that the catalog item has for it.
         top_digests: reference → digest of the index or manifest that it led to, if it was looked up.
-        moves: a line for each tag that has moved since the preview.
-        item: what becomes of the catalog item; None where nothing does, or nobody can know now.
+        warnings: what the user should know of, a line each: a tag that has moved since the preview, an engine
+            that is not the agent's by the Controller's record.
+        item: what becomes of the catalog item; None if nothing does, or nobody can know now.
     """
 
     endpoint: str | None
@@ -65,7 +67,7 @@ class Resolution:
     digests: Mapping[str, Digest | None]
     catalog: Mapping[Arch, str]
     top_digests: Mapping[str, Digest]
-    moves: tuple[str, ...]
+    warnings: tuple[str, ...]
     item: ItemPlan | None = None
 
 
@@ -97,7 +99,7 @@ def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
         digests={name: pins[arch].image_id if arch else None for name, arch in chosen.items()},
         catalog=catalog,
         top_digests={offer.argument.reference.text: offer.top_digest for offer in looked_up},
-        moves=tuple(line for offer in offers if (line := move_of(offer))),
+        warnings=(*(line for offer in offers if (line := move_of(offer))), *check.warnings()),
         item=item,
     )
 
@@ -125,12 +127,21 @@ class _Check:
         return offers
 
     def agents(self) -> tuple[Agent, ...]:
-        """The agents, with their hosts."""
+        """The agents, with their hosts and engines."""
         namespace = self.failures.attempt("namespace", self.lookups.namespace) or Namespace()
-        ssh_host = self.lookups.ssh_host
-        return tuple(
-            locate(agent, self.spec, namespace, self.controller, ssh_host, self.failures) for agent in self.spec.agents
-        )
+        return tuple(self._agent(agent, namespace) for agent in self.spec.agents)
+
+    def _agent(self, agent: Agent, namespace: Namespace) -> Agent:
+        path = self.spec.paths[agent.name]
+        agent = locate(agent, self.spec, namespace, self.controller, self.lookups.ssh_host, self.failures)
+        if {f"{path}.engine", f"{path}.engine_socket"} & self.spec.unknown:
+            return agent
+        return with_engine(agent, self.controller.get(agent.name), path, self.failures)
+
+    def warnings(self) -> Iterator[str]:
+        """What the user should know of, a line each."""
+        for agent in self.spec.agents:
+            yield from differences(agent, self.controller.get(agent.name))
 
     # ---- choices ------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Which Controller, and as whom: arguments, then stack config, environment, iofogctl namespace. Pure."""
+"""Which Controller to use, and as which user: arguments, then stack config, environment, iofogctl namespace. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def controller_settings(
 
     ``config`` is asked for ``iofog:endpoint``, ``iofog:email``, ``iofog:password``, ``iofog:token``,
     ``iofog:caFile`` and ``iofog:insecure``; the environment has ``IOFOG_ENDPOINT`` and so on. The
-    namespace's credentials are for its own Controller, and go to no other.
+    namespace's credentials are used only for its own Controller.
     """
     places = [
         given or ControllerSettings(""),

@@ -1,14 +1,14 @@
-"""iofogctl's and potctl's OfflineImage documents, as inputs. Pure but for reading a file.
+"""iofogctl's and potctl's OfflineImage documents, as inputs. Pure except that it reads a file.
 
 What they accept is taken from their sources (internal/execute/utils.go, internal/config/types.go,
-internal/resource/types.go): a strict header, a strict spec, names in exactly this case, any scalar where
-text is wanted. Since 3.8 the spec names Go's architectures, and its ``arm`` is 32-bit:
+internal/resource/types.go): a strict header, a strict spec, case-sensitive names, any scalar where text
+is expected. Since 3.8 the spec names Go's architectures, and its ``arm`` is 32-bit:
 
     up to 3.7       x86, arm
     3.8 and newer   amd64, arm64, riscv64, arm
 
-A document with ``arm`` alone is read the older way: its image goes to 64-bit agents, and from the same
-index to 32-bit ones.
+A document with ``arm`` alone is read the older way: its image goes to 64-bit agents and, from the
+same index, to 32-bit ones.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def read_documents(*paths: str | Path) -> list[Document]:
 
 def _file(path: Path, failures: Failures) -> Iterator[Document]:
     try:
-        # As bytes: YAML tells UTF-8 from UTF-16, which PowerShell writes, by itself.
+        # As bytes: the YAML parser detects UTF-16, which PowerShell writes.
         nodes = list(yaml.compose_all(path.read_bytes(), Loader=yaml.SafeLoader))
     except (OSError, yaml.YAMLError) as problem:
         failures.add(str(path), " ".join(str(problem).split()))
@@ -132,7 +132,7 @@ class _Reader:
         self._failures.add(self.where(node), reason)
 
     def fields(self, node: yaml.Node | None, at: str, allowed: Sequence[str]) -> dict[str, yaml.Node]:
-        """An object's fields; those that are not allowed, or there twice, are failures."""
+        """An object's fields; those that are not allowed, or appear twice, are failures."""
         if node is None or _is_null(node):
             return {}
         if not isinstance(node, yaml.MappingNode):
@@ -158,7 +158,7 @@ class _Reader:
         return {**merged, **found}
 
     def text(self, fields: Mapping[str, yaml.Node], key: str) -> str | None:
-        """A scalar as it is written: a password of digits is text too."""
+        """A scalar as written: a password of digits is text too."""
         node = fields.get(key)
         if node is None or _is_null(node):
             return None

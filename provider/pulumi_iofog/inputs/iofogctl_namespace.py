@@ -1,7 +1,7 @@
 """iofogctl's and potctl's namespace files: how they reach the Controller and the agents. Pure.
 
 Field names as in their internal/resource: the control plane is on Kubernetes, remote or local, and
-looked for in this order. Passwords are base64.
+looked up in this order. Passwords are base64.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _PLANES = ("k8sControlPlane", "remoteControlPlane", "localControlPlane")
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """What a namespace file tells; agents as inputs of AgentArgs, by name.
+    """What a namespace file says; agents as inputs of AgentArgs, by name.
 
     Attributes:
-        path: of the file; None where there is none.
+        path: of the file; None if there is none.
     """
 
     endpoint: str | None = None
@@ -38,7 +38,7 @@ class Namespace:
 
 
 def parse_namespace(text: str, path: Path) -> Namespace:
-    """A namespace file's text → Namespace. ValueError for what is none."""
+    """A namespace file's text → Namespace. ValueError if it is not one."""
     try:
         body = yaml.safe_load(text) or {}
         spec = body.get("spec") or body
@@ -59,7 +59,7 @@ def parse_namespace(text: str, path: Path) -> Namespace:
 
 
 def _endpoint(plane: Mapping[str, Any]) -> str | None:
-    """The control plane's own, else the first Controller's. One on Kubernetes may want https without
+    """The control plane's own, else the first Controller's. One on Kubernetes may need https without
     saying so in its endpoint."""
     controller = plane.get("controller") or {}
     controllers = [*(plane.get("controllers") or ()), *(plane.get("controllerPods") or ()), controller]
@@ -87,7 +87,7 @@ def _text(value: Any) -> str | None:
 
 
 def _from_base64(text: str | None) -> str | None:
-    """iofogctl writes base64; a value that is none was written by hand and is taken as it is."""
+    """iofogctl writes base64; a value that is not base64 was written by hand and is used as it is."""
     if not text:
         return None
     try:

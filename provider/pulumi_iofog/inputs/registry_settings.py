@@ -1,4 +1,4 @@
-"""How registries are reached: ``iofog:registries`` and ``iofog:insecureRegistries`` of the stack's config. Pure.
+"""How to reach registries: ``iofog:registries`` and ``iofog:insecureRegistries`` of the stack's config. Pure.
 
 iofog:registries:
   docker.io: {mirrors: [mirror.plant.example]}
@@ -22,7 +22,7 @@ KEY = "iofog:registries"
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """A registry that has another's images, perhaps below a path of its own."""
+    """A registry that has the images of another, perhaps below some path."""
 
     domain: str
     prefix: str = ""
@@ -30,12 +30,12 @@ class Mirror:
 
 @dataclass(frozen=True, slots=True)
 class RegistryOptions:
-    """What is said of one registry.
+    """The options of one registry.
 
     Attributes:
-        mirrors: asked before it, in this order.
-        insecure: its certificate is not looked at, and without TLS it is plain http.
-        ca_file: PEM of those who may have signed its certificate, besides the system's.
+        mirrors: asked first, in this order.
+        insecure: its certificate is not verified, and if it has no TLS, http is used.
+        ca_file: PEM file of CAs to trust for it, besides the system's.
     """
 
     mirrors: tuple[Mirror, ...] = ()
@@ -44,7 +44,7 @@ class RegistryOptions:
 
 
 def registries(config: Callable[[str], str | None]) -> Mapping[str, RegistryOptions]:
-    """The options of each registry (``host[:port]``) that is named. Raises InputError with every failure."""
+    """The options of each configured registry (``host[:port]``). Raises InputError with all failures."""
     failures = Failures()
     found: dict[str, RegistryOptions] = {}
     for domain, value in _object(config(KEY), failures).items():
@@ -92,7 +92,7 @@ def _mirror(text: str) -> Mirror | None:
 
 
 def _is_domain(text: str, prefix: str = "") -> bool:
-    """Whether it names a host: a lone word is one too, but a reference would take it for a repository."""
+    """Whether it names a host. A single word does too, although in a reference it would be a repository."""
     try:
         path = f"{prefix}/x" if prefix else "x"
         qualified = text if {".", ":"} & set(text) or text == "localhost" else f"{text}:1"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from pulumi_iofog.errors import Failures
 from pulumi_iofog.inputs.reader import Fields
@@ -27,7 +27,11 @@ AGENT_SECRETS = frozenset({"private_key", "passphrase", "password"})
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One edge host and the way in. Secrets never show in its repr."""
+    """One edge host and the way in. Secrets never show in its repr.
+
+    Attributes:
+        engine_socket: absolute path of the engine's socket on the host.
+    """
 
     name: str
     host: str | None = None
@@ -41,6 +45,7 @@ class Agent:
     known_hosts_file: str | None = None
     proxy_jump: str | None = None
     engine: EngineName | None = None
+    engine_socket: str | None = None
     arch: Arch | None = None
     sudo: bool | None = None
     accept_new_host_key: bool = False
@@ -88,13 +93,16 @@ class KnownAgent:
     Attributes:
         arches: what its architecture may be; empty where the Controller does not say. Before 3.8 it tells
             a 32-bit ARM from a 64-bit one no better than ``("arm", "armv7")``.
+        engine: the name of its container engine as the Controller has it, which may be one that is not known here.
+        engine_socket: where that listens, as the Controller has it (``dockerUrl``).
     """
 
     name: str
     uuid: str
     host: str | None
     arches: tuple[Arch, ...]
-    engine: EngineName | None
+    engine: str | None
+    engine_socket: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +218,8 @@ def _agent(top: Fields, path: str, item: Any) -> Agent | None:
     agent = Agent(
         name=reader.text("name", required=True) or "",
         port=reader.number("port", low=1, high=65535),
-        engine=cast("EngineName | None", reader.choice("engine", ("docker", "podman"))),
+        engine=cast("EngineName | None", reader.choice("engine", get_args(EngineName))),
+        engine_socket=_socket(reader),
         arch=cast("Arch | None", reader.choice("arch", ARCHES)),
         sudo=reader.optional_flag("sudo"),
         accept_new_host_key=reader.flag("accept_new_host_key", default=False),
@@ -218,6 +227,22 @@ def _agent(top: Fields, path: str, item: Any) -> Agent | None:
     )
     reader.refuse_others()
     return agent if agent.name else None
+
+
+def _socket(reader: Fields) -> str | None:
+    text = reader.text("engine_socket")
+    if text is None:
+        return None
+    path = socket_path(text)
+    if path is None:
+        reader.fail("engine_socket", "must be an absolute path, or a URL such as unix:///run/docker.sock")
+    return path
+
+
+def socket_path(text: str) -> str | None:
+    """``unix:///run/docker.sock`` or ``/run/docker.sock`` → the path; None for anything else."""
+    path = text.removeprefix("unix://")
+    return path if path.startswith("/") and path.isprintable() else None
 
 
 _AGENT_TEXTS = (

@@ -1,4 +1,4 @@
-"""Platforms, manifests and images, parsed once at the door; how they are called is reference.py. Pure: no I/O.
+"""Platforms, manifests and images, parsed once at the door; their names are in reference.py. Pure: no I/O.
 
 Sources: OCI image spec 1.1 (manifest, index, config, descriptor), OCI distribution spec 1.1, and
 Docker image manifest v2 schema 2.
@@ -36,7 +36,7 @@ def sha256(data: bytes) -> Digest:
 
 
 def short(digest: str) -> str:
-    """``sha256:0123456789ab``, for people; anything else comes back as it is."""
+    """``sha256:0123456789ab``, for people; anything else is returned unchanged."""
     return digest[:19] if len(digest) == 71 and digest.startswith("sha256:") else digest
 
 
@@ -53,15 +53,15 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """``linux/arm/v7`` → Platform; ValueError if it has not two or three parts."""
+        """``linux/arm/v7`` → Platform; ValueError unless it has two or three parts."""
         parts = text.split("/")
         if len(parts) not in (2, 3) or not all(parts):
             raise ValueError(f"not a platform: {text!r}")
         return cls(*parts)
 
     def runs(self, image: Platform) -> bool:
-        """Whether an image made for that platform is the one to run here. A variant that the image
-        does not name, and arm64's only one (v8), make no difference."""
+        """Whether an image made for that platform is the one to run here. A variant that the
+        image does not name, and arm64's only one (v8), make no difference."""
         if (self.os, self.architecture) != (image.os, image.architecture):
             return False
         if self.architecture == "arm64":
@@ -77,11 +77,11 @@ RISCV64 = Platform("linux", "riscv64")
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One content-addressed piece as it lies in the registry (OCI descriptor), or as it travels.
+    """One content-addressed piece as it is in the registry (OCI descriptor), or as it travels.
 
     Attributes:
         size: bytes.
-        plain_size: bytes of a layer's plain tar, where that is known.
+        plain_size: bytes of a layer's plain tar, if known.
     """
 
     digest: Digest
@@ -98,7 +98,7 @@ class Blob:
 
     @classmethod
     def of(cls, descriptor: Mapping[str, Any]) -> Blob:
-        """From a descriptor's JSON; ValueError where digest or size are missing or wrong."""
+        """From a descriptor's JSON; ValueError if digest or size is missing or wrong."""
         digest, size = descriptor.get("digest"), descriptor.get("size")
         if not isinstance(digest, str) or not isinstance(size, int) or size < 0:
             raise ValueError("a descriptor without digest or size")
@@ -107,7 +107,7 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A platform's manifest: its own bytes, and the blobs it names."""
+    """A platform's manifest: its own bytes, and the blobs that it names."""
 
     raw: bytes
     media_type: str
@@ -126,7 +126,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """One platform of an image as it was resolved: what exactly will be pulled. Size in bytes, compressed."""
+    """One platform of an image, as resolved: exactly what will be pulled. The size is in bytes, compressed."""
 
     reference: Reference
     manifest_digest: Digest
@@ -145,7 +145,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A resolved image of one platform; nothing about it can change any more."""
+    """A resolved image for one platform; nothing about it can change."""
 
     reference: Reference
     platform: Platform
@@ -179,8 +179,8 @@ class IndexEntry:
 
 
 def parse_index(raw: bytes) -> tuple[IndexEntry, ...]:
-    """The runnable manifests of an OCI index or Docker manifest list. Attestations, which say
-    ``unknown/unknown``, are left out. ValueError if it is no index."""
+    """The runnable manifests of an OCI index or Docker manifest list. Attestations, whose
+    platform is ``unknown/unknown``, are omitted. ValueError if it is not an index."""
     entries = []
     for descriptor in _object(raw).get("manifests") or []:
         platform = descriptor.get("platform") or {}
@@ -192,7 +192,7 @@ def parse_index(raw: bytes) -> tuple[IndexEntry, ...]:
 
 
 def parse_manifest(raw: bytes, media_type: str) -> Manifest:
-    """A single platform's manifest, OCI or Docker. ValueError if it is none."""
+    """A single platform's manifest, OCI or Docker. ValueError if it is not one."""
     body = _object(raw)
     if not isinstance(body.get("config"), dict) or not isinstance(body.get("layers"), list):
         raise ValueError("not an image manifest")
@@ -200,7 +200,7 @@ def parse_manifest(raw: bytes, media_type: str) -> Manifest:
 
 
 def parse_config(raw: bytes) -> tuple[Platform, tuple[Digest, ...]]:
-    """Platform and diff ids of an image config (OCI ``config.md``). ValueError if it is none."""
+    """Platform and diff ids of an image config (OCI ``config.md``). ValueError if it is not one."""
     body = _object(raw)
     rootfs = body.get("rootfs")
     if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids"), list):
@@ -212,7 +212,7 @@ def parse_config(raw: bytes) -> tuple[Platform, tuple[Digest, ...]]:
 
 
 def assemble(reference: Reference, platform: Platform, manifest: Manifest, config: bytes) -> Image:
-    """Put a manifest and its config together. ValueError where they do not fit each other."""
+    """Put a manifest and its config together. ValueError if they do not match."""
     _, diff_ids = parse_config(config)
     if len(diff_ids) != len(manifest.layers):
         raise ValueError(f"{len(manifest.layers)} layers in the manifest, {len(diff_ids)} in the config")
@@ -221,13 +221,13 @@ def assemble(reference: Reference, platform: Platform, manifest: Manifest, confi
 
 
 def media_type_of(raw: bytes) -> str:
-    """What a manifest or index says of itself; both may leave it away (OCI), then by its fields."""
+    """The media type of a manifest or index: its own field, which is optional (OCI), else by its other fields."""
     body = _object(raw)
     return str(body.get("mediaType") or (OCI_INDEX if "manifests" in body else OCI_MANIFEST))
 
 
 def pick(entries: tuple[IndexEntry, ...], wanted: Platform) -> IndexEntry | None:
-    """The index's first manifest that is the one to run on the wanted platform."""
+    """The index's first manifest that runs on the wanted platform."""
     return next((entry for entry in entries if wanted.runs(entry.platform)), None)
 
 

@@ -1,17 +1,16 @@
-"""How images are called: digests, and references with skopeo's transports. Pure: no I/O.
+"""The names of images: digests, and references with skopeo's transports. Pure: no I/O.
 
 Sources: the reference grammar of github.com/distribution/reference, and containers-transports(5).
 
     [docker://]REGISTRY/PATH[:TAG][@sha256:…]   a registry
-    docker-daemon:NAME[:TAG] | sha256:…         a Docker engine of the operator's
+    docker-daemon:NAME[:TAG] | sha256:…         the operator's Docker engine
     oci:DIR[:REF]                               an OCI image layout
     oci-archive:FILE[:REF]                      the same as a tar
     docker-archive:FILE[:NAME[:TAG]]            what ``docker save`` writes
     REF = NAME:TAG | TAG, either with @sha256:… or that alone
 
-An image from elsewhere than a registry has a name on the agents all the same: the one in its reference; else
-the one that archive or layout have for it; else the file's or folder's name. ``catalog_name`` is what
-microservices find it by.
+An image from elsewhere than a registry also has a name on the agents: the one in its reference; else the one in
+the archive or layout; else the file's or folder's name. ``catalog_name`` is what microservices find it by.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Digest = NewType("Digest", str)
 Transport = Literal["docker", "docker-daemon", "oci", "oci-archive", "docker-archive"]
 
 UNNAMED = "pulumi-iofog.local/image"
-"""The repository of an image that is given by its id alone."""
+"""The repository of an image that is given only by its id."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
@@ -44,17 +43,17 @@ def parse_digest(text: str) -> Digest:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An image reference as the user wrote it, and its parts in full.
+    """An image reference as the user wrote it, and its parts, completed.
 
     ``gateway:1.4`` → domain ``docker.io``, path ``library/gateway``, tag ``1.4``.
 
     Attributes:
         text: without ``docker://``.
-        name: the image's name as it was written, without transport and digest.
+        name: the image's name as written, without transport and digest.
         pinned: the digest of its manifest or index.
         location: file or folder of an archive or layout, as written; relative to the Pulumi program's folder.
-        selector: which image in there, or in the engine; empty for the only one.
-        named: whether the name is the user's; else it stands in until somebody has looked.
+        selector: which image in the archive, layout or engine; empty for the only one.
+        named: whether the name is the user's; if not, it is a stand-in until the source has been read.
     """
 
     text: str
@@ -78,30 +77,30 @@ class Reference:
 
     @property
     def local_tag(self) -> str:
-        """The tag an agent's engine keeps it under. A reference by digest alone has none of its own
-        and gets ``sha256-<hex>``, as registries name things that belong to a digest."""
+        """The tag in the agent's engine. A reference with only a digest has no tag of its own and gets
+        ``sha256-<hex>``, as registries name things that belong to a digest."""
         if self.tag:
             return self.tag
         return self.pinned.replace(":", "-") if self.pinned else "latest"
 
     @property
     def full_name(self) -> str:
-        """What engines are told, with domain and tag: ``docker.io/library/gateway:1.4``."""
+        """The name in engines, with domain and tag: ``docker.io/library/gateway:1.4``."""
         return f"{self.repository}:{self.local_tag}"
 
     @property
     def catalog_name(self) -> str:
-        """What the catalog item says: as the user wrote it, but never by digest alone, because no
-        engine finds a loaded image by its registry's digest."""
+        """The name in the catalog item: as the user wrote it, but never only a digest, because no engine
+        finds a loaded image by its registry's digest."""
         return self.full_name if self.pinned else self.name
 
     @property
     def target(self) -> str:
-        """What is asked of the registry (``/v2/<path>/manifests/<target>``)."""
+        """What the registry is asked for (``/v2/<path>/manifests/<target>``)."""
         return self.pinned or self.tag or "latest"
 
     def complete(self, name: str) -> Reference:
-        """The same with the name that archive or layout have for the image, if the user gave none."""
+        """The same with the image's name in the archive or layout, if the user gave none."""
         if self.named or not name:
             return self
         pinned = f"@{self.pinned}" if self.pinned else ""
@@ -111,7 +110,7 @@ class Reference:
             return self
 
     def may_be(self, earlier: Reference) -> bool:
-        """Whether it is what an earlier, complete reference was: without a selector, the only one in there."""
+        """Whether it may mean the same as an earlier, completed reference: without a selector, the only image there."""
         same_place = (self.transport, self.location) == (earlier.transport, earlier.location)
         return self == earlier or (bool(self.location) and not self.selector and same_place)
 
@@ -151,7 +150,7 @@ def _of_file(text: str, transport: Transport, rest: str) -> Reference:
         raise ValueError("a docker-archive has no registry digests: write docker-archive:FILE:NAME:TAG")
     bare_tag = transport != "docker-archive" and not {":", "/"} & set(head)
     named = bool(head) and not bare_tag
-    # skopeo lets a layout's REF be any text; most are tags, and are for the name of the folder then.
+    # skopeo allows any text as a layout's REF; most are tags, here taken as tags of the folder's name.
     tag = head or ("" if pinned else "latest")
     name = head if named else _stand_in(location) + (f":{tag}" if tag else "")
     domain, path, found, _ = _name(name + (f"@{pinned}" if pinned else ""))
@@ -159,7 +158,7 @@ def _of_file(text: str, transport: Transport, rest: str) -> Reference:
 
 
 def _stand_in(location: str) -> str:
-    """A repository's name made of a file's."""
+    """A repository name made from a file name."""
     stem = _ENDINGS.sub("", PurePath(location).name).lower()
     return re.sub(r"[^a-z0-9]+", "-", stem).strip("-") or "image"
 

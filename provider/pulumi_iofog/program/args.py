@@ -1,6 +1,6 @@
 """The arguments that users write: classes, and dicts of the same shape.
 
-Whatever is named a password, passphrase, token or private key becomes a Pulumi secret by itself.
+Whatever is named a password, passphrase, token or private key becomes a Pulumi secret automatically.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pulumi
 from pulumi import Input
 from typing_extensions import NotRequired
 
-from pulumi_iofog.inputs.spec import AGENT_SECRETS
+from pulumi_iofog.inputs.spec import AGENT_SECRETS, EngineName
 
 SECRETS = AGENT_SECRETS | {"token"}
 
@@ -48,7 +48,8 @@ class AgentArgsDict(TypedDict):
     host_key: NotRequired[Input[str]]
     known_hosts_file: NotRequired[Input[str]]
     proxy_jump: NotRequired[Input[str]]
-    engine: NotRequired[Input[Literal["docker", "podman"]]]
+    engine: NotRequired[Input[EngineName]]
+    engine_socket: NotRequired[Input[str]]
     arch: NotRequired[Input[Literal["x86", "arm", "riscv64", "armv7"]]]
     sudo: NotRequired[Input[bool]]
     accept_new_host_key: NotRequired[Input[bool]]
@@ -85,7 +86,8 @@ class RegistryAuthArgs:
 
 @pulumi.input_type
 class ImageArgs:
-    """One image of an OfflineImageSet: what is its own and not the set's. At least one architecture's image."""
+    """One image of an OfflineImageSet: the arguments that it does not share with the set. At least one
+    architecture's image is required."""
 
     x86: Input[str] | None = pulumi.property("x86", default=None)
     arm: Input[str] | None = pulumi.property("arm", default=None)
@@ -113,11 +115,11 @@ class ImageArgs:
             x86: image reference for linux/amd64.
             arm: image reference for linux/arm64, and linux/arm/v7 for 32-bit agents where the index has it.
             riscv64: image reference for linux/riscv64.
-            armv7: image reference for linux/arm/v7, where it is another than arm's.
-            name: of the catalog item; default its key in ``images``.
+            armv7: image reference for linux/arm/v7, if it is not the one given as arm.
+            name: of the catalog item (default: its key in ``images``).
             description: of the catalog item (``Offline image bundle NAME``).
-            auth: for this image's registry; default the set's.
-            rebuild: for this image; default the set's.
+            auth: for this image's registry (default: the set's).
+            rebuild: for this image (default: the set's).
         """
         _set(
             self,
@@ -134,7 +136,7 @@ class ImageArgs:
 
 @pulumi.input_type
 class ControllerArgs:
-    """The ioFog Controller and how to sign in; what is left away is looked for in the stack's config
+    """The ioFog Controller and how to sign in. What is omitted is looked up in the stack's config
     (``iofog:endpoint``, …), in the environment (``IOFOG_ENDPOINT``, …) and in the iofogctl namespace."""
 
     endpoint: Input[str] | None = pulumi.property("endpoint", default=None)
@@ -158,10 +160,10 @@ class ControllerArgs:
         Args:
             endpoint: the Controller's URL, with or without ``/api/v3``.
             email: the user to sign in as (``POST /api/v3/user/login``).
-            password: that user's; kept as a secret.
-            token: an access token instead of e-mail and password; kept as a secret.
+            password: that user's password; kept as a secret.
+            token: an access token instead of email and password; kept as a secret.
             ca_file: PEM file with the certificate authority to trust, on the operator's machine.
-            insecure: do not verify the Controller's certificate (False).
+            insecure: do not verify the Controller's certificate (default: False).
         """
         _set(
             self,
@@ -176,7 +178,7 @@ class ControllerArgs:
 
 @pulumi.input_type
 class AgentArgs:
-    """An edge host. What is left away is filled from the iofogctl namespace file, the Controller's agent
+    """An edge host. What is omitted is looked up in the iofogctl namespace file, the Controller's agent
     list and ``~/.ssh/config``, in this order."""
 
     name: Input[str] = pulumi.property("name")
@@ -190,7 +192,8 @@ class AgentArgs:
     host_key: Input[str] | None = pulumi.property("host_key", default=None)
     known_hosts_file: Input[str] | None = pulumi.property("known_hosts_file", default=None)
     proxy_jump: Input[str] | None = pulumi.property("proxy_jump", default=None)
-    engine: Input[Literal["docker", "podman"]] | None = pulumi.property("engine", default=None)
+    engine: Input[EngineName] | None = pulumi.property("engine", default=None)
+    engine_socket: Input[str] | None = pulumi.property("engine_socket", default=None)
     arch: Input[Literal["x86", "arm", "riscv64", "armv7"]] | None = pulumi.property("arch", default=None)
     sudo: Input[bool] | None = pulumi.property("sudo", default=None)
     accept_new_host_key: Input[bool] | None = pulumi.property("accept_new_host_key", default=None)
@@ -209,7 +212,8 @@ class AgentArgs:
         host_key: Input[str] | None = None,
         known_hosts_file: Input[str] | None = None,
         proxy_jump: Input[str] | None = None,
-        engine: Input[Literal["docker", "podman"]] | None = None,
+        engine: Input[EngineName] | None = None,
+        engine_socket: Input[str] | None = None,
         arch: Input[Literal["x86", "arm", "riscv64", "armv7"]] | None = None,
         sudo: Input[bool] | None = None,
         accept_new_host_key: Input[bool] | None = None,
@@ -218,22 +222,25 @@ class AgentArgs:
         Args:
             name: the agent's name, unique in the resource.
             host: host name or address for SSH; IPv6 also as ``[2001:db8::7]:2222``.
-            user: who to log in as; default as ssh has it (``~/.ssh/config``, else the local user).
-            port: of sshd (22).
-            private_key_file: path of a private key on the operator's machine, or of a public one whose
-                private part an ssh-agent holds; a certificate beside it (``KEY-cert.pub``) is used.
-            private_key: a private key itself, PEM text; kept as a secret.
+            user: who to log in as; the default is that of ssh (``~/.ssh/config``, else the local user).
+            port: of sshd (default: 22).
+            private_key_file: path of a private key on the operator's machine, or of a public key whose
+                private key is held by an ssh-agent; a certificate next to it (``KEY-cert.pub``) is used.
+            private_key: the private key itself, as PEM text; kept as a secret.
             passphrase: of the private key; kept as a secret.
-            password: for SSH, and for sudo where sudo asks for one; kept as a secret.
+            password: for SSH, and for sudo if it asks for one; kept as a secret.
             host_key: the host's public key (``ssh-ed25519 AAAA…``), instead of known_hosts.
             known_hosts_file: instead of ``~/.ssh/known_hosts``.
-            proxy_jump: ``[user@]host[:port]`` to go through; several with commas, as OpenSSH has it.
-            engine: found out on the host when absent.
+            proxy_jump: jump host, ``[user@]host[:port]``; separate several with commas, as in OpenSSH.
+            engine: the container engine that the ioFog agent uses; default: what the Controller says, else the
+                only one on the host.
+            engine_socket: where it listens, a path or ``unix://`` URL; default: what the Controller says, else the
+                engine's usual one.
             arch: ``x86`` (linux/amd64), ``arm`` (linux/arm64), ``riscv64`` or ``armv7`` (linux/arm/v7);
-                found out when absent.
-            sudo: True always, False never (the user's own, rootless engine); default: when the user cannot
+                detected if omitted.
+            sudo: True always, False never (the user's own, rootless engine); default: if the user cannot
                 reach the engine.
-            accept_new_host_key: take an unknown host's key on first sight, as OpenSSH's ``accept-new``.
+            accept_new_host_key: accept an unknown host's key on first use, like OpenSSH's ``accept-new``.
         """
         _set(
             self,
@@ -249,6 +256,7 @@ class AgentArgs:
             known_hosts_file=known_hosts_file,
             proxy_jump=proxy_jump,
             engine=engine,
+            engine_socket=engine_socket,
             arch=arch,
             sudo=sudo,
             accept_new_host_key=accept_new_host_key,
@@ -268,7 +276,7 @@ def fields_of(args: object, kind: type) -> dict[str, Any]:
 
 
 def seal(value: Any) -> Any:
-    """The same argument with its secrets marked, also where it was written as a dict."""
+    """The same argument with its secrets marked, also if it was written as a dict."""
     if isinstance(value, dict):
         return {k: _sealed(k, v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -277,10 +285,10 @@ def seal(value: Any) -> Any:
 
 
 def apart(agents: Any) -> tuple[Any, Any]:
-    """Agents without their secrets; and the secrets, an object by the agent's name, or by its place (``#2``)
-    where the name is another resource's output.
+    """Agents without their secrets; and the secrets, an object by the agent's name, or by its index (``#2``)
+    if the name is another resource's output.
 
-    The engine hides a whole list where a part of it is secret, but of an object only the parts: so the
+    Pulumi hides a whole list if a part of it is secret, but of an object only the secret parts: so the
     agents stay readable in a preview.
     """
     if isinstance(agents, pulumi.Output):

@@ -22,7 +22,7 @@ from pulumi_iofog.program.args import (
     apart,
     seal,
 )
-from pulumi_iofog.provider import REPLACE, RUN, provider
+from pulumi_iofog.saved_name import REPLACE, RUN, SavedProvider
 
 
 class OfflineImage(Resource, module="iofog", name="OfflineImage"):
@@ -33,13 +33,16 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         agent_digests: agent → config digest of the image that it must hold.
         images: architecture → {reference, digest (the platform manifest's), image_id (the config's),
             platform, size (compressed bytes)}.
-        pending_agents: those that failed within ``max_unavailable``.
+        pending_agents: agents that failed within ``max_unavailable``.
+        engines: agent → the engine that was used, its version, store and socket:
+            ``docker 29.0.1 (containerd store), unix:///run/docker.sock``.
     """
 
     catalog_item_id: Output[int]
     agent_digests: Output[Mapping[str, str]]
     images: Output[Mapping[str, Mapping[str, Any]]]
     pending_agents: Output[Sequence[str]]
+    engines: Output[Mapping[str, str]]
 
     def __init__(
         self,
@@ -67,33 +70,33 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         """
         Args:
             resource_name: the Pulumi name.
-            agents: who gets it: names, AgentArgs or dicts; at least one.
-            x86: image reference for linux/amd64: of a registry, or with one of skopeo's transports
+            agents: who gets the image: names, AgentArgs or dicts; at least one.
+            x86: image reference for linux/amd64: in a registry, or with one of skopeo's transports
                 ``docker-daemon:``, ``oci:``, ``oci-archive:``, ``docker-archive:``.
             arm: image reference for linux/arm64, and linux/arm/v7 for 32-bit agents where the index has it.
             riscv64: image reference for linux/riscv64; Controllers older than 3.8 refuse it.
-            armv7: image reference for linux/arm/v7, instead of what ``arm`` has in its index; Controllers
+            armv7: image reference for linux/arm/v7, instead of the one in the index of ``arm``; Controllers
                 older than 3.8 refuse it.
-            name: of the catalog item (the Pulumi name).
-            description: of the catalog item (``Offline image bundle NAME``).
-            auth: for the registry; default ``~/.docker/config.json``, then anonymous.
-            controller: the ioFog Controller; default the stack's config, the environment, the namespace.
-            namespace: the iofogctl namespace that says how to reach agents and Controller (``default``).
-            transfer_pool: agents served at once (2).
-            cache: keep pulled blobs in the local cache (True).
-            pull_policy: whether a tag is looked up in its registry on every preview (``always``).
-            max_unavailable: agents that may fail without failing the update (0).
+            name: of the catalog item (default: the Pulumi name).
+            description: of the catalog item (default: ``Offline image bundle NAME``).
+            auth: for the registry (default: ``~/.docker/config.json``, then anonymous).
+            controller: the ioFog Controller (default: the stack's config, the environment, the namespace).
+            namespace: the iofogctl namespace that says how to reach agents and Controller (default: ``default``).
+            transfer_pool: agents served at once (default: 2).
+            cache: keep pulled blobs in the local cache (default: True).
+            pull_policy: whether a tag is looked up in its registry on every preview (default: ``always``).
+            max_unavailable: agents that may fail without failing the update (default: 0).
             prune: also remove images from agents: the replaced one after an update, the image on
-                destroy (False).
-            adopt: take over a catalog item of that name which this stack did not make (False).
-            rebuild: have the Controller start microservices anew from other content under an unchanged name,
-                as of a tag that moved; False leaves running ones alone (True).
-            opts: Pulumi's resource options. A replacement deletes the old catalog item first, as its name is
-                unique; ``import_`` is refused (``adopt`` does it).
+                destroy (default: False).
+            adopt: take over a catalog item of that name which this stack did not create (default: False).
+            rebuild: have the Controller start microservices anew from new content under an unchanged name,
+                as of a tag that moved; False leaves running ones alone (default: True).
+            opts: Pulumi's resource options. A replacement deletes the old catalog item first, as names are
+                unique; ``import_`` is refused (use ``adopt`` instead).
 
         Raises:
-            InputError: ``opts.import_``. Everything else is refused by Pulumi's check, all failures at once,
-                each with its property's path.
+            InputError: for ``opts.import_``. Other bad input is refused by ``check``, during preview and update:
+                all failures at once, each with its property's path.
         """
         agents_without_secrets, agent_secrets = apart(agents)
         arguments = {
@@ -117,13 +120,13 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             "rebuild": rebuild,
         }
         props: dict[str, Any] = {key: value for key, value in arguments.items() if value is not None}
-        # The engine wants to hear of every output before there is one.
-        props |= {"catalog_item_id": None, "agent_digests": None, "images": None, "pending_agents": None}
-        # Consumed by check, and in no state: preview and update are separate processes.
+        # The engine must be told of every output before it has a value.
+        props |= dict.fromkeys(("catalog_item_id", "agent_digests", "images", "pending_agents", "engines"))
+        # Consumed by check, and never in the state: preview and update are separate processes.
         props[RUN] = {"preview": pulumi.runtime.is_dry_run(), "resource": _identity(resource_name)}
         if opts and opts.replace_on_changes:
             props[REPLACE] = opts.replace_on_changes
-        super().__init__(provider, resource_name, props, _options(opts))
+        super().__init__(SavedProvider(), resource_name, props, _options(opts))
 
     @classmethod
     def from_yaml(
@@ -138,13 +141,13 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
 
         Args:
             path: the YAML file.
-            resource_name: the Pulumi name; default the document's ``metadata.name``. In a file of
-                several OfflineImage documents it also says which one is meant.
+            resource_name: the Pulumi name (default: the document's ``metadata.name``). In a file of
+                several OfflineImage documents it also selects the document.
             opts: Pulumi's resource options.
-            overrides: arguments of OfflineImage that replace the document's.
+            overrides: arguments of OfflineImage that override the document's.
 
         Raises:
-            InputError: the file cannot be used; every failure with its line.
+            InputError: the file cannot be used; all failures, each with its line.
         """
         documents = read_documents(path)
         chosen = [d for d in documents if d.name == resource_name] or documents
@@ -160,8 +163,8 @@ def _options(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
         # Pulumi's own plugin for dynamic providers fails here, with a KeyError.
         reason = "dynamic resources cannot be imported; set adopt=True, and pulumi up takes the catalog item over"
         raise InputError([Failure("opts.import_", reason)])
-    # A Controller takes a name only once, so of a replacement the old item goes first. That diff says so too is
-    # not enough: for `--replace` nobody asks it.
+    # Names are unique on a Controller, so a replacement deletes the old item first. It is not enough that diff
+    # says so too: for `--replace` it is not called.
     first: pulumi.ResourceOptions = pulumi.ResourceOptions(delete_before_replace=True)
     return pulumi.ResourceOptions.merge(first, opts)
 

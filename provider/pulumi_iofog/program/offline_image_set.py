@@ -23,23 +23,23 @@ from pulumi_iofog.program.args import (
 from pulumi_iofog.program.offline_image import OfflineImage
 
 PASSED_ON = ("depends_on", "ignore_changes", "replace_on_changes", "delete_before_replace", "retain_on_delete")
-"""Options that Pulumi keeps at the component; here each image gets them. ``protect`` and the like it passes on
-by itself."""
+"""Options that Pulumi applies to the component only; here each image gets them too. ``protect`` and the like are
+passed on by Pulumi."""
 
 
 class OfflineImageSet(pulumi.ComponentResource):
-    """Images that all go to the same agents; each is an OfflineImage of its own, named ``SET-IMAGE``.
+    """Images that all go to the same agents; each is its own OfflineImage, named ``SET-IMAGE``.
 
     Up to four images are worked on at once, and each agent by one of them at a time, all over the same
     connection: 20 images to 50 agents make 50 connections. What images share is sent once.
 
-    An image that fails costs itself, and those that Pulumi has not begun by then: it begins no more after a
-    failure, unless it is told to by ``pulumi up --continue-on-error``. The next ``pulumi up`` does what is left.
+    If an image fails, the ones in progress are finished, but Pulumi starts no more, unless it is run as
+    ``pulumi up --continue-on-error``. The next ``pulumi up`` does what is left.
 
     Attributes:
         images: each image's OfflineImage, by its key.
         catalog_item_ids: key → the Controller's id of the catalog item.
-        pending_agents: key → the agents that failed within ``max_unavailable``; only keys that have some.
+        pending_agents: key → the agents that failed within ``max_unavailable``; only for keys that have any.
     """
 
     images: Mapping[str, OfflineImage]
@@ -67,23 +67,24 @@ class OfflineImageSet(pulumi.ComponentResource):
         """
         Args:
             resource_name: the Pulumi name.
-            images: key → what is the image's own; the key is the catalog item's name unless the image has
-                a name. The keys must be known when the program runs; values in them may be outputs.
-            agents: who gets them: names, AgentArgs or dicts; at least one.
-            auth: for the registry of images that have none of their own.
-            controller: see OfflineImage, as all that follow; they hold for each image.
-            namespace: the iofogctl namespace that says how to reach agents and Controller (``default``).
-            transfer_pool: agents served at once, for each image (2).
-            cache: keep pulled blobs in the local cache (True).
-            pull_policy: whether tags are looked up in their registry on every preview (``always``).
-            max_unavailable: agents that may fail for an image without failing it (0).
-            prune: also remove images from agents when they are replaced or the resource is destroyed (False).
-            adopt: take over catalog items of those names which this stack did not make (False).
-            rebuild: have the Controller start microservices anew from other content under an unchanged name (True).
-            opts: Pulumi's resource options; they hold for each image.
+            images: key → the image's own arguments; the key is the catalog item's name unless the image has
+                a ``name``. The keys must be known when the program runs; the values may be outputs.
+            agents: who gets the images: names, AgentArgs or dicts; at least one.
+            auth: for the registries of images that have no ``auth`` of their own.
+            controller: see OfflineImage, as for all that follow; they apply to each image.
+            namespace: the iofogctl namespace that says how to reach agents and Controller (default: ``default``).
+            transfer_pool: agents served at once, for each image (default: 2).
+            cache: keep pulled blobs in the local cache (default: True).
+            pull_policy: whether tags are looked up in their registry on every preview (default: ``always``).
+            max_unavailable: agents that may fail for an image without failing it (default: 0).
+            prune: also remove images from agents when they are replaced or destroyed (default: False).
+            adopt: take over catalog items of those names which this stack did not create (default: False).
+            rebuild: have the Controller start microservices anew from new content under an unchanged name
+                (default: True).
+            opts: Pulumi's resource options; they apply to each image.
 
         Raises:
-            InputError: no image, a field that there is not, or a name that is there twice; all at once.
+            InputError: no image, an unknown field, or a name given twice; all failures at once.
         """
         own = _checked(images)
         super().__init__("iofog:index:OfflineImageSet", resource_name, None, opts)

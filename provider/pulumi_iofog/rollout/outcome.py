@@ -11,7 +11,8 @@ from pulumi_iofog.errors import RolloutFailed
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One agent's result; sizes in bytes. ``sent`` is 0 where the agent had the image already."""
+    """One agent's result; sizes in bytes. ``sent`` is 0 where the agent had the image already; ``engine`` is the one
+    that holds it, for people."""
 
     agent: str
     updated: bool = False
@@ -19,6 +20,7 @@ class Outcome:
     total: int = 0
     note: str = ""
     error: str | None = None
+    engine: str = ""
 
 
 def pending(outcomes: Sequence[Outcome], max_unavailable: int) -> list[str]:

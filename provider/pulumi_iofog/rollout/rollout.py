@@ -112,7 +112,7 @@ def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
             host.untag_lower_images()
         host.clear_spool(job.image)
         note = _prune(job, host)
-    return Outcome(name, updated, meter.sent, job.image.manifest.size, note)
+    return Outcome(name, updated, meter.sent, job.image.manifest.size, note, engine=inventory.described)
 
 
 def _refuse_wrong_platform(job: Job, inventory: Inventory) -> None:

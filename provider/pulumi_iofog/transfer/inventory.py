@@ -28,6 +28,7 @@ class Inventory:
         images: all that the engine holds.
         gzip, zstd: whether the host has these commands.
         memory: bytes that are available on the host.
+        described: which engine that is, for people.
     """
 
     engine: EngineTraits
@@ -37,6 +38,7 @@ class Inventory:
     gzip: bool = False
     zstd: bool = False
     memory: int = 0
+    described: str = ""
 
 
 @dataclass(frozen=True, slots=True)

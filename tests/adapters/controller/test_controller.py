@@ -170,8 +170,10 @@ def test_agents_are_listed(controller: Controller, stand_in: ControllerStandIn) 
     told = not stand_in.api.old
     # Before 3.8 an ARM may have 32 bits.
     arm: tuple[Arch, ...] = ("arm",) if stand_in.api.arch_ids else ("arm", "armv7")
-    assert first == KnownAgent("edge-1", first.uuid, "10.0.0.11", ("x86",), "docker" if told else None)
-    assert second == KnownAgent("edge-2", second.uuid, "10.0.0.12", arm, "podman" if told else None)
+    socket = next(text for key, text in stand_in.api.state["agents"][first.uuid].items() if key.endswith("Url"))
+    assert socket.startswith("unix:///")
+    assert first == KnownAgent("edge-1", first.uuid, "10.0.0.11", ("x86",), "docker" if told else None, socket)
+    assert second == KnownAgent("edge-2", second.uuid, "10.0.0.12", arm, "podman" if told else None, socket)
     assert first.uuid in stand_in.api.state["agents"]
 
 
@@ -180,7 +182,7 @@ def test_what_the_controller_does_not_know_of_an_agent_is_none(
     controller: Controller, stand_in: ControllerStandIn, host: str | None
 ) -> None:
     controller.agents()
-    body = {"name": "e", "uuid": "u", "host": host, "fogTypeId": 0, "archId": 0, "containerEngine": "edgelet"}
+    body = {"name": "e", "uuid": "u", "host": host, "fogTypeId": 0, "archId": 0, "containerEngine": "", "dockerUrl": 7}
     stand_in.answer_next({"fogs": [body]})
     assert controller.agents() == (KnownAgent("e", "u", None, (), None),)
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from pulumi_iofog.adapters.host.engines.answers import Disk, Listing, parse_about, parse_df, parse_id, parse_images
+from pulumi_iofog.adapters.host.engines.candidates import Candidate, parse_candidates
 from pulumi_iofog.adapters.host.engines.detect import find
 from pulumi_iofog.adapters.ssh.connect import Result
 from pulumi_iofog.errors import EngineError
-from pulumi_iofog.inputs.spec import Agent
+from pulumi_iofog.inputs.spec import Agent, EngineName
 from pulumi_iofog.oci.image import Digest, Platform
 from pulumi_iofog.transfer.inventory import HeldImage
 from tests.adapters.host.record_engines import FOLDER, HOSTS, calls, outcome
@@ -58,6 +59,28 @@ def test_a_recorded_answer(found: dict[str, Any], case: dict[str, Any]) -> None:
 def test_the_architecture_is_the_engines_own(machine: str, arch: str, platform: str) -> None:
     about = parse_about("docker", f'{machine}\n{arch}\n"/mnt/docker" [["Backing Filesystem","extfs"]]\n', "edge")
     assert (about.platform, about.kind, about.root) == (Platform.parse(platform), "docker", "/mnt/docker")
+
+
+def test_the_version_is_the_engines_own() -> None:
+    text = 'x86_64\namd64 29.0.1\n"/var/lib/docker" [["driver-type","io.containerd.snapshotter.v1"]]\n'
+    about = parse_about("docker", text, "edge")
+    assert (about.kind, about.version, about.platform) == ("docker-containerd", "29.0.1", Platform("linux", "amd64"))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "found"),
+    [
+        ("docker /var/run/docker.sock\n", None, [Candidate("docker", "/var/run/docker.sock")]),
+        ("docker /run/docker.sock\ndocker /var/run/docker.sock\n", None, [Candidate("docker", "/var/run/docker.sock")]),
+        ("docker\n", None, [Candidate("docker")]),
+        ("docker\ndocker /run/user/7/docker.sock\n", None, [Candidate("docker", "/run/user/7/docker.sock")]),
+        ("docker\npodman\n", None, [Candidate("docker"), Candidate("podman")]),
+        ("docker\npodman\n", "podman", [Candidate("podman")]),
+        ("nonsense /x\n\n", None, []),
+    ],
+)
+def test_the_engines_that_a_host_has(text: str, wanted: EngineName | None, found: list[Candidate]) -> None:
+    assert list(parse_candidates(text, wanted)) == found
 
 
 @pytest.mark.parametrize("text", ["", "x86_64\namd64\n", "x86_64\namd64\nnothing\n", "a\nb\nc\nd\n"])

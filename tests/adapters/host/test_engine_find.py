@@ -114,6 +114,83 @@ def test_docker_of_the_user_that_is_not_there(agent_of: AgentOf) -> None:
     assert ". Let outsider reach the engine: the docker group" in said
 
 
+# ---- which of several -------------------------------------------------------------------------------
+
+
+@contextmanager
+def second_daemon(host: Host, user: str) -> Iterator[str]:
+    """Another dockerd on the host, as a user's own would be; the context of the user's docker leads to it."""
+    folder, home = f"/run/user/{host.run(f'id -u {user}').strip()}", f"/home/{user}"
+    host.run(
+        f"mkdir -p {folder} {home}/.docker /run/second && chown {user} {folder} {home}/.docker;"
+        f" setsid /usr/sbin/dockerd --iptables=false --bridge=none --group {user} -H unix://{folder}/docker.sock"
+        " --data-root /var/lib/docker/second --exec-root /run/second --pidfile /run/second.pid"
+        " --exec-opt=native.cgroupdriver=cgroupfs >/run/second.log 2>&1 </dev/null &"
+        f" until [ -S {folder}/docker.sock ]; do sleep 0.1; done"
+    )
+    try:
+        create = (
+            f"docker context create rootless --docker host=unix://{folder}/docker.sock && docker context use rootless"
+        )
+        host.run(f"su -s /bin/sh -c '{create}' {user}")
+        yield f"{folder}/docker.sock"
+    finally:
+        pid = int((host.folder / "run/second.pid").read_text())
+        host.run(
+            f"kill {pid}; while kill -0 {pid} 2>/dev/null; do sleep 0.1; done;"
+            f" rm -rf {folder} {home}/.docker /run/second /var/lib/docker/second"
+        )
+
+
+def test_of_two_daemons_none_is_chosen_silently(agent_of: AgentOf, lab: Lab) -> None:
+    """What Docker's rootless set-up makes: a second daemon, and a context that leads the user's docker there."""
+    system = "/var/run/docker.sock"
+    with second_daemon(lab.hosts["edge-docker"], "edge") as own:
+        said = refused(agent_of, "edge-docker")
+        assert f"the host has more than one (docker at {system}, docker at {own})" in said
+        assert f'Write engine="docker", engine_socket="{system}" or engine="docker", engine_socket="{own}"' in said
+        for socket, root in ((system, "/var/lib/docker"), (own, "/var/lib/docker/second")):
+            with found(agent_of, "edge-docker", engine="docker", engine_socket=socket) as engine:
+                assert engine.root == root
+                assert engine.description.endswith(f" (classic store), unix://{socket}")
+                assert engine.images("registry.example/none:1").named is None
+
+
+@pytest.mark.parametrize("line", ["export DOCKER_HOST=unix:///nowhere", "export DOCKER_CONTEXT=nowhere"])
+def test_what_the_login_says_of_docker_leads_nowhere_else(agent_of: AgentOf, lab: Lab, line: str) -> None:
+    host = lab.hosts["edge-docker"]
+    host.run(f"cp /etc/passwd /run/passwd; echo '{line}' > /home/edge/.bashrc")
+    host.run("sed -i '/^edge:/s|:[^:]*$|:/bin/bash|' /run/passwd; cat /run/passwd > /etc/passwd")
+    try:
+        with found(agent_of, "edge-docker") as engine:
+            assert engine.root == "/var/lib/docker"
+    finally:
+        host.run(
+            "sed -i '/^edge:/s|:[^:]*$|:/bin/sh|' /run/passwd; cat /run/passwd > /etc/passwd; rm /home/edge/.bashrc"
+        )
+
+
+def test_two_engines_on_one_host_are_told_apart_by_whoever_knows(agent_of: AgentOf, lab: Lab) -> None:
+    host = lab.hosts["edge-docker"]
+    host.run("printf '#!/bin/sh\nexit 1\n' > /usr/local/bin/podman; chmod 755 /usr/local/bin/podman")
+    try:
+        said = refused(agent_of, "edge-docker")
+        assert "the host has more than one (docker at /var/run/docker.sock, podman)" in said
+        assert 'Write engine="docker", engine_socket="/var/run/docker.sock" or engine="podman"' in said
+        with found(agent_of, "edge-docker", engine="docker") as engine:
+            assert re.fullmatch(r"docker [\d.]+\S* \(classic store\), unix:///var/run/docker\.sock", engine.description)
+    finally:
+        host.run("rm /usr/local/bin/podman")
+
+
+def test_podman_of_another_user_is_not_looked_for_as_root(agent_of: AgentOf) -> None:
+    own = {"engine": "podman", "engine_socket": "/run/user/20004/podman/podman.sock"}
+    with found(agent_of, "edge-podman", user="outsider", **own) as engine:
+        assert engine.root == "/home/outsider/.local/share/containers/storage"
+        assert engine.description.startswith("podman 4.")
+    assert "it is the podman of user outsider: log in as that user" in refused(agent_of, "edge-podman", **own)
+
+
 # ---- none -------------------------------------------------------------------------------------------
 
 

@@ -183,7 +183,7 @@ def reading(edge: Edge) -> bool:
 # ---- in a whole rollout ---------------------------------------------------------------------------------
 
 SEED = random.Random(7)
-LARGE = make_image({"base": SEED.randbytes(18_000_000)}, {"more": SEED.randbytes(17_000_000)}, {"app": b"1"})
+LARGE = make_image({"base": SEED.randbytes(18_000_000)}, {"more": SEED.randbytes(17_000_000)}, {"app": b"1"}, level=0)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from pulumi_iofog.oci.image import Reference
 from tests.images import MadeImage, make_image
 
 JSON = "application/json"
-SERVED = make_image({"app": random.Random(1).randbytes(10 * CHUNK)})
+SERVED = make_image({"app": random.Random(1).randbytes(10 * CHUNK)}, level=0)
 """What the fixture ``server`` has as ``app:1``; its only layer takes several reads."""
 LAYER = SERVED.image.layers[0].blob
 DATA = SERVED.blobs[LAYER.digest]

@@ -303,6 +303,6 @@ def test_jump_hosts_have_their_own_sections(write: Write) -> None:
 
 def test_the_guide_names_what_is_honoured() -> None:
     guide = (Path(__file__).parents[3] / "docs/how-to/ssh.md").read_text()
-    part = guide.partition("## What of ssh_config is honoured")[2].partition("All else")[0]
+    part = guide.partition("## Which ssh_config keywords are honoured")[2].partition("All others")[0]
     named = [word.lower() for word in re.findall(r"`([A-Z]\w+)`", part)]
     assert named == sorted(keywords.HONOURED)

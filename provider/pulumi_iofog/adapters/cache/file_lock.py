@@ -1,6 +1,6 @@
-"""Locks on files and folders that no crash leaves behind (flock), and what only they make safe.
+"""Locks on files and folders that no crash leaves behind (flock), and what is only safe with them.
 
-A path may come to mean another file while one waits for a lock, so every lock is checked against its path.
+While one waits for a lock, the path may come to mean another file, so every lock is checked against its path.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 
 def lock(path: Path, how: int, flags: int) -> int | None:
-    """A descriptor of the file, with flock's lock on it; None where the file is not there, or is not any more
-    when the lock is ours; with LOCK_NB also where another has it."""
+    """A descriptor of the file, with flock's lock on it; None if the file does not exist, or is no longer at its
+    path once we have the lock; with LOCK_NB also if it is locked already."""
     try:
         file = os.open(path, flags, 0o600)
     except FileNotFoundError:
@@ -44,7 +44,7 @@ def is_at(file: int, path: Path) -> bool:
 
 
 def remove_unused(path: Path) -> bool:
-    """Remove a file that nobody has locked; whether it was so."""
+    """Remove a file unless it is locked; whether it was removed."""
     held = lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB, os.O_RDWR)
     if held is None:
         return False
@@ -54,7 +54,7 @@ def remove_unused(path: Path) -> bool:
 
 
 def close_all(files: dict[Any, int]) -> None:
-    """Close the descriptors, which ends their locks, and forget them."""
+    """Close the descriptors, which ends their locks, and empty the table."""
     while files:
         os.close(files.popitem()[1])
 

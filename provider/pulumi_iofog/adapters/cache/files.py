@@ -28,7 +28,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def hash_file(file: IO[bytes]) -> tuple[hashlib._Hash, int]:
-    """The sha256 of what is in a file, to be gone on with, and its size."""
+    """The sha256 of a file's content, which may be updated with more, and its size."""
     hashed = hashlib.sha256()
     for chunk in iter(lambda: file.read(1 << 20), b""):
         hashed.update(chunk)
@@ -47,5 +47,5 @@ def by_age(folder: Path) -> list[tuple[float, int, Path]]:
 
 
 def left_lying(path: Path, changed: float) -> bool:
-    """Whether what was begun, and last changed at that time, will not be gone on with."""
+    """Whether it is a part, last changed at that time, which nobody will continue any more."""
     return path.suffix == ".part" and changed < time.time() - KEEP_PARTS

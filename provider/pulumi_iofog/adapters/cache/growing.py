@@ -1,4 +1,4 @@
-"""Reading a file while it is being made, so that what comes first is on its way before the last is there."""
+"""Reading a file while it is being written, so that its first bytes are on their way before the last exist."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 CHUNK = 1 << 18
-"""Bytes handed on at once."""
+"""Bytes passed on at once."""
 POLL_INTERVAL = 0.02
 """Seconds between two looks at a file that has not grown."""
 
@@ -18,8 +18,8 @@ def chunks(path: Path, make: Callable[[], object], offset: int = 0) -> Iterator[
     """A file's bytes from an offset on, as they appear.
 
     Args:
-        path: the file once it is whole; until then it grows as ``NAME.part`` beside it, whoever makes it.
-        make: makes it, or waits for another who does; called if it is not there. Its error is raised here.
+        path: the file once it is whole; until then it grows as ``NAME.part`` next to it, whoever makes it.
+        make: makes it, or waits for another who does; called if it does not exist. Its error is raised here.
 
     What is read may still turn out to be wrong: only ``make`` knows, so whoever receives it must verify it.
     """
@@ -40,7 +40,7 @@ def _follow(path: Path, maker: _Maker, offset: int) -> Iterator[bytes]:
             if not maker.thread.is_alive():
                 if maker.problem:
                     raise maker.problem
-                # From the file itself, for another part may have been begun since.
+                # From the file itself, as another part may have been begun in the meantime.
                 yield from _whole(path, offset)
                 return
             if part is None:

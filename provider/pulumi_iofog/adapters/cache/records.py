@@ -13,7 +13,7 @@ from typing import Any
 from pulumi_iofog.adapters.cache import files
 
 MOST = 1000
-"""Records that are kept; beyond it the oldest go."""
+"""Records that are kept; beyond that, the oldest are removed."""
 
 
 class Records:

@@ -3,12 +3,12 @@
 ~/.cache/pulumi-iofog/
 ├── blobs/sha256/<hex>          whole and verified; locked shared by every Store that uses it
 ├── blobs/sha256/<hex>.part     being downloaded, locked; or left by an interrupted download
-├── derived/<name>              made from blobs: layers in another form, deltas
-├── turns/<sha256>              held while somebody makes a thing, or works on an agent
+├── derived/<name>              made from blobs: layers in another encoding, deltas
+├── turns/<sha256>              locked while someone makes a thing, or works on a host
 └── records/<sha256>.json       small records: what was resolved, and when (records.py)
 
-The locks are flock's on the files themselves, so none is left when a process crashes. Trimming removes only
-what it can lock for itself: a blob that fetch has returned stays until its Store is closed.
+The locks are flock's, on the files themselves, so none is left when a process crashes. Trimming removes only
+what it can lock for itself: a blob that ``fetch`` has returned stays until its Store is closed.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ Download = Callable[[int], Generator[bytes, None, None]]
 """Called with the offset to begin at, in bytes."""
 
 LIMIT = 20_000_000_000
-"""Bytes that blobs may take up; beyond it the least recently used go first."""
+"""Bytes that blobs may take up; beyond that, the least recently used are removed."""
 POLL_INTERVAL = 0.02
-"""Seconds between two looks at a download that another thread or process is at."""
+"""Seconds between two looks at a download of another thread or process."""
 TEMPORARY = "pulumi-iofog-store-"
 """How the names of temporary stores begin."""
 _BLOB = re.compile(r"[0-9a-f]{64}(\.part)?")
@@ -52,12 +52,12 @@ class Store:
 
     Args:
         root: the folder; default ``$XDG_CACHE_HOME/pulumi-iofog``, else ``~/.cache/pulumi-iofog``.
-        moved_by: the environment variable that puts it elsewhere: for messages.
+        moved_by: the environment variable that moves it, for messages.
 
     Attributes:
         records: small records by key.
 
-    Methods raise StoreError where the disk is full or the folder cannot be used.
+    Methods raise StoreError if the disk is full or the folder cannot be used.
     """
 
     def __init__(self, root: Path | None = None, *, moved_by: str = "XDG_CACHE_HOME") -> None:
@@ -77,14 +77,14 @@ class Store:
             self.root.chmod(0o700)
 
     def close(self) -> None:
-        """Let go of what fetch has returned: from now on it may be trimmed."""
+        """Release what ``fetch`` has returned: from now on it may be trimmed."""
         with self._lock:
             file_lock.close_all(self._in_use)
 
     @classmethod
     @contextmanager
     def temporary(cls) -> Iterator[Store]:
-        """A store that is gone with its ``with``; those of processes that crashed go too."""
+        """A store that is removed at the end of the ``with``; those of crashed processes are removed too."""
         file_lock.remove_abandoned_folders(TEMPORARY)
         folder, lock = file_lock.new_folder(TEMPORARY)
         try:
@@ -97,7 +97,7 @@ class Store:
     # ---- blobs --------------------------------------------------------------------------------------
 
     def get(self, digest: Digest) -> Path | None:
-        """The blob's file if it is there; it stays there until the store is closed."""
+        """The blob's file, if it is cached; it stays until the store is closed."""
         path = self.blob_path(digest)
         with self._translated(f"opening {digest}"), self._lock:
             held = self._in_use.get(digest)
@@ -112,7 +112,7 @@ class Store:
         return path
 
     def read(self, digest: Digest) -> bytes | None:
-        """A small blob's bytes, verified; None if it is not there, or damaged (then it is removed)."""
+        """A small blob's bytes, verified; None if it is not cached, or damaged (then it is removed)."""
         path = self.blob_path(digest)
         with self._translated(f"reading {digest}"):
             try:
@@ -135,8 +135,8 @@ class Store:
     def fetch(self, blob: Blob, download: Download) -> Path:
         """The verified blob as a file; downloaded once, however many threads and processes want it.
 
-        A download that breaks leaves its part, and the next one goes on from there. The file stays until
-        the store is closed, whoever trims it.
+        A broken download leaves its part, from which the next one resumes. The file stays until the store
+        is closed, whoever trims it.
 
         Raises:
             StoreError: what was downloaded has another digest or size, twice; or the disk is full.
@@ -150,7 +150,7 @@ class Store:
         return path
 
     def _whole(self, blob: Blob) -> Path | None:
-        """The blob's file, unless a crash of the machine has cut it off; then it is removed."""
+        """The blob's file, unless a crash of the machine has truncated it; then it is removed."""
         path = self.get(blob.digest)
         if path is None or (size := path.stat().st_size) == blob.size:
             return path
@@ -159,17 +159,17 @@ class Store:
         if right:
             why = f"it has {size} bytes, its manifest says {blob.size}"
             raise StoreError(f"blob {blob.digest}", "checking the cache", why, "The image's manifest is wrong")
-        if file_lock.is_at(self._in_use[blob.digest], path):  # else another has mended it
+        if file_lock.is_at(self._in_use[blob.digest], path):  # else another has replaced it
             path.unlink()
         return None
 
     def _try_download(self, blob: Blob, download: Download) -> bool:
-        """Whether it is downloaded now; False where another is at it, or has been, so look again."""
+        """Whether this call has downloaded it; False if another is downloading it, or has done so: look again."""
         path = self.blob_path(blob.digest)
         part = path.with_name(f"{path.name}.part")
         lock = file_lock.lock(part, fcntl.LOCK_EX | fcntl.LOCK_NB, os.O_RDWR | os.O_CREAT)
         if lock is None:
-            # Not flock's own waiting: the file becomes the blob, which then is locked for as long as it is used.
+            # Not flock's own waiting: the locked file becomes the blob, which stays locked for as long as it is used.
             time.sleep(POLL_INTERVAL)
             return False
         with os.fdopen(lock, "rb+") as file:
@@ -196,14 +196,14 @@ class Store:
     # ---- what is made from blobs ----------------------------------------------------------------------
 
     def derived_path(self, name: str) -> Path:
-        """Where ``derive`` puts what it makes; while it grows, ``NAME.part`` beside it."""
+        """Where ``derive`` puts what it makes; while it grows, ``NAME.part`` next to it."""
         return self._derived / name
 
     def derive(self, name: str, make: Callable[[Path], object]) -> Path:
-        """A file that is made from blobs, once however many threads and processes want it.
+        """A file made from blobs, only once, however many threads and processes want it.
 
         Args:
-            make: is told where to put it, and puts it there whole or not at all.
+            make: gets the path, and must put the file there whole or not at all.
         """
         path, made = self.derived_path(name), False
         with self._translated(f"making {name}"):
@@ -219,10 +219,15 @@ class Store:
 
     @contextmanager
     def turn(self, what: str) -> Iterator[None]:
-        """While it lasts, no other thread or process that works with this folder has a turn at the same."""
+        """While it lasts, no other thread or process that uses this folder has a turn at the same thing.
+
+        A rollout takes a turn at each host, as two at once would each send the layers that their images share, over
+        the same link. It is a lock on a file and not a threading.Lock, because the other may be another stack's
+        ``pulumi up``; and the kernel releases it if its process crashes.
+        """
         path = self.root / "turns" / hashlib.sha256(what.encode()).hexdigest()
         while (held := file_lock.lock(path, fcntl.LOCK_EX, os.O_RDWR | os.O_CREAT)) is None:
-            pass  # it was removed by the one before
+            pass  # the one before has removed the file that we waited for
         try:
             yield
         finally:
@@ -232,9 +237,9 @@ class Store:
     # ---- tidying ------------------------------------------------------------------------------------
 
     def trim(self, limit: int = LIMIT) -> None:
-        """Remove the least recently used blobs beyond ``limit`` bytes, and what has been left lying for long.
+        """Remove the least recently used blobs beyond ``limit`` bytes, and parts that were abandoned long ago.
 
-        What any thread or process uses, or downloads, stays.
+        Whatever any thread or process uses, or is downloading, stays.
         """
         with self._translated("tidying"):
             found = sorted(files.by_age(self._blobs) + files.by_age(self._derived))
@@ -248,7 +253,7 @@ class Store:
     # ---- files --------------------------------------------------------------------------------------
 
     def blob_path(self, digest: Digest) -> Path:
-        """Where ``fetch`` puts a blob; while it grows, ``HEX.part`` beside it."""
+        """Where ``fetch`` puts a blob; while it grows, ``HEX.part`` next to it."""
         return self._blobs / digest.removeprefix("sha256:")
 
 
@@ -270,7 +275,7 @@ def _default_root() -> Path:
 
 
 def _append(file: IO[bytes], blob: Blob, download: Download) -> str:
-    """Go on with a part, hashing while it streams; the digest of the whole, or its wrong size."""
+    """Complete a part, hashing while it streams; the digest of the whole, or its wrong size."""
     hashed, size = files.hash_file(file)
     if size < blob.size:
         with contextlib.closing(download(size)) as stream:

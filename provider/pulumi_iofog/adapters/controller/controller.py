@@ -1,5 +1,5 @@
 """The ioFog Controller's REST API, as two real ones answer it (3.0.4 and 3.7.3, recorded in the tests),
-and as 3.8 and newer do by their source. Which of them it is, is asked of it: see dialect.py."""
+and as 3.8 and newer do by their source. The Controller is asked for its version: see dialect.py."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ ADOPT_IT = "Set adopt=True to take it over, or choose another name=."
 DELETE_THEM = "First delete them, or switch them to another item."
 STOP_THEM = "Stopping them is enough."
 NOWHERE = ("", "0.0.0.0")  # noqa: S104
-"""What the Controller says for a host that it was not told."""
+"""What the Controller reports for a host whose address it does not know."""
 
 
 class Controller:
-    """One Controller; signs in when first needed, and again when its token has run out.
+    """One Controller; signs in when first needed, and again when its token has expired.
 
-    Every method raises ControllerError, or the kind of it that it names. Several threads may use it.
+    Every method raises ControllerError, or the subclass that it names. Several threads may use it.
 
     Args:
-        settings: endpoint and credentials; ``token`` is tried before e-mail and password.
-        stored: where tokens are renewed and kept that another program uses too.
+        settings: endpoint and credentials; ``token`` is tried before email and password.
+        stored: renews and keeps tokens that another program uses too.
         timeout: seconds for connecting, and between two bytes of an answer.
-        backoff: seconds before a request is sent for the second time; twice as long before each further time.
+        backoff: seconds before the second attempt at a request; twice as long before each further one.
     """
 
     def __init__(
@@ -85,10 +85,10 @@ class Controller:
             return self._item(body)
 
     def create_item(self, item: CatalogItem) -> int:
-        """Make an item and return its id (``POST /catalog/microservices``). Raises NameTaken.
+        """Create an item and return its id (``POST /catalog/microservices``). Raises NameTaken.
 
-        If the answer is lost, an item of that name which was not there before and is exactly what was
-        asked for is taken for this one; only where there is none is it asked for again.
+        If the answer is lost, an item of that name which did not exist before and is exactly what was
+        asked for is taken to be this one; only if there is none is the request repeated.
         """
         doing = f"registering the catalog item {item.name}"
         self._refuse_unknown_arches(doing, item)
@@ -103,7 +103,7 @@ class Controller:
                 lost = problem.error
             except NameTaken as problem:
                 found = self.find_item(item.name)
-                # After a lost answer the name may be taken by the very request whose answer was lost.
+                # The name may have been taken by the very request whose answer was lost.
                 if lost and found and _ours(found, before, item):
                     return found.item_id
                 hint = ADOPT_IT if found and not found.system else problem.hint
@@ -115,15 +115,15 @@ class Controller:
         raise lost
 
     def update_item(self, item_id: int, item: CatalogItem, *, rewrite: bool = False) -> None:
-        """Make an item what it should be (``PATCH /catalog/microservices/ID``).
+        """Update an item (``PATCH /catalog/microservices/ID``).
 
-        Only what differs is sent: newer Controllers have the item's microservices rebuilt for any image that
-        is. An architecture that is not wanted any more is dropped.
+        Only what differs is sent: newer Controllers have the item's microservices rebuilt if any image is
+        sent. An architecture that is no longer wanted is dropped.
 
         Args:
-            rewrite: send the images in any case, as their content is another.
+            rewrite: send the images in any case, as their content is new.
 
-        Raises ItemNotFound, NameTaken; ItemInUse where the Controller does not write images of what is running.
+        Raises ItemNotFound, NameTaken; ItemInUse if the Controller does not write the images of what is running.
         """
         doing = f"updating catalog item {item_id}"
         self._refuse_unknown_arches(doing, item)
@@ -156,8 +156,8 @@ class Controller:
         return FoundItem(int(entry["id"]), self._item(entry), self._http.dialect.is_system(entry))
 
     def _item(self, entry: Mapping[str, Any]) -> CatalogItem:
-        """An item, its images in the order of their names; architectures without an image (null, or empty
-        after a PATCH), and those that this provider does not know, are left out."""
+        """An item, its images sorted by architecture; architectures without an image (null, or empty after
+        a PATCH), and those that this provider does not know, are omitted."""
         dialect = self._http.dialect
         images = {
             dialect.catalog_arch(image.get(dialect.arch_key)): image.get("containerImage")
@@ -171,7 +171,7 @@ class Controller:
         )
 
     def _body(self, item: CatalogItem) -> dict[str, Any]:
-        """An item as the Controller is told; images in the Controller's order."""
+        """An item as it is sent to the Controller; images in the Controller's order."""
         return {
             "name": item.name,
             "description": item.description,
@@ -192,7 +192,7 @@ class Controller:
         ]
 
     def _refuse_unknown_arches(self, doing: str, item: CatalogItem) -> None:
-        """A check has said so already, unless the Controller was not known then or has been replaced."""
+        """Normally the check has refused them, unless the Controller was not known then or has been replaced."""
         dialect = self._http.dialect
         unknown = [arch for arch, _ in item.images if arch not in dialect.arches]
         if unknown:
@@ -213,7 +213,7 @@ class Controller:
 
     @contextmanager
     def _users_named(self, doing: str, item_id: int, hint: str, *, running_only: bool = False) -> Iterator[None]:
-        """Says in an ItemInUse who uses the item, as far as the Controller tells, and what to try."""
+        """Complete an ItemInUse with who uses the item, as far as the Controller tells, and what to try."""
         try:
             yield
         except ItemInUse as problem:
@@ -226,7 +226,7 @@ class Controller:
             raise ItemInUse(self.endpoint, doing, why, hint) from None
 
     def _call(self, doing: str, method: str, path: str, body: Any = None, *, repeat: bool = True) -> dict[str, Any]:
-        """An authenticated call's JSON; signs in anew, once, if the token is refused."""
+        """An authenticated call's JSON; signs in again, once, if the token is refused."""
         authorization = self._token.header()
         response = self._http.send(doing, method, path, body, authorization=authorization, repeat=repeat)
         if is_unauthorized(response):
@@ -239,7 +239,7 @@ class Controller:
 
 
 def _ours(found: FoundItem, before: FoundItem | None, wanted: CatalogItem) -> bool:
-    """Whether an item is the one that was asked for: not there before, and equal to it."""
+    """Whether an item is the one that was asked for: new, and equal to it."""
     return (before is None or found.item_id != before.item_id) and _in_order(found.item) == _in_order(wanted)
 
 
@@ -248,14 +248,21 @@ def _in_order(item: CatalogItem) -> CatalogItem:
 
 
 def _agent(entry: Mapping[str, Any], dialect: Dialect) -> KnownAgent:
-    host, engine = entry.get("host"), entry.get("containerEngine")
+    host = entry.get("host")
     return KnownAgent(
         name=str(entry["name"]),
         uuid=str(entry["uuid"]),
         host=str(host) if host and host not in NOWHERE else None,
         arches=dialect.agent_arches(entry.get(dialect.arch_key)),
-        engine=engine if engine in ("docker", "podman") else None,
+        engine=_said(entry, "containerEngine"),
+        # 3.9 calls it by the second name.
+        engine_socket=_said(entry, "dockerUrl") or _said(entry, "containerEngineUrl"),
     )
+
+
+def _said(entry: Mapping[str, Any], key: str) -> str | None:
+    value = entry.get(key)
+    return value.strip() or None if isinstance(value, str) else None
 
 
 def _microservice(entry: Mapping[str, Any], agents: Mapping[str, str]) -> Microservice:

@@ -16,7 +16,7 @@ from pulumi_iofog.inputs.spec import ARCHES, Arch
 
 Version = tuple[int, ...]
 BEARER_SINCE: Version = (3, 5)
-"""Older ones want the token as it is."""
+"""Older ones take the bare token."""
 LISTS_SYSTEM_ITEMS_SINCE: Version = (3, 5)
 """Older ones list none of the items that came with them as SYSTEM, and keep their names from being taken."""
 REBUILDS_SINCE: Version = (3, 5, 7)
@@ -24,7 +24,7 @@ REBUILDS_SINCE: Version = (3, 5, 7)
 _updateCatalogItemImages)."""
 ARCH_ID_SINCE: Version = (3, 8)
 NUMBERS: Mapping[Arch, int] = {"x86": 1, "arm": 2, "riscv64": 3, "armv7": 4}
-"""Architecture → the number that stands for it; 0 is one that is yet to be found out."""
+"""Architecture → its number; 0 stands for one that is not known yet."""
 UNLISTED = frozenset({"Networking Tool", "RESTBlue", "HAL", "Router", "Proxy", "Port Router"})
 """Names of the system items of Controllers that do not list them (src/data/seeders of 3.0.4)."""
 ITS_OWN_PUBLISHER = "Eclipse ioFog"
@@ -34,10 +34,10 @@ of them that there is no such item (catalog-service.js of 3.0.4)."""
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What one Controller wants and says.
+    """What one Controller expects and reports.
 
     Attributes:
-        scheme: what comes before the token in ``Authorization``.
+        scheme: what precedes the token in ``Authorization``.
         arch_key: what an image's architecture is called.
         second_factor: whether its users may have one, without which a password is not enough.
         rules: what its catalog takes and does.
@@ -50,7 +50,7 @@ class Dialect:
 
     @classmethod
     def of(cls, version: str) -> Dialect:
-        """``3.7.3`` → its dialect. ValueError for what is no version."""
+        """``3.7.3`` → its dialect. ValueError if it is not a version."""
         found = re.findall(r"\d+", version)
         if len(found) < 2:
             raise ValueError(f"not a version: {version!r}")
@@ -79,11 +79,11 @@ class Dialect:
         return item.get("category") == "SYSTEM" or (unlisted and item.get("publisher") == ITS_OWN_PUBLISHER)
 
     def catalog_arch(self, number: object) -> Arch | None:
-        """The architecture of a catalog item's image; None for one that is not known here."""
+        """The architecture of a catalog item's image; None if it is not known here."""
         return next((arch for arch in self.arches if NUMBERS[arch] == number), None)
 
     def agent_arches(self, number: object) -> tuple[Arch, ...]:
-        """What an agent of that number may be: the older ones' ARM has 32 or 64 bits."""
+        """The architectures that an agent's number may mean: for older Controllers, ARM is 32-bit or 64-bit."""
         arch = self.catalog_arch(number)
         if arch == "arm" and len(self.arches) == 2:
             return ("arm", "armv7")

@@ -1,6 +1,6 @@
-"""One request to an ioFog Controller: sent, repeated where that is safe, its failures put in our words.
+"""One request to an ioFog Controller: sent, repeated if that is safe, its failures put in our words.
 
-The one file here that imports requests. Signing in is token.py, what is asked controller.py.
+The only file here that imports requests. Signing in is in token.py, the API in controller.py.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ LONGEST_MESSAGE = 400
 DEFAULT_PORT = 51121
 REACHABLE = "Is the Controller running, and reachable from here?"
 FROZEN = "item used for running microservices"
-"""3.7.3 refuses so (status 500) to delete an item in use, 3.0.4 (status 400) to change its images."""
+"""How 3.7.3 (status 500) refuses to delete an item in use, and 3.0.4 (status 400) to change its images."""
 FOREIGN_KEY = "foreign key constraint"
-"""3.0.4 refuses to delete an item in use in its database's words (status 500)."""
+"""How 3.0.4 refuses to delete an item in use: in its database's words (status 500)."""
 
 
 class LostAnswer(Exception):
@@ -48,7 +48,7 @@ class Http:
     Args:
         settings: endpoint, ca_file and insecure are used; the credentials only to keep them out of errors.
         timeout: seconds for connecting, and between two bytes of an answer.
-        backoff: seconds before the second try; twice as long before each further one.
+        backoff: seconds before the second attempt; twice as long before each further one.
     """
 
     def __init__(self, settings: ControllerSettings, timeout: tuple[float, float], backoff: float) -> None:
@@ -68,7 +68,7 @@ class Http:
 
     @cached_property
     def dialect(self) -> Dialect:
-        """How this Controller speaks (``GET /status``, versions.controller: ``3.7.3``)."""
+        """This Controller's dialect (``GET /status``, versions.controller: ``3.7.3``)."""
         doing = "asking for its version"
         response = self.send(doing, "GET", "/status")
         if response.status_code >= 400:
@@ -78,17 +78,17 @@ class Http:
             return Dialect.of(body["versions"]["controller"])
 
     def keep_secret(self, *texts: str | None) -> None:
-        """Leave these out of errors from now on."""
+        """Keep these out of errors from now on."""
         self._secrets |= {text for text in texts if text}
 
     def send(
         self, doing: str, method: str, path: str, body: Any = None, *, authorization: str = "", repeat: bool = True
     ) -> requests.Response:
-        """The answer, whatever its status but a redirect; asked for again after what may pass by itself.
+        """The answer, whatever its status, except a redirect; the request is repeated after a transient failure.
 
         Args:
-            repeat: False for a request that must not be acted on twice: raises LostAnswer where another
-                would be sent again.
+            repeat: False for a request that must not be acted on twice: raises LostAnswer instead of
+                repeating it.
         """
         for number in range(TRIES):
             try:
@@ -113,9 +113,9 @@ class Http:
                 json=body,
                 headers={"Authorization": authorization} if authorization else {},
                 timeout=self._timeout,
-                # Given with each request: the session's own verify yields to REQUESTS_CA_BUNDLE.
+                # With each request, as REQUESTS_CA_BUNDLE overrides the session's own verify.
                 verify=self._verify,
-                # A redirected POST would become a GET, and credentials would go where nobody said.
+                # A redirected POST would become a GET, and credentials would go where nobody sent them.
                 allow_redirects=False,
             )
 
@@ -130,11 +130,11 @@ class Http:
 
     @contextmanager
     def _translated(self, doing: str) -> Iterator[None]:
-        """requests' errors → ControllerError; those that may pass by themselves → Transient."""
+        """requests' errors → ControllerError; transient ones → Transient."""
         try:
             yield
         except requests.exceptions.SSLError as problem:
-            # OpenSSL's own brackets around the words help nobody: "[SSL: …] why (_ssl.c:1006)".
+            # What OpenSSL puts around the words is no help: "[SSL: …] why (_ssl.c:1006)".
             why = re.sub(r"^\[.*?\] | ?\(_ssl\.c:\d+\)$", "", cause(problem)).rstrip(".")
             raise ControllerError(self.endpoint, doing, f"TLS: {why}", _tls_hint(why)) from None
         except requests.exceptions.Timeout:
@@ -145,20 +145,20 @@ class Http:
             hint = f"{REACHABLE} Does it expect https://?" if https else REACHABLE
             raise Transient(ControllerError(self.endpoint, doing, why, hint)) from None
         except requests.exceptions.RequestException as problem:
-            # Its text may quote a header or a URL: the kind is enough.
+            # Its text may quote a header or a URL: the kind of error is enough.
             raise ControllerError(
                 self.endpoint, doing, f"the request could not be made ({type(problem).__name__})", "Check the endpoint."
             ) from None
-        except OSError:  # what requests raises for a ca_file that is not there
+        except OSError:  # what requests raises if ca_file does not exist
             raise ControllerError(self.endpoint, doing, f"cannot read {self._verify}", "Check ca_file=.") from None
 
     def refused(self, doing: str, method: str, response: requests.Response) -> ControllerError:
-        """The error that an answer of status 400 and more stands for."""
+        """The error for an answer of status 400 or above."""
         name, message = self.said(response)
         status = response.status_code
         if status == 404 and not name:
             return self.no_controller(doing)
-        # The words matter: an unknown registry is a NotFoundError of status 404 too.
+        # The words decide: for an unknown registry, too, there is a NotFoundError of status 404.
         if status == 404 and "catalog item" in message.lower():
             return ItemNotFound(self.endpoint, doing, message, "Run pulumi refresh, then pulumi up.")
         if name == "DuplicatePropertyError":
@@ -174,11 +174,11 @@ class Http:
         return ControllerError(self.endpoint, doing, f"HTTP status {status}: {words}", hint)
 
     def said(self, response: requests.Response) -> tuple[str, str]:
-        """Name and message of an error's body, without secrets; name is empty where it has none."""
+        """Name and message in an error's body, without secrets; the name is empty if there is none."""
         try:
             body = response.json()
             message = str(body.get("message") or body.get("error") or "")
-            # Some of a ValidationError's messages are JSON themselves, with the refused value in it.
+            # Some messages of a ValidationError are JSON themselves, with the refused value in it.
             if message.startswith("{"):
                 message = str(json.loads(message)["stack"])
             return str(body.get("name") or body.get("error") or ""), self.clean(message)
@@ -186,7 +186,7 @@ class Http:
             return "", response.reason or ""
 
     def clean(self, text: str) -> str:
-        """Without secrets, and not too long."""
+        """The text without secrets, and cut if it is long."""
         for secret in self._secrets:
             text = text.replace(secret, "[secret]")
         return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…"
@@ -195,21 +195,21 @@ class Http:
 
     @contextmanager
     def understood(self, doing: str) -> Iterator[None]:
-        """For the reading of an answer: one of another form is no ioFog Controller's."""
+        """For parsing an answer: if it does not have the expected shape, this is not an ioFog Controller."""
         try:
             yield
         except (KeyError, TypeError, ValueError, AttributeError):
             raise self.no_controller(doing) from None
 
     def json(self, doing: str, response: requests.Response) -> dict[str, Any]:
-        """The body as a JSON object; empty where there is none (204)."""
+        """The body as a JSON object; empty if there is none (204)."""
         if not response.content:
             return {}
         with self.understood(doing):
             return dict(response.json().items())
 
     def no_controller(self, doing: str) -> ControllerError:
-        """What answers is something else."""
+        """The error that something else answers."""
         hint = f"Check the endpoint's scheme and port ({DEFAULT_PORT} by default)."
         return ControllerError(self.endpoint, doing, "this is not an ioFog Controller", hint)
 
@@ -218,7 +218,7 @@ def normal(endpoint: str) -> str:
     """``host`` → ``http://host:51121``, ``host:80`` → ``http://host:80``, as iofogctl has it
     (pkg/util/get_controller_endpoint.go); ``https://host/api/v3/`` → ``https://host``.
 
-    Credentials, query and fragment are dropped. Raises ControllerError for what is no URL.
+    Credentials, query and fragment are dropped. Raises ControllerError if it is not a URL.
     """
     bare = "://" not in endpoint
     try:

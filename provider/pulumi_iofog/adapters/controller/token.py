@@ -16,16 +16,16 @@ Tokens = tuple[str, str]
 
 
 class Stored(Protocol):
-    """Tokens that another program keeps too."""
+    """Tokens that another program uses too."""
 
     def renew(self, refused: str, exchange: Callable[[str], Tokens | None]) -> Tokens | None:
-        """Tokens in place of a refused access token, by their refresh token; None where that fails."""
+        """New tokens in place of a refused access token, by the refresh token; None if that fails."""
         ...
 
 
 class Token:
-    """One token for all threads, found when first needed: the given one, else by the stored refresh token,
-    else by e-mail and password."""
+    """One token for all threads, obtained when first needed: the given one, else with the stored refresh
+    token, else with email and password."""
 
     def __init__(self, http: Http, settings: ControllerSettings, stored: Stored | None = None) -> None:
         self._http, self._settings, self._stored = http, settings, stored
@@ -33,7 +33,7 @@ class Token:
         self._lock = threading.Lock()
 
     def header(self) -> str:
-        """What to send as ``Authorization``; signs in first if there is no token yet."""
+        """The value for ``Authorization``; signs in first if there is no token yet."""
         with self._lock:
             if not self._access and not self._from_store():
                 self._sign_in("there is no token, and no email with a password")
@@ -69,7 +69,7 @@ class Token:
         self._access, self._refresh = self._tokens(doing, self._http.json(doing, response))
 
     def _refreshed(self) -> bool:
-        """Whether the refresh token of an earlier signing in gave new ones."""
+        """Whether the refresh token of an earlier sign-in gave new tokens."""
         token, self._refresh = self._refresh, ""
         new = self._exchange(token) if token else None
         if new:
@@ -85,7 +85,7 @@ class Token:
         return new is not None
 
     def _exchange(self, token: str) -> Tokens | None:
-        """``POST /user/refresh`` {refreshToken} → both anew (3.5 and newer); None where that is refused."""
+        """``POST /user/refresh`` {refreshToken} → new tokens (3.5 and newer); None if that is refused."""
         doing = "renewing the token"
         self._http.keep_secret(token)
         response = self._http.send(doing, "POST", "/user/refresh", {"refreshToken": token})

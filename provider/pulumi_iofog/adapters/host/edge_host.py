@@ -38,7 +38,9 @@ class EdgeHost:
         engine, has = self._engine, self.spool.has
         listing = engine.images(image.reference.full_name)
         tagged = listing.named == engine.traits.image_id(image.pin)
-        return Inventory(engine.traits, engine.platform, tagged, listing.images, has.gzip, has.zstd, memory=has.memory)
+        return Inventory(
+            engine.traits, engine.platform, tagged, listing.images, has.gzip, has.zstd, has.memory, engine.description
+        )
 
     def rate(self) -> float:
         """Bytes/s of the link."""

@@ -1,1 +1,1 @@
-"""Layers decompressed, encoded and compared, in a child process."""
+"""Layers are decompressed, encoded and compared in a child process."""

@@ -8,8 +8,8 @@
 Run by its path, because importing the package costs half a second and 60 MB; so it imports nothing of
 it. Files stream through; only a delta holds its two tars in memory. OUT.part becomes OUT when it is
 whole. Standard output: one line of JSON, ``{"diff_id": …, "plain_size": …, "digest": …, "size": …}``, the last
-two of OUT, if there is one. On failure one line on standard error and one of the exit codes below. Ends when
-its standard input does: then the process that has started it is gone.
+two of OUT, if there is one. On failure one line on standard error and one of the exit codes below. It ends when
+its standard input does: then the process that started it is gone.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CHUNK = 1 << 18
 MOST = 1 << 20
 """Bytes decompressed at once: a few bytes of a hostile blob could become gigabytes."""
 NICE = 10
-"""Added to the priority's number: others go first."""
+"""Added to the niceness: other processes go first."""
 MAX_WINDOW_LOG = 31
 """What ``zstd -d --long=31`` takes: matches reach back 2 GiB."""
 LDM_HASH_RATE_LOG = 7
@@ -52,7 +52,7 @@ GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 class Damaged(Exception):
-    """The data is not what it says, or not what is wanted."""
+    """The data is not what it claims to be, or not what is wanted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -133,11 +133,11 @@ class _Hashed:
 
 
 def plain_chunks(file: IO[bytes], media_type: str = "") -> Iterator[bytes]:
-    """The plain bytes of a layer blob: gzip or zstd, in as many members or frames as there are, or plain.
+    """The plain bytes of a layer blob: gzip or zstd, of any number of members or frames, or plain.
 
     Args:
-        media_type: what the manifest says; the first bytes decide, because some registries hand out
-            gzip under a plain type. A type that promises compression where there is none is Damaged.
+        media_type: what the manifest says. The first bytes decide, because some registries serve gzip
+            under a plain type; but a type that promises compression where there is none is Damaged.
     """
     magic = file.read(4)
     file.seek(0)
@@ -157,7 +157,7 @@ def _gunzip(file: IO[bytes]) -> Iterator[bytes]:
         while data:
             if member is None:
                 if not data.strip(b"\0"):
-                    break  # zeros after the last member fill a block; gzip(1) takes them too
+                    break  # zeros after the last member pad a block; gzip(1) accepts them too
                 member = zlib.decompressobj(wbits=31)
             yield member.decompress(data, MOST)
             data = member.unused_data if member.eof else member.unconsumed_tail
@@ -173,7 +173,7 @@ def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
             if frame is None:
                 frame = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG})
             yield frame.decompress(data, MOST)
-            # What does not fit is kept inside and comes with the next call.
+            # What does not fit is kept in the decompressor and comes with the next call.
             data = frame.unused_data if frame.eof else b""
             frame = None if frame.eof else frame
     if frame is not None:
@@ -261,10 +261,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _end_with_parent(part: Path | None) -> None:
-    """End, and leave nothing, once standard input does. A pipe works on every system and, unlike Linux'
-    PR_SET_PDEATHSIG, does not end with the thread that has started the child."""
+    """End, and leave nothing behind, once standard input ends. A pipe works on every system and, unlike Linux'
+    PR_SET_PDEATHSIG, is not tied to the thread that started the child."""
     with contextlib.suppress(OSError):
-        # Not sys.stdin: the interpreter's end waits for its lock.
+        # Not sys.stdin: at exit the interpreter waits for its lock.
         while os.read(0, 1):
             pass
     _remove(part)

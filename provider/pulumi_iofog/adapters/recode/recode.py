@@ -1,6 +1,6 @@
-"""Layers in another form: plain, as zstd, or as a delta; the work is done by a child process.
+"""Layers in another encoding: plain, as zstd, or as a delta; the work is done by a child process.
 
-A child, because one layer takes seconds of a core and a delta both of its tars in memory, and the plugin
+A child, because a layer takes seconds of a core, and a delta needs both of its tars in memory, while the plugin
 has other threads to serve. It has low priority and ends with this process, however that ends.
 """
 
@@ -22,7 +22,7 @@ CHILD = Path(__file__).with_name("child.py")
 TIMEOUT = 3600.0
 """Seconds for one layer."""
 LEVEL = 9
-"""zstd's. A delta of two releases of numpy and pandas (102 and 104 MB plain): level 3 6.6 MB in 0.6 s, 9 6.0 MB
+"""zstd's level. A delta of two releases of numpy and pandas (102 and 104 MB plain): level 3 6.6 MB in 0.6 s, 9 6.0 MB
 in 1.2 s, 12 5.9 MB in 2.4 s, 19 4.6 MB in 40 s. Where few files changed, levels make no difference."""
 
 NO_SPACE = 28
@@ -31,7 +31,7 @@ NO_SPACE = 28
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A layer's new form: its file with digest and size, and the plain tar that it stands for."""
+    """A layer in its new encoding: the file with digest and size, and those of the plain tar that it encodes."""
 
     path: Path
     digest: Digest
@@ -45,7 +45,7 @@ class Made:
 
 def plain(layer: Layer, blob: Path, out: Path, *, timeout: float = TIMEOUT) -> Made:
     """Decompress a layer's blob into ``out``: gzip, zstd or plain. Raises StoreError; ``out`` is whole or
-    not there, and whoever makes the same ``out`` at the same time must be kept away."""
+    not there. The caller must keep others from making the same ``out`` at the same time."""
     return _make(f"decompressing {short(layer.blob.digest)}", _of_blob("plain", layer), [blob, out], timeout)
 
 
@@ -71,7 +71,7 @@ def as_zstd(
         level: 1 to 19.
         window_log: 10 to 31 for matches over longer distances; the host takes 2 ** window_log bytes of
             memory to decompress, and above 27 must be told ``--long=N``. 0 for the level's own, at most 8 MiB.
-        workers: threads; 0 for none. They cost some memory, and below 2 % in size. A delta has none: with
+        workers: threads; 0 for none. They cost some memory, and less than 2 % in size. A delta has none: with
             them, only long matches would reach into the old tar (9.2 MB, not 6.0).
     """
     options = [*_of_blob("zstd", layer), f"--level={level}", f"--window-log={window_log}", f"--workers={workers}"]
@@ -83,15 +83,15 @@ def delta(
 ) -> Made:
     """Make ``out``, of which ``zstd -d --long=31 --patch-from=OLD`` (1.4.5 or newer) makes the new tar.
 
-    Both are plain tars; the host must have the old one byte for byte. Ask ``delta.delta_memory`` first.
-    Raises StoreError, as ``plain`` does; also where the new tar has another digest.
+    Both are plain tars; the host must have the old one byte for byte. Ask ``delta_memory`` first.
+    Raises StoreError, as ``plain`` does; also if the new tar has another digest.
     """
     options = ["delta", f"--want={new_diff_id}", f"--level={level}"]
     return _make(f"making a delta for {short(new_diff_id)}", options, [old, new, out], timeout)
 
 
 def available_memory() -> int:
-    """Bytes that work may take here; half of what Linux says is available."""
+    """Bytes of memory that the work may take: half of what Linux says is available."""
     with contextlib.suppress(OSError, ValueError):
         facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
         return int(facts["MemAvailable"].split()[0]) * 1024 // 2

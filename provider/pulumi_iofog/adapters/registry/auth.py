@@ -1,4 +1,4 @@
-"""How to be let in by a registry.
+"""How to authenticate with a registry.
 
 Sources: distribution spec (Bearer challenge: distribution.github.io/distribution/spec/auth/token and
 …/spec/auth/oauth) and RFC 7617 (Basic). Where credentials come from is docker_config.py.
@@ -51,7 +51,7 @@ class Authenticator:
         self._keep_secret(auth)
 
     def header(self, place: Place) -> dict[str, str]:
-        """The Authorization header that let us in before, if it still does."""
+        """The Authorization header that was accepted before, unless it has expired."""
         token = self._tokens.get((place.domain, place.path))
         if token is None or token.until < time.monotonic():
             return {}
@@ -65,16 +65,16 @@ class Authenticator:
         return "with docker's identity token" if who.username == TOKEN_USER else f"as {who.username}"
 
     def clean(self, text: str) -> str:
-        """Without secrets."""
+        """The text without secrets."""
         for secret in filter(None, tuple(self._secrets)):
             text = text.replace(secret, "[secret]")
         return text
 
     def answer(self, place: Place, challenge: str, sent: Mapping[str, str], *, tls: bool) -> bool:
-        """Take up the challenge of a 401 (``WWW-Authenticate``); whether ``header`` has an answer to it now.
+        """Answer the challenge of a 401 (``WWW-Authenticate``); whether ``header`` has a new answer now.
 
         Args:
-            sent: the header that was refused: to give the same again would help nobody.
+            sent: the header that was refused: sending the same again would be no use.
         """
         who = self._credentials(place)
         for scheme, parameters in _challenges(challenge):
@@ -119,7 +119,7 @@ class Authenticator:
         raise task.error(why, f"Check auth=, or run: {login}")
 
     def _said(self, body: bytes) -> str:
-        """The token service's own words: the registry's form of errors, or OAuth's."""
+        """The token service's own words: in the registry's format of errors, or OAuth's."""
         try:
             answer = json.loads(body)
             errors = answer.get("errors") or [{}]
@@ -129,7 +129,7 @@ class Authenticator:
         return f" ({self.clean(' '.join(str(said).split()))[:200]})" if said else ""
 
     def _credentials(self, place: Place) -> RegistryAuth | None:
-        """What the user has given is for the image's own registry, and for no mirror of it."""
+        """What the user has given is only for the image's own registry, never for a mirror of it."""
         if self._given and place.origin:
             return self._given
         key = (place.domain, place.path)
@@ -169,5 +169,5 @@ def _token(task: Task, body: bytes) -> _Token:
             raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError):
         raise task.error("the token service gave no token") from None
-    # A little early, so that a token does not run out on its way.
+    # A little early, so that a token does not expire in transit.
     return _Token(f"Bearer {text}", time.monotonic() + max(seconds - 10, 5))

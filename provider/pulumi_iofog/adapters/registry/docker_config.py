@@ -21,9 +21,9 @@ DOCKER_HUB = "https://index.docker.io/v1/"
 HELPER_TIMEOUT = 30.0
 """Seconds for a credential helper."""
 TOKEN_USER = "<token>"  # noqa: S105
-"""What a credential helper calls the user where the secret is an identity token."""
+"""What a credential helper gives as the user if the secret is an identity token."""
 NOT_FOUND = ("credentials not found", "credentials server URL", "credentials username")
-"""How helpers say that they know nothing of a server (docker-credential-helpers, credentials/error.go)."""
+"""How helpers say that they have nothing for a server (docker-credential-helpers, credentials/error.go)."""
 
 
 def default_paths() -> list[Path]:
@@ -40,12 +40,12 @@ def first(paths: Sequence[Path], domain: str, repository: str = "") -> RegistryA
 
 
 def credentials(path: Path, domain: str, repository: str = "") -> RegistryAuth | None:
-    """What docker would use: the registry's helper, or the general one; its entry in the file; None.
+    """What docker would use: the registry's helper, or the default one; else its entry in the file; else None.
 
     Args:
         repository: the image's path in the registry, for entries that are only for a part of it.
 
-    Raises RegistryError where the file or what a helper says cannot be read.
+    Raises RegistryError if the file, or a helper's answer, cannot be read.
     """
     try:
         config: dict[str, Any] = json.loads(path.read_bytes())
@@ -70,8 +70,8 @@ def _unreadable(path: Path, why: str) -> RegistryError:
 
 
 def _from_entries(entries: dict[str, Any], server: str, repository: str, path: Path) -> RegistryAuth | None:
-    """The most special key first; then the server's own, then one that means the same host, as docker
-    compares them."""
+    """The most specific key first; then the server's own, then others for the same host, as docker compares
+    them."""
     mine = [key for key in entries if _host(key) == _host(server) and _covers(_part(key), repository)]
     for key in sorted(mine, key=lambda key: (-len(_part(key)), key != server)):
         if found := _from_entry(key, entries[key], path):
@@ -80,7 +80,7 @@ def _from_entries(entries: dict[str, Any], server: str, repository: str, path: P
 
 
 def _part(key: str) -> str:
-    """``host/team/app`` → ``team/app``. With a scheme, and for the API's versions, the whole host is meant."""
+    """``host/team/app`` → ``team/app``. With a scheme, or an API version for a path, the key is for the whole host."""
     part = "" if "://" in key else key.partition("/")[2].strip("/")
     return "" if part in ("v1", "v2") else part
 
@@ -127,14 +127,14 @@ def _from_helper(name: str, server: str) -> RegistryAuth | None:
         hint = f"docker's config.json names it: put {program} on PATH, or set auth="
         raise RegistryError(server, doing, str(problem.strerror), hint) from None
     if done.returncode != 0:
-        # Helpers say what is wrong on their standard output; to know nothing of a server is no failure.
+        # Helpers say what is wrong on their standard output; having nothing for a server is not a failure.
         said = " ".join((done.stdout.strip() or done.stderr.strip()).decode(errors="replace").split())
         if any(words in said for words in NOT_FOUND):
             return None
         raise RegistryError(server, doing, f"exit {done.returncode}: {said[:200]}", "Set auth=")
     try:
         found = json.loads(done.stdout)
-        # Some helpers answer with empty strings instead of saying that they know nothing.
+        # Some helpers answer with empty strings instead of saying that they have nothing.
         return RegistryAuth(found["Username"], found["Secret"]) if found["Secret"] else None
     except (ValueError, KeyError, TypeError):
         raise RegistryError(server, doing, "its answer cannot be read", "Set auth=") from None

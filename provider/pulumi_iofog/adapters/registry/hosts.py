@@ -1,4 +1,4 @@
-"""Where an image may be had, mirrors first, and how each registry is spoken to: TLS, whose, or plain http.
+"""Where an image may be fetched, mirrors first, and how to talk to each registry: TLS and its CAs, or http without TLS.
 
 Sources: docker's ``daemon.json`` (``registry-mirrors``, ``insecure-registries``) and certs.d; containers-certs.d(5).
 """
@@ -25,7 +25,7 @@ CERTS_D = (
     "/etc/containers/certs.d",
     "~/.config/containers/certs.d",
 )
-"""Folders with one for each registry: ``*.crt`` are CAs, ``NAME.cert`` and ``NAME.key`` the client's."""
+"""Folders with a subfolder for each registry: ``*.crt`` are CAs, ``NAME.cert`` and ``NAME.key`` the client's."""
 TLS_TIMEOUT = 3.0
 """Seconds to find out whether a registry that need not have TLS has it."""
 
@@ -53,7 +53,7 @@ class Hosts:
         self._failed: set[str] = set()
 
     def places(self, reference: Reference) -> list[Place]:
-        """Those to ask, in order; the image's own registry is the last."""
+        """Where to ask, in order; the image's own registry comes last."""
         options = self._options.get(reference.domain, RegistryOptions())
         mirrors = [
             Place(reference, mirror.domain, f"{mirror.prefix}/{reference.path}".lstrip("/"), origin=False)
@@ -63,12 +63,12 @@ class Hosts:
         return [*mirrors, Place(reference, reference.domain, reference.path)]
 
     def leave_out(self, place: Place) -> None:
-        """Do not ask a mirror again that does not answer as it should."""
+        """Do not ask a faulty mirror again."""
         if not place.origin:
             self._failed.add(place.domain)
 
     def base(self, domain: str) -> str:
-        """``https://HOST`` or ``http://HOST``. Raises RegistryError where its certificates cannot be used."""
+        """``https://HOST`` or ``http://HOST``. Raises RegistryError if its certificates cannot be used."""
         with self._lock:
             if domain not in self._bases:
                 self._bases[domain] = self._look(domain)
@@ -82,8 +82,8 @@ class Hosts:
         lenient = options.insecure or (is_loopback(domain) and not known)
         if lenient:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            # Docker's order, TLS first. Who expects a line of http answers at once: TLS' greeting has the end of
-            # one in it (extension 10, supported_groups).
+            # Docker's order, TLS first. An http server without TLS answers at once, as TLS' ClientHello contains a
+            # line end (in extension 10, supported_groups).
             if not _speaks_tls(host, context):
                 return f"http://{host}"
         if lenient or known:
@@ -92,7 +92,7 @@ class Hosts:
 
 
 def is_loopback(domain: str) -> bool:
-    """Whether it is this machine by its name: no registry there needs TLS."""
+    """Whether its name says that it is on this machine, where no registry needs TLS."""
     host = domain.rsplit(":", 1)[0].strip("[]") if not domain.endswith("]") else domain.strip("[]")
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -101,7 +101,7 @@ def is_loopback(domain: str) -> bool:
 
 
 def _speaks_tls(host: str, context: ssl.SSLContext) -> bool:
-    """Whether there is TLS; False also where nobody answers, for plain http to say so."""
+    """Whether the server speaks TLS; False also if nobody answers: then the http request will say so."""
     parts = urlsplit(f"//{host}")
     try:
         with (
@@ -114,7 +114,7 @@ def _speaks_tls(host: str, context: ssl.SSLContext) -> bool:
 
 
 def _load(context: ssl.SSLContext, domain: str, ca_file: str | None, certs: Sequence[str]) -> bool:
-    """Let the context trust who is trusted for the registry; whether anybody is."""
+    """Load the CAs and client certificates for the registry into the context; whether there are any."""
     folders = [Path(folder).expanduser() / domain for folder in certs]
     files = [Path(ca_file).expanduser()] if ca_file else []
     files += [file for folder in folders for file in sorted(folder.glob("*.crt"))]
@@ -130,6 +130,6 @@ def _load(context: ssl.SSLContext, domain: str, ca_file: str | None, certs: Sequ
         if current and current.suffix == ".cert" and not current.with_suffix(".key").exists():
             why = f"{current.with_suffix('.key')}: No such file or directory"
         raise RegistryError(
-            domain, "reading its certificates", why, "They must be PEM files, each .cert with a .key beside it"
+            domain, "reading its certificates", why, "They must be PEM files, each .cert with its .key next to it"
         ) from None
     return bool(files or pairs)

@@ -1,4 +1,4 @@
-"""HTTP as registries need it: tried again after what may pass by itself, failures in our words.
+"""HTTP as registries need it: transient failures are retried, failures are put in our words.
 
 Credentials never follow a redirect to another host.
 """
@@ -24,7 +24,7 @@ T = TypeVar("T")
 TRIES = 4
 TRANSIENT = (429, 500, 502, 503, 504)
 CHUNK = 64 << 10
-"""Bytes handed on at once, and what a lost connection costs at most."""
+"""Bytes passed on at once, and the most that a lost connection costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +32,21 @@ class Backoff:
     """How long to wait before trying again, in seconds.
 
     Attributes:
-        first: before the second try; twice as long before each further one.
-        longest: at most that a registry's Retry-After is obeyed.
+        first: before the second attempt; twice as long before each further one.
+        longest: the most that a registry's Retry-After is obeyed.
     """
 
     first: float = 0.5
     longest: float = 20.0
 
     def wait(self, number: int, retry_after: float | None) -> None:
-        """Wait after the failure of a try; the first has number 0."""
+        """Wait after a failed attempt; the first has number 0."""
         time.sleep(self.first * 2**number if retry_after is None else min(retry_after, self.longest))
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Who is spoken to, and what for: the first two parts of every error."""
+    """Which server is talked to, and what for: the first two parts of every error."""
 
     who: str
     doing: str
@@ -70,13 +70,13 @@ class Http:
         self._session.close()
 
     def use(self, prefix: str, context: ssl.SSLContext, *, verify: bool) -> None:
-        """Have this TLS context for URLs that begin so."""
+        """Use this TLS context for URLs with that prefix."""
         if not verify:
             accept_unverified()
         self._session.mount(prefix, _Adapter(context, verify=verify))
 
     def retry(self, act: Callable[[], T], tries: int = TRIES) -> T:
-        """What ``act`` returns; done again after Transient, a few times."""
+        """What ``act`` returns; it is retried after Transient, a few times."""
         for number in range(tries):
             try:
                 return act()
@@ -101,7 +101,7 @@ class Http:
 
 @contextmanager
 def _urls() -> Iterator[None]:
-    """What urllib says of a URL that is none, and requests lets through, as requests would say it."""
+    """urllib's error for a malformed URL, which requests lets through, as an error of requests."""
     try:
         yield
     except ValueError as problem:
@@ -109,7 +109,7 @@ def _urls() -> Iterator[None]:
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """With a TLS context of its own; what requests itself would trust is trusted besides."""
+    """With its own TLS context; what requests itself would trust is trusted too."""
 
     def __init__(self, context: ssl.SSLContext, *, verify: bool) -> None:
         self._context, self._verifies = context, verify
@@ -130,8 +130,8 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 class _Session(requests.Session):
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Before a redirect is followed. requests would ask ~/.netrc, and let credentials pass from
-        http to https of one host; blob stores with signed URLs refuse both."""
+        """Before a redirect is followed, drop credentials that are not for its target. requests would ask ~/.netrc, and
+        keep credentials from http to https of the same host; blob stores with signed URLs refuse both."""
         there, here = _origin(prepared_request.url), _origin(response.url)
         if here[0] == "https" and there[0] != "https":
             raise _Downgrade(request=prepared_request)
@@ -145,12 +145,12 @@ class _Downgrade(requests.RequestException):
 
 @contextmanager
 def translated(task: Task) -> Iterator[None]:
-    """requests' and urllib3's errors → RegistryError, or Transient with one where it may pass by itself."""
+    """requests' and urllib3's errors → RegistryError, or Transient with one if it may pass by itself."""
     try:
         yield
     except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as problem:
         why = cause(problem)
-        if "EOF" in why:  # a connection that was lost, in OpenSSL's words
+        if "EOF" in why:  # OpenSSL's words for a lost connection
             raise Transient(task.error(f"TLS: {why}{_place(task, problem)}", _NETWORK)) from None
         hint = f"For a private CA, set caFile in iofog:registries, or put the CA into /etc/docker/certs.d/{task.who};"
         hint += " for http without TLS, set insecure in iofog:registries"
@@ -166,7 +166,7 @@ def translated(task: Task) -> Iterator[None]:
     ) as problem:
         raise Transient(task.error(f"{cause(problem)}{_place(task, problem)}", _NETWORK)) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError) as problem:
-        # Its text may quote a signed URL: the kind is enough.
+        # Its text may quote a signed URL: the kind of error is enough.
         raise task.error(f"the request could not be made ({type(problem).__name__})") from None
 
 
@@ -184,13 +184,13 @@ def read(response: requests.Response, limit: int) -> bytes:
 
 
 def retry_after(response: requests.Response) -> float | None:
-    """Seconds of the header Retry-After; None where it has a date, or is not there."""
+    """Seconds in the header Retry-After; None if it is a date, or missing."""
     after = response.headers.get("Retry-After", "").strip()
     return float(after) if after.isascii() and after.isdigit() else None
 
 
 def from_elsewhere(response: requests.Response) -> str:
-    """The host that gave the answer, where redirects led to another than was asked; else empty."""
+    """The host that gave the answer, if redirects led to another than the one asked; else empty."""
     first = response.history[0] if response.history else response
     return urlsplit(response.url).netloc if _origin(first.url) != _origin(response.url) else ""
 
@@ -205,7 +205,3 @@ def _place(task: Task, problem: BaseException) -> str:
     request = getattr(problem, "request", None)
     host = urlsplit(request.url).netloc if request is not None and isinstance(request.url, str) else ""
     return f" (at {host})" if host and host_of(host).lower() != host_of(task.who).lower() else ""
-
-
-def _host(netloc: str) -> str:
-    return netloc.rpartition("@")[2].lower()

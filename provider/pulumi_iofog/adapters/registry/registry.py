@@ -36,7 +36,7 @@ from pulumi_iofog.oci.image import (
 T = TypeVar("T")
 
 MANIFEST_LIMIT = 4 << 20
-"""Bytes; what the distribution spec asks registries to accept at least."""
+"""Bytes; the least that the distribution spec asks registries to accept."""
 MESSAGE_LIMIT = 64 << 10
 """Bytes read of an error's body."""
 ACCEPT = ", ".join((OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST))
@@ -46,14 +46,14 @@ class Registry:
     """Reads manifests and blobs; several threads may use it.
 
     Args:
-        auth: the user's credentials, which no mirror gets; else docker's configuration is asked, else anonymous.
-        options: of registries (``host:port``): mirrors, TLS. What is on loopback needs none.
-        docker_config: instead of those that docker, podman and skopeo keep.
+        auth: the user's credentials, which no mirror gets; else docker's configuration is used, else none.
+        options: mirrors and TLS of registries (``host:port``); those on loopback need no TLS.
+        docker_config: a file to use instead of those of docker, podman and skopeo.
         certs: folders with certificates for registries.
         timeout: seconds for connecting and for each read.
         backoff: how long to wait before trying again.
 
-    Methods raise RegistryError; ImageNotFound where repository, tag or digest are not there.
+    Methods raise RegistryError; ImageNotFound if repository, tag or digest do not exist.
     """
 
     def __init__(
@@ -107,13 +107,13 @@ class Registry:
     def blob(self, reference: Reference, blob: Blob, offset: int = 0) -> Generator[bytes, None, None]:
         """A blob's bytes from an offset on (``GET /v2/<name>/blobs/<digest>``), not verified.
 
-        A connection that drops is taken up again where it was: for as long as every few tries bring some bytes.
+        After a dropped connection it resumes where it was, as long as every few attempts bring some bytes.
         """
         failed: list[RegistryError] = []
         for place in self._hosts.places(reference):
             whole = (place, blob.digest)
             if offset == 0 and whole in self._handed_out and not place.origin:
-                # Asked for once more from its beginning: what the mirror handed out was wrong.
+                # Asked for once more from the beginning: what the mirror served was wrong.
                 self._hosts.leave_out(place)
                 continue
             try:
@@ -152,7 +152,7 @@ class Registry:
             self._http.backoff.wait(fruitless - 1, problem.retry_after)
 
     def _read_blob(self, task: Task, place: Place, blob: Blob, offset: int) -> Iterator[bytes]:
-        # The digest is of the bytes as they lie in the registry: nothing may encode them, or decode them.
+        # The digest is of the bytes as they are in the registry: nothing may encode or decode them.
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={offset}-"} if offset else {})}
         with self._open(task, place, f"blobs/{blob.digest}", headers) as response:
             skip = offset if response.status_code == 200 else 0
@@ -177,12 +177,12 @@ class Registry:
             raise problem
 
     def _ask(self, place: Place, path: str, headers: dict[str, str]) -> requests.Response:
-        """The answer; asked for again with credentials where the registry wants some."""
+        """The answer; the request is repeated with credentials if the registry wants some."""
         base = self._hosts.base(place.domain)
         url = f"{base}/v2/{place.path}/{path}"
         sent = self._auth.header(place)
         response = self._http.get(url, {**headers, **sent})
-        # A blob store that a redirect led to is nobody to give credentials to, whatever it asks.
+        # A blob store that a redirect led to gets no credentials, whatever it asks for.
         if response.status_code != 401 or http.from_elsewhere(response):
             return response
         # Read to its end, so that the connection can be used again.
@@ -217,12 +217,12 @@ class Registry:
 
 
 def _tries(place: Place) -> int:
-    """A mirror that does not answer is not waited for: there is another place."""
+    """A mirror gets one attempt: there is another place to ask."""
     return TRIES if place.origin else 1
 
 
 def _together(failed: list[RegistryError]) -> RegistryError:
-    """The last one's error, which is the image's own registry's, with what the mirrors have said."""
+    """The last error, which is that of the image's own registry, with what the mirrors said."""
     *mirrors, last = failed
     if not mirrors:
         return last
@@ -231,7 +231,7 @@ def _together(failed: list[RegistryError]) -> RegistryError:
 
 
 def _media_type(task: Task, raw: bytes, said: str) -> str:
-    """The manifest's media type: the header's, else its own word. RegistryError for what is none."""
+    """The manifest's media type: the header's, else its own. RegistryError if it is not a manifest."""
     try:
         body, own = json.loads(raw), media_type_of(raw)
     except ValueError:

@@ -1,7 +1,7 @@
-"""A Docker engine of the operator's, by docker's SDK.
+"""The operator's Docker engine, by docker's SDK.
 
-Which one: ``DOCKER_HOST`` (with ``DOCKER_TLS_VERIFY`` and ``DOCKER_CERT_PATH``), else docker's current context,
-else the local socket. By ssh:// the system's ssh is used, as docker's own command does it: with its known hosts.
+Which engine: ``DOCKER_HOST`` (with ``DOCKER_TLS_VERIFY`` and ``DOCKER_CERT_PATH``), else docker's current context,
+else the local socket. For ssh:// the system's ssh is used, as docker's own command does, with its known hosts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from docker.context import ContextAPI
 from pulumi_iofog.errors import SourceError
 
 ANSWER, SAVE = 30, 1800
-"""Seconds for an answer, and between two bytes of a save: an engine packs the whole image before the first."""
+"""Seconds for an answer, and between two bytes of a save: an engine packs the whole image before it sends any."""
 CHUNK = 1 << 20
 
 
@@ -51,7 +51,7 @@ class Daemon:
 
 @contextmanager
 def _connected(doing: str, timeout: int) -> Iterator[tuple[str, docker.DockerClient]]:
-    """The engine in words, and a client of it; the SDK's errors → SourceError."""
+    """The engine's name for errors, and a client of it; the SDK's errors → SourceError."""
     who, client = "the docker engine", None
     try:
         host, options = _place()
@@ -68,7 +68,7 @@ def _connected(doing: str, timeout: int) -> Iterator[tuple[str, docker.DockerCli
 
 
 def _place() -> tuple[str, dict[str, Any]]:
-    """The engine's address, and what the SDK must be told of it."""
+    """The engine's address, and options for the SDK."""
     if host := os.environ.get("DOCKER_HOST"):
         return host, {}
     context: Any = ContextAPI.get_current_context()

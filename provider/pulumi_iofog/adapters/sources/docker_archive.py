@@ -1,7 +1,7 @@
-"""An image in what ``docker save``, ``podman save`` and skopeo write as docker-archive.
+"""An image in a docker-archive, as written by ``docker save``, ``podman save`` and skopeo.
 
-It has no registry's manifest. One is made of its config and layers, always the same for the same image: the
-image id is the config's digest, as Docker's classic store has it, and the layers are what lies in the archive.
+It has no registry manifest. One is made from config and layers, always the same one for the same image: the
+image id is the config's digest, as in Docker's classic store, and the layers are as they are in the archive.
 Source: moby's image/spec (v1.2, "Combined Image JSON + Filesystem Changeset Format").
 """
 
@@ -28,11 +28,11 @@ from pulumi_iofog.oci.image import (
 )
 
 MAGIC = {b"\x1f\x8b": "+gzip", b"\x28\xb5\x2f\xfd": "+zstd"}
-"""How compressed layers begin; they are rare here."""
+"""How compressed layers begin; they are rare in such archives."""
 
 
 def find(files: Files, reference: Reference) -> Found:
-    """The image that is meant. Raises SourceError, with the names that there are."""
+    """The image that the reference means. Raises SourceError, which lists the names in the archive."""
     entry = _entry(files, reference)
     try:
         config = read(files, str(entry["Config"]))
@@ -97,7 +97,7 @@ def _first(files: Files, name: str) -> Sequence[bytes]:
 
 
 def _digest(files: Files, name: str) -> Digest:
-    """Of a compressed layer: its name where that says it (Docker 25 and newer), else read."""
+    """A compressed layer's digest: from its name if that has it (Docker 25 and newer), else computed."""
     named = name.removeprefix("blobs/sha256/")
     if name != named and blob_name(digest := Digest(f"sha256:{named}")) == name:
         return parse_digest(digest)

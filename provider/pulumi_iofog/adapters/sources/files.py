@@ -18,11 +18,11 @@ SMALL = 8 << 20
 
 
 class Files(Protocol):
-    """Methods raise SourceError, also for a file that is not there."""
+    """Methods raise SourceError, also for a file that does not exist."""
 
     @property
     def who(self) -> str:
-        """What they are the files of, for errors."""
+        """The archive or folder, for errors."""
 
     def __contains__(self, name: str) -> bool: ...
     def size(self, name: str) -> int: ...
@@ -42,7 +42,7 @@ def blob_name(digest: Digest) -> str:
 
 
 class Folder:
-    """Of a folder on disk."""
+    """The files of a folder on disk."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.who = path, str(path)
@@ -61,7 +61,7 @@ class Folder:
 
 
 class Tar:
-    """Of a plain tar: its headers are read once, and then only what is asked for."""
+    """The files of a plain tar: its headers are read once, and then only what is asked for."""
 
     def __init__(self, path: Path, who: str) -> None:
         self.path, self.who = path, who
@@ -102,7 +102,7 @@ class Tar:
             raise SourceError(self.who, f"reading {name}", "not found in the archive") from None
 
     def _target(self, name: str) -> str:
-        """Where links lead: older ``docker save`` writes equal layers once, and links to them."""
+        """The name that a link points to: older ``docker save`` writes equal layers once, and links to them."""
         name = _normal(name)
         return self._links.get(name, name)
 

@@ -1,4 +1,4 @@
-"""What is found out of one image in an archive, layout or engine, as a record that can be kept."""
+"""What is found out about one image in an archive, layout or engine, as a record that can be kept."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Found:
     """One image.
 
     Attributes:
-        name: what it is called there; empty where it has no name.
+        name: what it is called there; empty if it has no name.
         raw: its manifest or index.
-        media_type: of that.
-        config: of a single image, so that nothing has to be opened for it; else empty.
-        places: digest → name of the file that is it, where that is not ``blobs/sha256/<hex>``.
+        media_type: of ``raw``.
+        config: a single image's config, so that nothing has to be opened for it; empty for an index.
+        places: digest → name of its file, if that is not ``blobs/sha256/<hex>``.
     """
 
     name: str
@@ -32,13 +32,13 @@ class Found:
         return next((data for data in (self.raw, self.config) if data and sha256(data) == digest), None)
 
     def record(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """As JSON values."""
         texts = {"name": self.name, "media_type": self.media_type, "places": dict(self.places)}
         return {**texts, "raw": self.raw.decode(), "config": self.config.decode()}
 
     @classmethod
     def of(cls, record: Mapping[str, Any] | None) -> Found | None:
-        """From a record; None if it is none."""
+        """From a record; None if it is not one."""
         try:
             assert record is not None
             places = {parse_digest(digest): str(name) for digest, name in record["places"].items()}

@@ -45,7 +45,7 @@ class Store(Protocol):
 class Local:
     """Reads manifests and blobs; several threads may use it. Methods raise SourceError.
 
-    Each source is looked at once: what it was then is what is read, for as long as this lives.
+    Each source is looked at once: for as long as this object lives, what it was then is what is read.
 
     Args:
         records: keep what was found.
@@ -67,7 +67,7 @@ class Local:
         """A manifest's or index's bytes and media type.
 
         Args:
-            target: a digest instead of what the reference means.
+            target: a digest instead of the reference's own target.
         """
         found = self._find(reference)
         if target is None:
@@ -102,8 +102,8 @@ class Local:
         found = Found.of(self._records.get(key, FOREVER))
         if found is None:
             files = self._open(reference)
-            # Only what an engine saves may be either: newer ones write both, and then the registry's own
-            # manifest is in the layout.
+            # Only what an engine saves may be either: newer ones write both, and then the layout has the registry's
+            # own manifest.
             as_layout = reference.transport in ("oci", "oci-archive") or (
                 reference.transport == "docker-daemon" and "index.json" in files
             )
@@ -115,7 +115,7 @@ class Local:
         return found
 
     def _state(self, reference: Reference) -> str:
-        """Differs when the source does: its path, size and times, or its image's id in the engine."""
+        """A text that changes when the source does: its path, size and times, or the image's id in the engine."""
         place = f"{reference.transport}:{reference.location or reference.selector}"
         if place not in self._states:
             there = _stamp(reference) if reference.location else self._daemon.image_id(reference.selector)
@@ -139,7 +139,7 @@ class Local:
         return self._store.derive(f"source-{hashlib.sha256(state.encode()).hexdigest()}.tar", make)
 
     def _tar(self, path: Path, who: str) -> Files:
-        # A plain tar that was trimmed is made again, and need not be the same.
+        # If a plain tar was trimmed and is made again, it need not be the same.
         key = f"{path} {path.stat().st_ino}" if path.exists() else str(path)
         if key not in self._files:
             self._files[key] = Tar(path, who)
@@ -147,7 +147,7 @@ class Local:
 
 
 def _only(reference: Reference) -> Reference:
-    """What an engine has saved is one image, by its id and so without names."""
+    """What an engine has saved by its id is a single image without names."""
     return reference if reference.location else Reference.parse("oci:.")
 
 

@@ -28,7 +28,7 @@ Descriptor = Mapping[str, Any]
 
 
 def find(files: Files, reference: Reference) -> Found:
-    """The image that is meant. Raises SourceError, with the names that there are."""
+    """The image that the reference means. Raises SourceError, which lists the names in the layout."""
     entries = _entries(files)
     if reference.pinned:
         named = next((entry for entry in entries if entry["digest"] == reference.pinned), {})
@@ -92,7 +92,7 @@ def _is(entry: Descriptor, reference: Reference) -> bool:
 
 
 def _full(name: str) -> str | None:
-    """A name in full; None where it is a tag alone, or any other text."""
+    """A name in full; None if it is only a tag, or any other text."""
     try:
         return Reference.parse(name).full_name if {":", "/"} & set(name) else None
     except ValueError:
@@ -100,7 +100,7 @@ def _full(name: str) -> str | None:
 
 
 def _one_for_each_platform(entries: Sequence[Descriptor]) -> bool:
-    """One image of several platforms, without an index of its own."""
+    """Whether they are one image for several platforms, without an index of its own."""
     platforms = {json.dumps(entry.get("platform"), sort_keys=True) for entry in entries}
     return len(platforms) == len(entries) and len({_name(entry) for entry in entries}) == 1
 

@@ -29,7 +29,7 @@ OPENERS: dict[bytes, Callable[..., Any]] = {
 
 
 def is_packed(path: Path) -> bool:
-    """Whether it is compressed. Raises SourceError where it cannot be read."""
+    """Whether it is compressed. Raises SourceError if it cannot be read."""
     return _opener(path) is not None
 
 

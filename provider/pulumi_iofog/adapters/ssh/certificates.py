@@ -33,17 +33,17 @@ HOST_ALGORITHMS = tuple(
         *("rsa-sha2-512", "rsa-sha2-256"),
     )
 )
-"""What to ask a host for, so that it shows its certificate."""
+"""What to ask a host for, so that it presents its certificate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate whose signature is sound.
+    """A certificate whose signature is valid.
 
     Attributes:
         key: what is certified.
-        authority: the key that it is signed with.
-        of_host: a host's, not a user's.
+        authority: the key that signed it.
+        of_host: whether it is a host's, not a user's.
         principals: host names, with patterns, or users.
         valid_after, valid_before: seconds since 1970.
         options: names of critical options.
@@ -59,7 +59,7 @@ class Certificate:
 
     @classmethod
     def parse(cls, blob: bytes) -> Certificate:
-        """ValueError if it cannot be read, or its signature does not fit."""
+        """Parse it. ValueError if it cannot be parsed, or its signature is not valid."""
         kind = paramiko.Message(blob).get_text()
         try:
             found = load_ssh_public_identity(f"{kind} {base64.b64encode(blob).decode()}".encode())
@@ -69,7 +69,7 @@ class Certificate:
         except InvalidSignature:
             raise ValueError("its signature is not valid") from None
         except (UnsupportedAlgorithm, AssertionError):
-            # cryptography asserts what kinds of authorities there are; a security key is none.
+            # cryptography asserts the kinds of authorities that it knows; a security key is not among them.
             raise ValueError(f"{kind} is not supported") from None
         if _signature_algorithm(blob, kind) == "ssh-rsa":
             raise ValueError("it is signed with SHA-1")
@@ -84,7 +84,7 @@ class Certificate:
         )
 
     def expiry(self, now: float | None = None) -> str:
-        """Why it does not hold now; empty if it does."""
+        """Why it is not valid at this time; empty if it is."""
         now = time.time() if now is None else now
         if now < self.valid_after:
             return f"it is not valid before {_date(self.valid_after)}"
@@ -93,7 +93,7 @@ class Certificate:
         return ""
 
     def refusal(self, host: str, now: float | None = None) -> str:
-        """Why it does not prove that this is the host; empty if it does. Its authority is not looked at."""
+        """Why it does not prove that this is the host; empty if it does. Its authority is not checked."""
         if not self.of_host:
             return "it is a user's certificate, not a host's"
         if expiry := self.expiry(now):
@@ -111,7 +111,7 @@ def _public(key: object) -> HostKey:
 
 
 def _signature_algorithm(blob: bytes, kind: str) -> str:
-    """What the certificate is signed with; cryptography takes SHA-1 too, which OpenSSH has dropped."""
+    """The algorithm of its signature; cryptography accepts SHA-1 too, which OpenSSH has dropped."""
     message = paramiko.Message(blob)
     strings = 1 if "ed25519" in kind else 2
     for _ in range(2 + strings):  # type, nonce, the key's own fields
@@ -129,11 +129,11 @@ def _date(seconds: int) -> str:
     try:
         return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     except (ValueError, OverflowError, OSError):
-        return "a date that no calendar has"
+        return "an impossible date"
 
 
 def parse_file(text: str) -> tuple[Certificate, bytes]:
-    """A file such as ``id-cert.pub``, and its blob. ValueError if it is none."""
+    """A file such as ``id-cert.pub``: the certificate and its blob. ValueError if it is not one."""
     words: Sequence[str] = text.split()
     if len(words) < 2 or not words[0].endswith(SUFFIX):
         raise ValueError("it is not a certificate")

@@ -22,8 +22,8 @@ from pulumi_iofog.adapters.ssh.destination import Destination
 from pulumi_iofog.adapters.ssh.errors import translated
 
 PACKET = 32768 - 64
-"""Bytes that are offered to a channel at once: of what every side must take (RFC 4254, 5.2), all but what paramiko
-keeps for the head. More would go as two packets, the second of 64 bytes, at twice the work."""
+"""Bytes that are offered to a channel at once: what every peer must accept (RFC 4254, 5.2), less what paramiko
+reserves for the header. More would go as two packets, the second of 64 bytes, at twice the work."""
 TCP_INFO_SIZE = 176
 """Bytes of Linux' struct tcp_info up to and with tcpi_busy_time."""
 _BEGIN, _END = "pulumi-iofog: begin", "pulumi-iofog: end"
@@ -31,13 +31,13 @@ _BEGIN, _END = "pulumi-iofog: begin", "pulumi-iofog: end"
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long to wait for what, in seconds.
+    """How long to wait, in seconds.
 
     Attributes:
         connect: for each of TCP connect, banner and authentication.
-        tries: before each try to connect.
-        keepalive: between signs of life that are asked for (ssh_config ServerAliveInterval).
-        stalled: until a link that gives none, or a script that takes no byte, is given up.
+        backoff: before each attempt to connect.
+        keepalive: between keepalives (ssh_config ServerAliveInterval).
+        stalled: until a link that answers none, or a script that takes no byte, is given up.
     """
 
     connect: float = 15.0
@@ -48,7 +48,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a command on the host has answered."""
+    """The outcome of a command on the host."""
 
     exit_code: int
     stdout: bytes = field(repr=False)
@@ -64,7 +64,7 @@ class Result:
 
     @property
     def error(self) -> str:
-        """The last line that it complained with."""
+        """The last line of its standard error."""
         lines = [line for line in self.stderr.decode(errors="replace").splitlines() if line.strip()]
         return lines[-1].strip() if lines else f"exit code {self.exit_code}"
 
@@ -77,7 +77,7 @@ class TcpInfo:
         limited: more could have been delivered than there was to send (tcpi_delivery_rate_app_limited).
         rate: bytes/s at which the network has taken what was last sent; 0 while not known.
         acked: bytes that have arrived.
-        busy: seconds in which something was on its destination.
+        busy: seconds in which something was in flight.
     """
 
     limited: bool
@@ -101,11 +101,11 @@ class Connection:
 
     @property
     def active(self) -> bool:
-        """Whether it is open, as far as anybody knows."""
+        """Whether it is open, as far as is known."""
         return bool(self._transport.is_active())
 
     def abort(self) -> None:
-        """Close it now, from any thread; what runs on it fails as Unreachable."""
+        """Close it now, from any thread; whatever runs on it fails as Unreachable."""
         discard_unsent(self._transport)
         self._transport.close()
 
@@ -146,9 +146,9 @@ class Connection:
         return self._exchange("sending", script, chunks, on_bytes, timeout)
 
     def tcp_info(self) -> TcpInfo | None:
-        """What the kernel knows of the connection; None where it goes through another program, or the system is
+        """What the kernel knows about the connection; None if it goes through another program, or the system is
         not Linux."""
-        if sys.platform != "linux":  # elsewhere the struct is another, if there is one
+        if sys.platform != "linux":  # elsewhere the struct differs, if there is one
             return None
         line: Any = self._transport.sock
         try:
@@ -174,7 +174,7 @@ class Connection:
             channel = self._transport.open_session(timeout=self._timeouts.stalled)
             try:
                 channel.settimeout(self._timeouts.stalled)
-                # Whatever the login shell's own files print comes before the mark.
+                # Whatever the login shell's startup files print comes before the mark.
                 channel.exec_command(f"exec sh -c {shlex.quote(f'echo {shlex.quote(_BEGIN)}; {script}')}")
                 if chunks is not None:
                     _give(channel, chunks, on_bytes, stdout)
@@ -184,10 +184,13 @@ class Connection:
 
 
 def _waiting(script: str) -> str:
-    """The script, but it says when it has ended, and then waits for the end of its input.
+    """The script, followed by a mark on its output, and by ``cat``, which reads the rest of its input.
 
-    A channel must not close while input is on its way: the host would be told of a channel that it knows no
-    more, and close the whole connection ("data packet referred to nonexistent channel").
+    A script may end before its input does, for example if the engine refuses an archive. If its channel closed
+    then, packets already on their way would reach a channel that sshd no longer knows, and sshd answers that by
+    closing the whole connection ("data packet referred to nonexistent channel"), with all else that runs on it.
+    So the channel stays open: the mark tells us to stop sending, our end of input ends ``cat``, and only then does
+    the shell exit, with the script's own code.
     """
     return f"( {script} ); code=$?; echo {shlex.quote(_END)}; cat >/dev/null; exit $code"
 
@@ -195,9 +198,11 @@ def _waiting(script: str) -> str:
 def _give(
     channel: paramiko.Channel, chunks: Iterable[bytes], on_bytes: Callable[[int], None], stdout: bytearray
 ) -> None:
-    """Send chunks until there are no more, or the script has ended; what it prints meanwhile is kept."""
+    """Send chunks, and then the end of input, once there are no more or the script has ended; what it prints
+    meanwhile is kept."""
     for chunk in chunks:
         for start in range(0, len(chunk), PACKET):
+            # Read meanwhile: a script that cannot get rid of its output takes no input either.
             while channel.recv_ready():
                 stdout += channel.recv(1 << 16)
             if _END.encode() in stdout:
@@ -214,12 +219,14 @@ def _give(
 
 
 def _finish(channel: paramiko.Channel, timeout: float, stdout: bytearray) -> Result:
-    """Read both outputs as they come: a script that waits for the one to be read writes no other."""
+    """Read both outputs as they come: a script that is blocked on one of them would never write the other."""
     stderr = bytearray()
     with selectors.DefaultSelector() as selector:
         selector.register(channel, selectors.EVENT_READ)
         while True:
-            ended = channel.eof_received or channel.closed  # before looking, as bytes come before the end
+            ended = (
+                channel.eof_received or channel.closed
+            )  # asked before reading, as the last bytes may arrive just before the end
             if channel.recv_ready():
                 stdout += channel.recv(1 << 16)
             elif channel.recv_stderr_ready():
@@ -236,10 +243,10 @@ def _finish(channel: paramiko.Channel, timeout: float, stdout: bytearray) -> Res
 
 
 class Keepalive(threading.Thread):
-    """Asks a host for a sign of life from time to time, and closes the connection if none comes.
+    """Sends keepalives, and closes the connection if one is not answered.
 
-    TCP alone would wait a quarter of an hour for a host that is gone, and paramiko with it. OpenSSH's
-    clients ask in the same destination; a server answers what it does not know with a refusal (RFC 4254, 4).
+    TCP alone would wait a quarter of an hour for a host that is gone, and paramiko with it. OpenSSH's client
+    does the same; a server answers a request that it does not know with a refusal (RFC 4254, 4).
     """
 
     def __init__(self, client: paramiko.SSHClient, timeouts: Timeouts) -> None:
@@ -273,9 +280,8 @@ class Keepalive(threading.Thread):
 
 
 def discard_unsent(transport: paramiko.Transport) -> None:
-    """Let closing drop what has not been sent yet (socket(7), SO_LINGER). Otherwise the kernel would go on
-    sending it once the link is back, some megabytes, into a script that another connection has taken over
-    from."""
+    """Make closing drop what has not been sent yet (socket(7), SO_LINGER). Otherwise, once the link is back, the
+    kernel would send it, some megabytes, into a script whose work another connection has taken over."""
     if isinstance(transport.sock, socket.socket):
         with suppress(OSError):
             transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

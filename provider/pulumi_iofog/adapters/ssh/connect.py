@@ -1,14 +1,14 @@
-"""SSH to one agent, by paramiko: host keys always verified, and what a user's ~/.ssh says respected.
+"""SSH to one agent, by paramiko: host keys are always verified, and the user's ~/.ssh is respected.
 
-    connect                 through the jump hosts, if there are some, to the agent
-    ├── route               who they are, and how to log in (destination.py, ssh_config.py)
-    ├── _open               what may pass by itself is tried again
-    │   ├── dial            TCP, a ProxyCommand, or a channel through the jump host before (dial.py)
+    connect                 through the jump hosts, if there are any, to the agent
+    ├── route               which they are, and how to log in (destination.py, ssh_config.py)
+    ├── _open               retries transient failures
+    │   ├── dial            TCP, a ProxyCommand, or a channel through the previous jump host (dial.py)
     │   ├── HostKeys        the host key, or its certificate (host_keys.py)
     │   └── Login           keys, certificates, ssh-agent, password (login.py, identities.py)
     └── Connection          runs scripts, and streams into them (channel.py)
 
-What of ~/.ssh/config is honoured, and what is not, is in keywords.py.
+keywords.py says what of ~/.ssh/config is honoured, and what is not.
 
 Sources: RFC 4251 to 4254; ssh_config(5).
 """
@@ -46,14 +46,14 @@ def connect(agent: Agent, *, timeouts: Timeouts | None = None) -> Iterator[Conne
     """A connection to an agent, closed at the end.
 
     Args:
-        agent: host and credentials; what it lacks comes from ~/.ssh/config. Jump hosts are logged in to
-            with their own section's keys, the agent's, those of ~/.ssh or an ssh-agent's; never with its
-            password.
+        agent: host and credentials; what is missing comes from ~/.ssh/config. Jump hosts are logged in to
+            with the keys of their own sections, the agent's, those of ~/.ssh or an ssh-agent's; never with
+            the agent's password.
 
     Raises:
-        Unreachable: no connection after the last try.
-        HostKeyRefused: a host's key is unknown, or another one than known; never tried again.
-        LoginRefused: no key and no password was accepted; never tried again.
+        Unreachable: no connection after the last attempt.
+        HostKeyRefused: a host's key is unknown or has changed; never retried.
+        LoginRefused: no key and no password was accepted; never retried.
         AgentError: ~/.ssh/config or proxy_jump cannot be read.
     """
     timeouts = timeouts or Timeouts()
@@ -77,7 +77,7 @@ def _close(client: paramiko.SSHClient, kind: type[BaseException] | None, *raised
 def _open(
     destinations: Sequence[Destination], through: paramiko.SSHClient | None, timeouts: Timeouts
 ) -> paramiko.SSHClient:
-    """Connect and log in to the last of these; only what may pass by itself is tried again."""
+    """Connect and log in to the last of these; only transient failures are retried."""
     *before, destination = destinations
     keys = _host_keys(destination, command(before))
     doing = connecting(destination, before[-1] if before else None)
@@ -99,7 +99,7 @@ def _open(
                 raise
             if number == len(timeouts.backoff):
                 raise _explained(destination, doing, line, problem) from None
-    raise AssertionError("no try is configured")
+    raise AssertionError("no attempt is configured")
 
 
 def _log_in(client: paramiko.SSHClient, destination: Destination, keys: HostKeys, line: Line, timeout: float) -> None:
@@ -118,9 +118,9 @@ def _log_in(client: paramiko.SSHClient, destination: Destination, keys: HostKeys
 
 
 def _explained(destination: Destination, doing: str, line: Line | None, problem: Unreachable) -> Unreachable:
-    """What a ProxyCommand has said is why there is no connection."""
+    """The error, with what a ProxyCommand said, which is why there is no connection."""
     if isinstance(line, ProxyCommand) and line.problem:
-        # Only the program's name: what follows it may hold a password.
+        # Only the program's name: its arguments may contain a password.
         program = destination.proxy_command.split()[0]
         return unreachable(destination, doing, f"the ProxyCommand {program} {line.problem}")
     return problem
@@ -157,6 +157,6 @@ def _transport_factory(keys: HostKeys) -> Callable[..., paramiko.Transport]:
 
 
 def _only(wanted: tuple[str, ...], offered: Iterable[str]) -> tuple[str, ...]:
-    """Those wanted that are offered; all that are offered if there are none."""
+    """The wanted ones that are offered; if there are none, all that are offered."""
     offered = tuple(offered)
     return tuple(name for name in wanted if name in offered) or offered

@@ -24,10 +24,10 @@ GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
 STRICT = {
     **dict.fromkeys(("yes", "true", "ask"), False),
-    # A changed key is refused all the same.
+    # Even then a changed key is refused.
     **dict.fromkeys(("accept-new", "no", "off", "false"), True),
 }
-"""StrictHostKeyChecking → whether a new key is taken."""
+"""StrictHostKeyChecking → whether a new key is accepted."""
 METHODS = {
     "pubkeyauthentication": "publickey",
     "passwordauthentication": "password",
@@ -43,22 +43,22 @@ class Destination:
 
     Attributes:
         login: the agent whose credentials are used; its secrets never show.
-        alias: what ~/.ssh/config was asked for.
-        key_files, certificate_files: of the configuration, besides the agent's own.
+        alias: the name that was looked up in ~/.ssh/config.
+        key_files, certificate_files: those of the configuration, besides the agent's own.
         default_keys: whether those in ~/.ssh are tried too.
         agent_socket: an ssh-agent's; empty for none.
-        identities_only: whether of an ssh-agent's keys only those are tried that a file names.
-        methods: destinations to log in that may be tried (RFC 4252, 4256).
-        known_hosts, global_known_hosts: files, of the user at least one.
+        identities_only: whether an ssh-agent's keys are tried only if a file names them.
+        methods: ways to log in that may be tried (RFC 4252, 4256).
+        known_hosts, global_known_hosts: files; at least one of the user's.
         revoked: a RevokedHostKeys file.
-        known_as: the name to look for there; empty for host and port.
-        accept_new: take an unknown host key.
+        known_as: the name to look for in known_hosts; empty for host and port.
+        accept_new: accept an unknown host key.
         hash_known_hosts: hide the name of a host whose key is added.
-        jump: hosts to go through, as ProxyJump has them.
+        jump: hosts to go through, in ProxyJump's syntax.
         proxy_command: a command to go through; empty for none.
-        family: of addresses, as socket has it.
-        timeout: seconds for each step of connecting; None for the usual.
-        hop: ``jump host 1 of 2`` for one; empty for the agent itself.
+        family: the address family, as a constant of socket.
+        timeout: seconds for each step of connecting; None for the default.
+        hop: ``jump host 1 of 2`` for a jump host; empty for the agent itself.
     """
 
     login: Agent
@@ -98,7 +98,7 @@ class Destination:
 
 
 def configured_host(alias: str) -> str | None:
-    """Where ~/.ssh/config says that an alias is: its HostName, itself if a section is for it, or None."""
+    """The host that ~/.ssh/config has for an alias: its HostName, the alias itself if a section is for it, or None."""
     found = _lookup(Agent(alias), alias)
     return found.host if found.named or found.host != alias else None
 
@@ -114,7 +114,7 @@ def route(agent: Agent) -> list[Destination]:
     return [
         replace(
             destination,
-            # A later host is reached through the one before it, whatever its section says.
+            # A later host is reached through the previous one, whatever its section says.
             proxy_command="" if number else destination.proxy_command,
             hop=f"jump host {number + 1} of {hops}" if number < hops else "",
         )
@@ -123,7 +123,7 @@ def route(agent: Agent) -> list[Destination]:
 
 
 def command(destinations: Sequence[Destination]) -> str:
-    """What reaches the last of these hosts, as the beginning of a shell command; empty for none."""
+    """The beginning of a shell command that runs the rest on the last of these hosts; empty if there are none."""
     if not destinations:
         return ""
     *before, last = destinations
@@ -139,7 +139,7 @@ def _hops(target: Destination, jump: Sequence[str], seen: set[tuple[str, int]]) 
         if (hop.host, hop.port) in seen:
             continue
         seen.add((hop.host, hop.port))
-        # Only how to get to the first is left open by the list.
+        # The list says how to get to all hosts but the first.
         destinations += [*_hops(target, hop.jump, seen), hop] if number == 0 else [hop]
     return destinations
 
@@ -147,7 +147,7 @@ def _hops(target: Destination, jump: Sequence[str], seen: set[tuple[str, int]]) 
 def _hop(agent: Agent, text: str) -> Destination:
     """``[user@]host[:port]`` of a ProxyJump, with ~/.ssh/config applied to it.
 
-    Its login has the agent's keys, but never its password: that is for the agent alone.
+    Its login has the agent's keys, but never its password, which is for the agent alone.
     """
     found = _HOP.fullmatch(text)
     if found is None:
@@ -202,7 +202,7 @@ def _read(agent: Agent, config: HostConfig) -> Destination:
 
 
 def _without_brackets(agent: Agent) -> Agent:
-    """``[::1]:22``, as known_hosts and URLs have an address, in its parts."""
+    """``[::1]:22``, an address as in known_hosts and URLs → host and port."""
     found = _BRACKETS.fullmatch(agent.host or "")
     if found is None:
         return agent
@@ -210,7 +210,7 @@ def _without_brackets(agent: Agent) -> Agent:
 
 
 def _section(agent: Agent, alias: str) -> HostConfig:
-    """What the file says of an alias, unless that means another host than the agent's: then of the host."""
+    """What the file says about an alias; but if its host is not the agent's, what it says about the agent's host."""
     found = _lookup(agent, alias)
     if agent.host in (None, alias, found.host):
         return found

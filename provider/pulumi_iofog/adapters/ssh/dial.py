@@ -20,9 +20,9 @@ from pulumi_iofog.adapters.ssh.destination import Destination
 from pulumi_iofog.adapters.ssh.host_config import shell
 
 GRACE = 1.0
-"""Seconds that a ProxyCommand has to end by itself, and then after SIGTERM."""
+"""Seconds that a ProxyCommand has to end by itself, and again after SIGTERM."""
 UNSENT = 1 << 17
-"""Bytes that may wait in the kernel until the network takes them."""
+"""Bytes that may wait in the kernel for the network."""
 Line = socket.socket | paramiko.Channel
 
 
@@ -30,10 +30,10 @@ def dial(destination: Destination, through: paramiko.SSHClient | None, timeout: 
     """Reach a host's sshd.
 
     Args:
-        through: a connection to the jump host before it.
+        through: a connection to the previous jump host.
         timeout: seconds for each address.
 
-    Raises OSError or paramiko.SSHException, as they come.
+    Raises OSError or paramiko.SSHException, untranslated.
     """
     if through is not None:
         return transport_of(through).open_channel(
@@ -45,7 +45,7 @@ def dial(destination: Destination, through: paramiko.SSHClient | None, timeout: 
 
 
 def _tcp(destination: Destination, timeout: float) -> socket.socket:
-    """Try every address; paramiko would stop at the first one whose network is unreachable, or silent."""
+    """Try every address; paramiko would stop at the first one that is unreachable or silent."""
     problems: dict[str, OSError] = {}
     found = socket.getaddrinfo(destination.host, destination.port, destination.family, socket.SOCK_STREAM)
     for family, kind, protocol, _, address in found:
@@ -64,24 +64,24 @@ def _tcp(destination: Destination, timeout: float) -> socket.socket:
 
 
 def _keep_nothing_back(line: socket.socket) -> None:
-    """Have the kernel send at once what it is given, and be given little more than the network takes (tcp(7)).
+    """Have the kernel send at once what it is given, and accept little more than the network takes (tcp(7)).
 
-    Else it would keep small packets back for an answer that the host delays by 40 ms: measured, an empty command
-    takes 47 ms, not 3. And commands would wait behind megabytes of a layer, 250 ms at 100 Mbit/s. BBR fills no
-    queue on the destination: measured, a cut at 100 Mbit/s loses 0.1 MB, and with CUBIC up to 0.8.
+    Otherwise it would hold back small packets until an ACK, which the host delays by 40 ms: measured, an empty
+    command takes 47 ms, not 3. And commands would wait behind megabytes of a layer, 250 ms at 100 Mbit/s. BBR fills
+    no queue on the way: measured, a dropped link at 100 Mbit/s loses 0.1 MB, and with CUBIC up to 0.8.
     """
     line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for option, value in (("TCP_NOTSENT_LOWAT", UNSENT), ("TCP_CONGESTION", b"bbr")):
-        # Neither does every system know, nor may everybody use BBR everywhere.
+        # Not every system has them, and BBR may not be allowed.
         with suppress(OSError, AttributeError):
             line.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 class ProxyCommand(socket.socket):
-    """A command of the user's shell that passes bytes on between its standard input and output and a host.
+    """A command, run by the user's shell, whose standard input and output lead to a host.
 
-    It ends with ``close``. Paramiko's own class knows no shell, spins when the command has ended, and keeps
-    what it said to itself.
+    ``close`` ends it. Paramiko's own class uses no shell, spins when the command has ended, and hides what it
+    wrote to standard error.
     """
 
     def __init__(self, command: str) -> None:
@@ -104,7 +104,7 @@ class ProxyCommand(socket.socket):
                 raise
 
     def close(self) -> None:
-        """End the command, and note what it has to say."""
+        """End the command, and keep what it wrote to standard error."""
         super().close()
         with self._lock:
             if self._said.closed:
@@ -115,14 +115,14 @@ class ProxyCommand(socket.socket):
                         os.killpg(self._process.pid, signal_)
                 with suppress(subprocess.TimeoutExpired):
                     code = self._process.wait(GRACE)
-                    # A code of ours says nothing.
+                    # The exit code after our own signal means nothing.
                     self._problem = self._describe(code if signal_ is None else 0)
                     break
             self._said.close()
 
     @property
     def problem(self) -> str:
-        """What it ended with, if it did not end well or said anything; known once it is closed."""
+        """How it failed, and its last line of standard error, if any; known once it is closed."""
         return self._problem
 
     def _describe(self, code: int) -> str:

@@ -1,4 +1,4 @@
-"""paramiko's errors, and the network's, into ours."""
+"""paramiko's errors, and the network's, translated into ours."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def translated(destination: Destination, doing: str, stalled: Callable[[], bool]
     """Raise what goes wrong inside as an AgentError.
 
     Args:
-        stalled: whether we have closed the connection ourselves, as the host was silent.
+        stalled: whether we closed the connection ourselves, because the host was silent.
     """
     try:
         yield
@@ -38,7 +38,7 @@ def translated(destination: Destination, doing: str, stalled: Callable[[], bool]
 
 
 def connecting(destination: Destination, through: Destination | None) -> str:
-    """What is being done, for messages: to which jump host, through which."""
+    """What is being done, for messages: connecting to which jump host, through which."""
     to = f" to {destination.hop}" if destination.hop else ""
     return f"{CONNECTING}{to}" + (f" through the jump host {through}" if through else "")
 
@@ -51,7 +51,7 @@ def _reason(problem: Exception) -> str:
 
 
 def unreachable(destination: Destination, doing: str, why: str) -> Unreachable:
-    """The host cannot be reached, or no longer."""
+    """The host cannot be reached, or can no longer be."""
     hint = f"Is the host up, and sshd on port {destination.port} reachable from here?"
     if "through the jump host" in doing:
         hint = f"Is the host up, and sshd on port {destination.port} reachable from the jump host?"
@@ -64,13 +64,13 @@ def unreachable(destination: Destination, doing: str, why: str) -> Unreachable:
 
 @dataclass(slots=True)
 class Tried:
-    """What a login has come to.
+    """What a login has tried.
 
     Attributes:
-        names: what was tried in vain, or could not be tried and why.
-        enough: what the host took, but wanted more.
+        names: what was tried in vain, or could not be tried, and why.
+        enough: what the host accepted, but wanted more.
         accepted: what the host accepts next.
-        unanswered: questions of the host that a password does not answer.
+        unanswered: prompts of the host that a password does not answer.
         closed: the host has closed the connection.
     """
 
@@ -81,7 +81,7 @@ class Tried:
     closed: bool = False
 
     def has(self, name: str) -> bool:
-        """Whether that has had its turn."""
+        """Whether that has been tried."""
         return name in self.names or name in self.enough
 
 

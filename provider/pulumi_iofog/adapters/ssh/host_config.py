@@ -1,4 +1,4 @@
-"""What is configured for one name: the first value of each keyword, and tokens in it replaced.
+"""What ~/.ssh/config has for one name: the first value of each keyword, with tokens expanded.
 
 Source: ssh_config(5), TOKENS and ENVIRONMENT VARIABLES.
 """
@@ -18,7 +18,7 @@ from pulumi_iofog.adapters.ssh.keywords import PATHS, TOKENS
 Tokens = Mapping[str, str | Callable[[], str]]
 """A token's letter → what it stands for."""
 PROXIES = ("proxyjump", "proxycommand")
-"""Of the two, the one that comes first in the files prevents the other."""
+"""Of the two, the one that comes first in the files wins."""
 
 
 @dataclass(slots=True)
@@ -26,8 +26,8 @@ class HostConfig:
     """What is configured for one name.
 
     Attributes:
-        name: as it was asked for.
-        named: whether a section is for it, and not for every host.
+        name: as it was looked up.
+        named: whether a section is for this name, and not just for every host.
     """
 
     name: str
@@ -54,9 +54,9 @@ class HostConfig:
 
 
 def canonical_name(config: HostConfig) -> str | None:
-    """The name with the first domain in which it is known, and that as HostName; None for none."""
+    """The name with the first domain in which it can be resolved, which also becomes the HostName; None if none."""
     wanted = config.first("canonicalizehostname", "no").lower()
-    # With a proxy, names are the proxy's to find.
+    # With a proxy, names are resolved by the proxy.
     proxied = any(config.first(proxy, "none").lower() != "none" for proxy in PROXIES)
     if wanted not in ("yes", "true", "always") or (proxied and wanted != "always"):
         return None
@@ -75,7 +75,7 @@ def canonical_name(config: HostConfig) -> str | None:
 
 
 def expand_all(config: HostConfig) -> None:
-    """Replace what values stand for, in place; HostName's by ``HostConfig.host``."""
+    """Expand tokens, environment and ``~`` in all values, in place; HostName is expanded by ``HostConfig.host``."""
     tokens = tokens_of(config)
     for keyword in config.values.keys() & (TOKENS.keys() | PATHS):
         if keyword == "hostname":
@@ -106,7 +106,7 @@ def tokens_of(config: HostConfig) -> Tokens:
 
 
 def expand(text: str, tokens: Tokens) -> str:
-    """The text with its tokens replaced. ValueError for one that is not among them."""
+    """The text with its tokens expanded. ValueError for one that is not among them."""
 
     def value(found: re.Match[str]) -> str:
         name = found[1]
@@ -119,7 +119,7 @@ def expand(text: str, tokens: Tokens) -> str:
 
 
 def _path(text: str) -> str:
-    """``${VARIABLE}`` and ``~`` replaced."""
+    """The text with ``${VARIABLE}`` and ``~`` expanded."""
 
     def value(found: re.Match[str]) -> str:
         if found[1] not in os.environ:
@@ -130,10 +130,10 @@ def _path(text: str) -> str:
 
 
 def at_home(text: str) -> str:
-    """A path without ``~``; as it is where that user has no home."""
+    """A path with ``~`` expanded; unchanged if that user has no home."""
     return os.path.expanduser(text)  # noqa: PTH111 - pathlib raises RuntimeError for such a user
 
 
 def shell() -> str:
-    """The user's shell, by which OpenSSH runs the commands that its configuration names."""
+    """The user's shell, with which OpenSSH runs the commands in its configuration."""
     return os.environ.get("SHELL") or "/bin/sh"

@@ -1,4 +1,4 @@
-"""Which host key an agent must show: pinned, in known_hosts, or certified by an authority of known_hosts.
+"""Which host key an agent must present: pinned, in known_hosts, or certified by an authority in known_hosts.
 
 Source: ssh_config(5), StrictHostKeyChecking, HostKeyAlias; sshd(8), SSH_KNOWN_HOSTS FILE FORMAT.
 """
@@ -20,20 +20,20 @@ GLOBAL_FILES = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts
 
 
 class HostKeys(paramiko.MissingHostKeyPolicy):
-    """Decides about the host key of one connection. Paramiko is told of no known key, so it always asks.
+    """Decides about the host key of one connection. Paramiko is given no known keys, so it always asks.
 
     Args:
         agent: for messages.
         host, port: as connected to; another port than 22 is known as ``[host]:port``.
-        files: known_hosts files of the user; a new key is added to the first.
-        global_files: those of the machine.
+        files: the user's known_hosts files; a new key is added to the first.
+        global_files: the machine's.
         alias: the name to use instead of host and port (HostKeyAlias).
         revoked: a RevokedHostKeys file.
         pinned: the one key to accept, as in known_hosts but without the host.
-        accept_new: take an unknown key and add it; a changed one never.
-        hashed: hide the name of what is added (HashKnownHosts).
-        scan_from: a shell command's beginning that reaches a host behind jump hosts.
-        scan: a shell command to learn the key by, where ssh-keyscan cannot reach the host.
+        accept_new: accept an unknown key and add it; never a changed one.
+        hashed: hash the name that is added (HashKnownHosts).
+        scan_from: the beginning of a shell command that reaches a host behind jump hosts.
+        scan: a shell command to learn the key, if ssh-keyscan cannot reach the host.
         hop: which jump host it is, for messages; empty for the agent itself.
 
     Raises HostKeyRefused if the pinned key or a file cannot be read.
@@ -61,7 +61,7 @@ class HostKeys(paramiko.MissingHostKeyPolicy):
         # OpenSSH's names are in lower case before they are hashed.
         self._host = (alias or host).lower()
         self._name = self._host if alias or port == 22 else f"[{self._host}]:{port}"
-        # As ssh-keyscan writes the host's own name.
+        # Needed, as ssh-keyscan writes the host's own name.
         rename = f" | sed {shlex.quote(f's/^[^ ]*/{alias}/')}" if alias else ""
         to = f" >> {shlex.quote(str(files[0]))}"
         self._scan = scan or f"{scan_from}ssh-keyscan -p {port} {shlex.quote(host)}{rename}{to}"
@@ -70,14 +70,14 @@ class HostKeys(paramiko.MissingHostKeyPolicy):
         self.verified = False
 
     def algorithms(self, offered: Sequence[str]) -> tuple[str, ...]:
-        """What to ask the host for, of what paramiko has for plain keys: a key of a known type, so that a host
-        with several does not seem changed; and first its certificate, where one could count."""
+        """The key types to ask the host for, out of paramiko's: those of known keys, so that a host with several
+        does not seem changed; and certificates first, if an authority is known."""
         known = {name for key in self._known.keys for name in key.algorithms}
         keys = tuple(name for name in offered if name in known) or tuple(offered)
         return (*HOST_ALGORITHMS, *keys) if self._known.authorities else keys
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        """Accept the key that the host shows, or raise HostKeyRefused."""
+        """Accept the key that the host presents, or raise HostKeyRefused."""
         shown = HostKey(key.get_name(), key.get_base64())
         if shown in self._known.revoked:
             raise self._refused(f"it is revoked: {shown}")
@@ -86,15 +86,15 @@ class HostKeys(paramiko.MissingHostKeyPolicy):
         if shown not in self._known.keys and (doubt or not certificate):
             if self._known.keys:
                 raise self._changed(shown, doubt)
-            # What a certificate does not prove may still be known, or new, as in OpenSSH.
+            # A key whose certificate is not accepted may still be known, or new, as in OpenSSH.
             if not self._accept_new:
                 raise self._unknown(shown, doubt)
             self._remember(shown)
         self.verified = True
 
     def _doubt(self, blob: bytes) -> str:
-        """Why the certificate that is shown does not count; empty if it does. HostKeyRefused if it is of an
-        authority that is revoked."""
+        """Why the presented certificate is not accepted; empty if it is. HostKeyRefused if its authority is
+        revoked."""
         try:
             certificate = Certificate.parse(blob)
         except (ValueError, paramiko.SSHException) as problem:

@@ -1,10 +1,10 @@
-"""What there is to log in with: keys and certificates of files, and of an ssh-agent, in OpenSSH's order.
+"""What can be used to log in: keys and certificates from files and from an ssh-agent, in OpenSSH's order.
 
     identities
     ├── files           the agent's own key, those of ~/.ssh/config (a jump host's first), with certificates;
-    │                   one that is encrypted, or only a public key, if an ssh-agent holds it
+    │                   also an encrypted or public one, if an ssh-agent holds its key
     ├── ssh-agent       its other keys and certificates, unless IdentitiesOnly
-    └── default files   those of ~/.ssh, where nothing else names a key
+    └── default files   those of ~/.ssh, if nothing else names a key
 
 Source: ssh_config(5), IdentityFile, CertificateFile, IdentitiesOnly, IdentityAgent.
 """
@@ -31,7 +31,7 @@ DEFAULT_FILES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A key to try, or one that cannot be; ``name`` says what it is, and then why not."""
+    """A key to try, or one that cannot be tried; ``name`` says what it is and, if so, why not."""
 
     name: str
     key: paramiko.PKey | None = None
@@ -39,7 +39,7 @@ class Identity:
 
 @contextmanager
 def identities(destination: Destination) -> Iterator[Iterator[Identity]]:
-    """All, in order; each is read only when it is its turn. An ssh-agent is listened to until the end.
+    """All of them, in order; each is read only when it is its turn. The ssh-agent stays connected until the end.
 
     Raises LoginRefused, when its turn comes, if the agent's own key cannot be used.
     """
@@ -58,7 +58,7 @@ class _Identities:
 
     def all(self) -> Iterator[Identity]:
         sources = [self._own, self._configured]
-        # A jump host's own section knows better.
+        # For a jump host, its own section comes first.
         for source in reversed(sources) if self._destination.hop else sources:
             yield from source()
         if self._agent.problem:
@@ -80,7 +80,7 @@ class _Identities:
     # ---- the agent's own ----------------------------------------------------------------------------
 
     def _own(self) -> Iterator[Identity]:
-        """The key that is given. It must be usable, unless this is a jump host, which may have its own."""
+        """The agent's own key. It must be usable, unless this is a jump host, which may have its own."""
         login, must = self._destination.login, not self._destination.hop
         if login.private_key:
             yield from self._of_text("private_key", login.private_key, must=must)
@@ -114,7 +114,7 @@ class _Identities:
     def _of_text(
         self, what: str, text: str, *, must: bool = False, public_beside: Path | None = None
     ) -> Iterator[Identity]:
-        """A key's certificates and then the key itself; its private part may be an ssh-agent's."""
+        """A key's certificates and then the key itself; an ssh-agent may hold the private key."""
         try:
             key: paramiko.PKey = private_keys.parse(text, self._destination.login.passphrase)
         except ValueError as problem:
@@ -154,7 +154,7 @@ class _Identities:
                 continue
             with_it = copy.copy(key)
             with_it.public_blob = paramiko.pkey.PublicBlob(paramiko.Message(blob).get_text(), blob)
-            # Tried even so: it is the host's clock that counts.
+            # Tried even if it has expired: it is the host's clock that counts.
             doubt = certificate.expiry()
             yield Identity(f"certificate {path}" + (f" ({doubt})" if doubt else ""), with_it)
         yield from (Identity(held.label, held) for held in self._agent.certificates_of(public))

@@ -12,7 +12,7 @@ HONOURED: Mapping[str, str] = {
     "canonicaldomains": "with CanonicalizeHostname",
     "canonicalizehostname": "yes, where no proxy is used, and always; PermittedCNAMEs are not followed",
     "canonicalizemaxdots": "with CanonicalizeHostname",
-    "certificatefile": "any number; KEY-cert.pub beside a key is found without it",
+    "certificatefile": "any number; KEY-cert.pub next to a key is found without it",
     "connecttimeout": "seconds, for each step: TCP, banner, login",
     "globalknownhostsfile": "one or more",
     "hashknownhosts": "for keys that are added",
@@ -21,24 +21,24 @@ HONOURED: Mapping[str, str] = {
     "hostname": "%h and %%",
     "identitiesonly": "of an ssh-agent's keys only those of IdentityFile and CertificateFile",
     "identityagent": "a socket's path, none, SSH_AUTH_SOCK or $VARIABLE",
-    "identityfile": "any number; private keys, or public ones whose private part an ssh-agent holds",
+    "identityfile": "any number; private keys, or public ones whose private key an ssh-agent holds",
     "include": "with ~ and patterns; relative to ~/.ssh or /etc/ssh; also inside Host and Match",
-    "kbdinteractiveauthentication": "the password answers the one question that is not shown",
+    "kbdinteractiveauthentication": "the password answers the first prompt that hides its input",
     "match": "all, canonical, final, host, originalhost, user, localuser, exec",
     "passwordauthentication": "yes or no",
-    "port": "an agent's port= goes before it",
-    "proxycommand": "by the user's shell; what it writes to stderr is in the error",
-    "proxyjump": "several with commas; none",
+    "port": "an agent's port= takes precedence",
+    "proxycommand": "run by the user's shell; what it writes to stderr is in the error",
+    "proxyjump": "several, comma-separated; none",
     "pubkeyauthentication": "yes or no",
     "revokedhostkeys": "a list of keys; a KRL is refused",
-    "stricthostkeychecking": "accept-new; no and off mean the same here: a changed key is refused always",
-    "user": "an agent's user= goes before it",
-    "userknownhostsfile": "one or more, or none; an agent's known_hosts_file= goes before it",
+    "stricthostkeychecking": "accept-new; no and off mean the same here: a changed key is always refused",
+    "user": "an agent's user= takes precedence",
+    "userknownhostsfile": "one or more, or none; an agent's known_hosts_file= takes precedence",
 }
-"""Keyword → what of it; all that is not said is as in ssh_config(5)."""
+"""Keyword → what of it is honoured; where nothing is said, all of ssh_config(5)."""
 
 IGNORED: Mapping[str, str] = {
-    "a terminal, tunnels and what a session is given are not asked for": (
+    "no terminal, tunnels or session settings are needed": (
         "batchmode clearallforwardings dynamicforward enableescapecommandline escapechar exitonforwardfailure"
         " forkafterauthentication forwardagent forwardx11 forwardx11timeout forwardx11trusted gatewayports"
         " localcommand localforward permitlocalcommand permitremoteopen remotecommand remoteforward requesttty"
@@ -46,11 +46,11 @@ IGNORED: Mapping[str, str] = {
         " visualhostkey xauthlocation"
     ),
     "one connection serves a whole rollout": "controlmaster controlpath controlpersist",
-    "the rollout watches over its link itself": (
+    "the rollout watches the link itself": (
         "channeltimeout compression connectionattempts ipqos rekeylimit serveralivecountmax serveraliveinterval"
         " tcpkeepalive"
     ),
-    "paramiko's own lists are used, which have nothing that OpenSSH has dropped": (
+    "paramiko's own lists are used, which contain nothing that OpenSSH has dropped": (
         "casignaturealgorithms ciphers fingerprinthash hostbasedacceptedalgorithms hostkeyalgorithms kexalgorithms"
         " macs pubkeyacceptedalgorithms requiredrsasize"
     ),
@@ -63,14 +63,14 @@ IGNORED: Mapping[str, str] = {
     "host keys come from known_hosts files alone": (
         "checkhostip knownhostscommand updatehostkeys verifyhostkeydns"
     ),
-    "a name that cannot be found is an error anyway": "canonicalizefallbacklocal canonicalizepermittedcnames",
-    "the host's own choice of address is used": "bindaddress bindinterface",
-    "ssh alone says what it does, or hides it": (
+    "a name that cannot be resolved is an error anyway": "canonicalizefallbacklocal canonicalizepermittedcnames",
+    "the operating system chooses the local address": "bindaddress bindinterface",
+    "they concern only the ssh program's own output or internals": (
         "ignoreunknown logfacility loglevel logverbose obscurekeystroketiming proxyusefdpass syslogfacility tag"
         " versionaddendum warnweakcrypto"
     ),
 }  # fmt: skip
-"""Why → keywords that change nothing here."""
+"""Why → keywords that have no effect here."""
 
 _FILE_TOKENS = "dhikLlnpru"
 TOKENS: Mapping[str, str] = {

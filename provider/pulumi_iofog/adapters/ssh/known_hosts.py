@@ -1,7 +1,7 @@
-"""known_hosts files: which keys are known for a host, whose certificates count, and which are revoked.
+"""known_hosts files: which keys are known for a host, whose certificates are accepted, and which are revoked.
 
-The files are read here and not by paramiko, which knows neither patterns, nor ``@revoked`` and
-``@cert-authority``, nor a host with two keys of one type, and gives up at a line that it cannot read.
+The files are parsed here and not by paramiko, which supports neither patterns, nor ``@revoked`` and
+``@cert-authority``, nor two keys of one type for a host, and gives up at a line that it cannot parse.
 
 Source: sshd(8), SSH_KNOWN_HOSTS FILE FORMAT; ssh_config(5), RevokedHostKeys.
 """
@@ -23,7 +23,7 @@ AUTHORITY, REVOKED = "@cert-authority", "@revoked"
 
 @dataclass(frozen=True, slots=True)
 class HostKey:
-    """A public key as a line of known_hosts has it: type and base64."""
+    """A public key as in a line of known_hosts: type and base64."""
 
     kind: str
     blob: str
@@ -35,18 +35,18 @@ class HostKey:
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """The signatures that a host proves it with; RSA's have names of their own (RFC 8332)."""
+        """The signature algorithms for it; RSA's have names of their own (RFC 8332)."""
         return ("rsa-sha2-512", "rsa-sha2-256") if self.kind == "ssh-rsa" else (self.kind,)
 
     @classmethod
     def parse(cls, text: str) -> HostKey:
-        """``ssh-ed25519 AAAA… comment``; ValueError if it is no public key."""
+        """``ssh-ed25519 AAAA… comment``; ValueError if it is not a public key."""
         try:
             kind, blob = text.split()[:2]
             raw = base64.b64decode(blob, validate=True)
         except (ValueError, binascii.Error):
             raise ValueError("not a public key") from None
-        # Its type is also its first string (RFC 4253, 6.6).
+        # The blob begins with its type, too (RFC 4253, 6.6).
         if raw[:4] != len(kind).to_bytes(4, "big") or raw[4 : 4 + len(kind)] != kind.encode():
             raise ValueError("not a public key")
         return cls(kind, blob)
@@ -54,12 +54,12 @@ class HostKey:
 
 @dataclass(slots=True)
 class Known:
-    """What the files say of one host.
+    """What the files say about one host.
 
     Attributes:
-        keys: those that it may show → the file that says so.
-        authorities: keys whose certificates count for it.
-        revoked: keys that nobody may show, and authorities that no longer count.
+        keys: the keys that it may present → the file that has them.
+        authorities: keys whose certificates are accepted for it.
+        revoked: keys and authorities that are no longer accepted.
     """
 
     keys: dict[HostKey, Path] = field(default_factory=dict)
@@ -67,8 +67,8 @@ class Known:
     revoked: set[HostKey] = field(default_factory=set)
 
     def read(self, path: Path, name: str) -> None:
-        """Add what a file says of a name. Lines that cannot be read are passed over, as OpenSSH does; a file
-        that is not there says nothing. OSError if it cannot be read."""
+        """Add what a file says about a name. Lines that cannot be parsed are skipped, as in OpenSSH; a missing
+        file counts as empty. OSError if it cannot be read."""
         for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
             words = line.split()
             marker = words.pop(0) if words and words[0].startswith("@") else ""
@@ -86,8 +86,8 @@ class Known:
                 self.keys.setdefault(key, path)
 
     def revoke(self, path: Path) -> None:
-        """Add a RevokedHostKeys file: a public key on each line. ValueError for what cannot be read, as then
-        no key can be trusted; OSError."""
+        """Add a RevokedHostKeys file: a public key on each line. ValueError if it cannot be parsed, as then no
+        key can be trusted; OSError."""
         content = path.read_bytes()
         if content.startswith(b"SSHKRL"):
             raise ValueError("it is a KRL, which is not supported; use a list of public keys")
@@ -108,7 +108,7 @@ def means(patterns: str, name: str) -> bool:
 
 
 def add(path: Path, name: str, key: HostKey, *, hashed: bool) -> None:
-    """Append a line, in a folder that is made where it is missing. OSError if that fails."""
+    """Append a line; a missing folder is created. OSError if that fails."""
     if hashed:
         salt = secrets.token_bytes(20)
         name = f"|1|{base64.b64encode(salt).decode()}|{base64.b64encode(_hash(salt, name)).decode()}"

@@ -1,11 +1,11 @@
-"""Logging in: what the host accepts, tried in OpenSSH's order, and what was tried if it is not enough.
+"""Logging in: what the host accepts is tried in OpenSSH's order; the error says what was tried.
 
     Login.authenticate
-    ├── none                    tells what the host accepts; RFC 4252, 5.2
+    ├── none                    learns what the host accepts; RFC 4252, 5.2
     ├── identities              keys and certificates (identities.py)
-    └── password                or, where the host asks for it in its own words, keyboard-interactive
+    └── password                or, if the host prompts for it, keyboard-interactive
 
-A host may want more than one: what follows a step is what it accepts after that.
+A host may require several steps: the answer to each says what it accepts next.
 
 Sources: RFC 4252; RFC 4256.
 """
@@ -24,7 +24,7 @@ from pulumi_iofog.adapters.ssh.identities import identities
 
 
 class Login:
-    """Logs in to one host, once, as paramiko's AuthStrategy would."""
+    """Logs in to one host, once; stands in for paramiko's AuthStrategy."""
 
     def __init__(self, destination: Destination) -> None:
         self._destination, self._tried = destination, Tried()
@@ -35,7 +35,7 @@ class Login:
 
         Raises:
             LoginRefused: nothing was enough.
-            TimeoutError, EOFError, paramiko.SSHException: the host does not answer any more.
+            TimeoutError, EOFError, paramiko.SSHException: the host no longer answers.
         """
         self._transport, user = transport, self._destination.user
         if self._step("", lambda: transport.auth_none(user)):
@@ -65,7 +65,7 @@ class Login:
             self._tried.names.append(name)
 
     def _show(self, name: str, key: paramiko.PKey) -> bool:
-        """Offer a key or certificate, unless it was before; by what it is, as a name may be that of several."""
+        """Offer a key or certificate, unless it was offered before: by its content, as several may share a name."""
         blob = key.public_blob.key_blob if key.public_blob else key.asbytes()
         if blob in self._shown:
             return False
@@ -90,7 +90,7 @@ class Login:
         return method in self._destination.methods and method in self._tried.accepted
 
     def _step(self, name: str, act: Callable[[], Sequence[str]]) -> bool:
-        """Whether that is enough; else what the host accepts next is noted."""
+        """Whether the step completes the login; if not, what the host accepts next is noted."""
         try:
             next_ = act()
         except paramiko.BadAuthenticationType as problem:
@@ -116,7 +116,7 @@ class Login:
 
 
 class _Answers:
-    """Gives the password to the first question that is not shown while it is answered, and no more."""
+    """Answers the first prompt that hides its input with the password, and no other."""
 
     def __init__(self, password: str) -> None:
         self._password: str | None = password

@@ -1,7 +1,7 @@
-"""Open connections, kept for the next who wants the same agent.
+"""Open connections, kept for the next user of the same agent.
 
-One process serves all resources of a ``pulumi up``, and what takes time on a slow link is to connect, not to
-ask. So 20 images to 50 agents make 50 connections here, and not 1,000.
+One process serves all resources of a ``pulumi up``, and what takes time on a slow link is connecting, not
+asking. So 20 images to 50 agents make 50 connections here, and not 1,000.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pulumi_iofog.errors import AgentError
 from pulumi_iofog.inputs.spec import Agent
 
 IDLE = 300.0
-"""Seconds for which a connection is kept that nobody uses: the next image may first go to many other agents."""
+"""Seconds for which an idle connection is kept: the next image may first go to many other agents."""
 KEPT = 200
-"""Connections kept at most; each is two threads and a file."""
+"""The most connections that are kept; each is two threads and a file."""
 FRESH = 2.0
-"""Seconds after which a kept connection is asked for a sign of life before it is used again."""
+"""Seconds after which a kept connection is tested before it is used again."""
 WAIT = 5.0
-"""Seconds to wait for a connection in use. Questions take milliseconds; a transfer, which may take hours, is
-not waited for."""
+"""Seconds to wait for a connection in use, before a second one is opened: questions take milliseconds, but a
+transfer may take hours. Two rollouts on one host are kept apart elsewhere, by a turn at the cache."""
 
 
 @dataclass(slots=True)
@@ -45,11 +45,11 @@ class _Open:
 
 
 class Pool:
-    """Connections by the way in: host, user, keys and all that; of each one, unless it is in use for long.
+    """Connections by how to log in: host, user, keys and so on; one for each, unless that is in use for long.
 
     Args:
         opener: opens a connection, for a ``with``.
-        idle: seconds for which one is kept that nobody uses.
+        idle: seconds for which an idle one is kept.
     """
 
     def __init__(
@@ -60,18 +60,18 @@ class Pool:
         self._busy: Counter[Agent] = Counter()
         self._used: list[_Open] = []
         self._kept: dict[Agent, _Open] = {}
-        """The one that has been idle for longest comes first."""
+        """The one that has been idle longest comes first."""
         self._tidying = False
         self.interrupted = False
 
     @contextmanager
     def connection(self, agent: Agent) -> Iterator[Connection]:
-        """A connection for one user at a time; after an error of any kind it is closed, as something may
-        still run on it.
+        """A connection for one user at a time. After an error of any kind it is closed, as something may
+        still be running on it.
 
         Raises what ``connect`` raises, and AgentError after ``interrupt``.
         """
-        key = replace(agent, engine=None, arch=None, sudo=None)
+        key = replace(agent, engine=None, engine_socket=None, arch=None, sudo=None)
         kept = self._reserve(key)
         opened: _Open | None = None
         try:
@@ -86,7 +86,7 @@ class Pool:
             opened.stack.close()
 
     def interrupt(self) -> None:
-        """Close all connections now, also those in use, and open no more; from any thread."""
+        """Close all connections now, also those in use, and open no more. May be called from any thread."""
         with self._changed:
             self.interrupted = True
             used, kept = list(self._used), list(self._kept.values())
@@ -98,14 +98,14 @@ class Pool:
             each.stack.close()
 
     def pause(self, seconds: float) -> None:
-        """Sleep, until ``interrupt`` at most."""
+        """Sleep; ``interrupt`` ends it."""
         with self._changed:
             self._changed.wait_for(lambda: self.interrupted, seconds)
 
     # ---- parts ------------------------------------------------------------------------------------------
 
     def _reserve(self, key: Agent) -> _Open | None:
-        """Wait for the way in to be free; the connection that is kept for it."""
+        """Wait until nobody else has a connection with this login; the one that is kept for it, if any."""
         with self._changed:
             self._changed.wait_for(lambda: self.interrupted or not self._busy[key], WAIT)
             self._busy[key] += 1
@@ -127,7 +127,7 @@ class Pool:
         with self._changed:
             self._used.append(opened)
         if self.interrupted:
-            # It was being opened when all others were closed.
+            # It was being opened while all others were closed.
             opened.connection.abort()
         return opened
 
@@ -138,7 +138,7 @@ class Pool:
             )
 
     def _release(self, key: Agent, opened: _Open | None, *, keep: bool) -> bool:
-        """Let the next have the way in; whether the connection is kept for it."""
+        """Let the next user have this login; whether the connection is kept for them."""
         with self._changed:
             self._busy[key] -= 1
             if opened:
@@ -154,7 +154,7 @@ class Pool:
             return keep
 
     def _tidy(self) -> None:
-        """Close what has been idle for too long, as long as there is something."""
+        """Close what has been idle for too long, until nothing is kept."""
         while gone := self._wait_for_idle():
             gone.stack.close()
 

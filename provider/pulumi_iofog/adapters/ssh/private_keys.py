@@ -1,7 +1,7 @@
-"""A private key's text, in any common format, as paramiko wants it.
+"""A private key's text, in any common format, as a key of paramiko.
 
-cryptography reads the formats: OpenSSH's own, PEM of RSA and EC keys, and PKCS#8, which paramiko does not
-know and which Pulumi's ``tls.PrivateKey`` writes for Ed25519.
+cryptography parses the formats: OpenSSH's own, PEM of RSA and EC keys, and PKCS#8, which paramiko does not
+support and which Pulumi's ``tls.PrivateKey`` writes for Ed25519.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 from pulumi_iofog.adapters.ssh.known_hosts import HostKey
 
 _MAGIC = b"openssh-key-v1\0"
-"""PROTOCOL.key of OpenSSH: what such a private key begins with."""
+"""How a private key in OpenSSH's format begins (PROTOCOL.key)."""
 Key = Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey
 
 
@@ -37,7 +37,7 @@ class Encrypted(ValueError):
 
 
 def parse(text: str, passphrase: str | None) -> paramiko.PKey:
-    """The key. Raises Encrypted, or ValueError with what is wrong; neither repeats any of the text."""
+    """The key. Raises Encrypted, or ValueError that says what is wrong; neither quotes the text."""
     key = _load(text.strip().encode() + b"\n", passphrase.encode() if passphrase else None)
     if not isinstance(key, Key):
         raise ValueError("it is not an Ed25519, ECDSA or RSA key")
@@ -55,12 +55,12 @@ def _load(data: bytes, passphrase: bytes | None) -> Any:
     try:
         return load(data, passphrase)
     except TypeError:
-        # What cryptography raises for a passphrase that is missing, and for one that is not needed.
+        # What cryptography raises for a missing passphrase, and for one that is not needed.
         if passphrase is None:
             raise Encrypted("it is encrypted") from None
         return _load(data, None)
     except (ValueError, UnsupportedAlgorithm) as problem:
-        # Older releases of cryptography say so for OpenSSH's format.
+        # Older releases of cryptography raise this for OpenSSH's format.
         if passphrase is None and "password" in str(problem):
             raise Encrypted("it is encrypted") from None
         why = ", or its passphrase is wrong" if passphrase else ""
@@ -68,8 +68,8 @@ def _load(data: bytes, passphrase: bytes | None) -> Any:
 
 
 def public_of(text: str) -> bytes | None:
-    """The public key that a file has in clear: it is one itself, or an OpenSSH private key, encrypted or not.
-    None for any other."""
+    """The public key that the text has in clear: it is one itself, or an OpenSSH private key, encrypted or not.
+    None for anything else."""
     try:
         if is_public(text):
             return base64.b64decode(text.split()[1], validate=True)

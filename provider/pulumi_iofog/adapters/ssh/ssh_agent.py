@@ -17,13 +17,13 @@ from paramiko.agent import AgentKey, AgentSSH
 from pulumi_iofog.adapters.ssh.certificates import SUFFIX, Certificate
 
 TIMEOUT = 60.0
-"""Seconds; an agent may ask its user whether a key may be used."""
+"""Seconds; an agent may ask its user to confirm the use of a key."""
 
 
 class Held(AgentKey):
     """A key, or a certificate, that an ssh-agent signs with."""
 
-    public_blob = None  # paramiko before 4 asks for it, and has none for kinds that it does not know
+    public_blob = None  # paramiko before 4 reads it, and does not set it for kinds that it does not know
 
     @property
     def is_certificate(self) -> bool:
@@ -43,20 +43,20 @@ class Held(AgentKey):
         return f"ssh-agent's {kind} {self.comment or self.get_name()}"
 
     def asbytes(self) -> bytes:
-        # Paramiko would show a certificate as the bare key.
+        # Paramiko would present a certificate as the bare key.
         return bytes(self.blob)
 
     def sign_ssh_data(self, data: Any, algorithm: str | None = None) -> Any:
         try:
             return super().sign_ssh_data(data, algorithm)
         except (paramiko.SSHException, OSError):
-            # Its user said no, or the card is gone. This runs in paramiko's own thread, where an error would
-            # end the connection; what is no signature is only refused by the host.
+            # Its user said no, or the smart card is gone. This runs in paramiko's own thread, where an error would
+            # end the connection; a signature that is not one is merely refused by the host.
             return b""
 
 
 class SshAgent(AgentSSH):
-    """``keys``: what it holds; ``problem``: why it cannot be asked, if so."""
+    """``keys``: what it holds; ``problem``: why it cannot be used, if so."""
 
     keys: tuple[Held, ...] = ()
     problem = ""
@@ -64,7 +64,7 @@ class SshAgent(AgentSSH):
     @classmethod
     @contextmanager
     def at(cls, path: str) -> Iterator[SshAgent]:
-        """The one that listens at a socket; one without keys for an empty path."""
+        """The one that listens on a socket; for an empty path, one without keys."""
         agent = cls()
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             if path:
@@ -82,9 +82,9 @@ class SshAgent(AgentSSH):
         self.keys = tuple(Held(self, key.blob, key.comment) for key in self.get_keys())
 
     def certificates_of(self, public: bytes) -> list[Held]:
-        """Those that certify a key."""
+        """The certificates for a public key."""
         return [key for key in self.keys if key.is_certificate and key.public_key == public]
 
     def holder_of(self, public: bytes) -> Held | None:
-        """The key with that public part."""
+        """The key that belongs to a public key."""
         return next((key for key in self.keys if key.blob == public), None)

@@ -1,13 +1,13 @@
-"""What ~/.ssh/config says of a host, read as OpenSSH reads it.
+"""What ~/.ssh/config says about a host, read as OpenSSH reads it.
 
     lookup                  ~/.ssh/config, then /etc/ssh/ssh_config; for each keyword the first value wins
     ├── _Reader             sections (Host, Match) and files (Include), whether they apply, and their values
     └── expand_all          tokens (%h), environment (${HOME}) and ~ (host_config.py)
 
-Which keywords are honoured, and which are not and why, is in keywords.py. Tests ask ``ssh -G`` the same.
+keywords.py says which keywords are honoured, and why others are not. Tests compare with ``ssh -G``.
 
-Paramiko's own reader knows no Include, no second CertificateFile, no ``%%`` and no user or port from the
-command line, wants one more package for Match exec, and so would not find the hosts that ssh finds.
+Paramiko's own parser supports no Include, no second CertificateFile, no ``%%`` and no user or port from the
+command line, needs one more package for Match exec, and so would not find the hosts that ssh finds.
 
 Sources: ssh_config(5), readconf.c of OpenSSH 9.2.
 """
@@ -35,7 +35,7 @@ from pulumi_iofog.adapters.ssh.keywords import HONOURED
 
 USER_FILE, SYSTEM_FILE = Path("~/.ssh/config"), Path("/etc/ssh/ssh_config")
 DEPTH = 16
-"""How deep files may include each other, as in OpenSSH."""
+"""How deep includes may be nested, as in OpenSSH."""
 EXEC_TIMEOUT = 30.0
 """Seconds for the command of a ``Match exec``."""
 
@@ -48,11 +48,11 @@ def lookup(name: str, *, host: str | None = None, user: str | None = None, port:
     """What is configured for a name.
 
     Args:
-        host, user, port: given elsewhere, as on ssh's command line: they go before all files.
+        host, user, port: given elsewhere, as on ssh's command line: they take precedence over the files.
 
     Raises:
-        ValueError: something in the files cannot be read; says where.
-        OSError: a file cannot be.
+        ValueError: something in the files cannot be parsed; says where.
+        OSError: a file cannot be read.
     """
     config = HostConfig(name)
     hostname = host.replace("%", "%%") if host else None
@@ -62,7 +62,7 @@ def lookup(name: str, *, host: str | None = None, user: str | None = None, port:
     reader.read_all()
     canonical = canonical_name(config)
     if canonical or reader.wants_final:
-        # Where the name leads to is settled by then, and what Host means.
+        # By then the HostName is settled, and Host sections are matched against it.
         config.values["hostname"] = [config.host.replace("%", "%%")]
         _Reader(config, canonical or config.host, final=True).read_all()
     expand_all(config)
@@ -74,7 +74,7 @@ class _Reader:
 
     def __init__(self, config: HostConfig, host: str, *, final: bool = False) -> None:
         self._config, self._host = config, host
-        # OpenSSH tells the two no more apart than this.
+        # OpenSSH, too, makes no more difference between the two.
         self._passed = {"canonical": final, "final": final, "all": True}
         self.wants_final = False
 
@@ -84,7 +84,7 @@ class _Reader:
                 self._read(path, path.parent, applies=True, depth=0)
 
     def _read(self, path: Path, folder: Path, *, applies: bool, depth: int) -> None:
-        """Take over the values of a file; in one that is included, ``applies`` is its section's."""
+        """Take over the values of a file; for an included one, ``applies`` is that of its Include's section."""
         if depth > DEPTH:
             raise ValueError(f"{path}: includes are nested more than {DEPTH} deep")
         here = applies
@@ -96,7 +96,7 @@ class _Reader:
                 elif keyword == "match":
                     here = self._match_applies(_words(rest), applies=applies)
                 elif keyword == "include":
-                    # Also where it does not apply: a Match final in it asks for a second pass, as in OpenSSH.
+                    # Also if it does not apply: a Match final in it asks for a second pass, as in OpenSSH.
                     included = _files(folder, _words(rest))
                 elif here and keyword in HONOURED:
                     self._set(keyword, rest)
@@ -121,7 +121,7 @@ class _Reader:
             values[keyword] = new
 
     def _proxied(self, keyword: str) -> bool:
-        """Whether a value of the other proxy keyword, which came first, prevents this one's. So does OpenSSH."""
+        """Whether a value of the other proxy keyword came first and so wins, as in OpenSSH."""
         jump = self._config.first("proxyjump", "none").lower() != "none"
         return jump if keyword == "proxycommand" else "proxycommand" in self._config.values
 
@@ -144,7 +144,7 @@ class _Reader:
             if name not in self._passed and not words:
                 raise ValueError(f"Match {name} has no value")
             self.wants_final |= name == "final"
-            # A command is run only if all before it apply.
+            # A command is run only if everything before it applies.
             met = applies and self._met(name, words if name not in self._passed else [])
             if name not in self._passed:
                 about |= name in ("host", "originalhost") and words[0] != "*" and word == name
@@ -187,7 +187,7 @@ def matches(patterns: Sequence[str], name: str, *, ignore_case: bool = False) ->
 
 
 def _split(line: str) -> tuple[str, str]:
-    """Keyword and the rest; two empty texts for a comment."""
+    """Keyword and the rest; both empty for a comment."""
     line = line.strip()
     if not line or line.startswith("#"):
         return "", ""
@@ -210,7 +210,7 @@ def _words(text: str) -> list[str]:
 
 
 def _files(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
-    """What an Include names, in order; what is not there is no error."""
+    """The files that an Include names, in order; a missing one is not an error."""
     for pattern in patterns:
         path = Path(at_home(pattern))
         anchor = Path(path.anchor) if path.is_absolute() else folder
@@ -218,7 +218,7 @@ def _files(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
 
 
 def _succeeds(command: str) -> bool:
-    """Whether a command ends well; its output is nobody's."""
+    """Whether a command succeeds; its output is discarded."""
     try:
         done = subprocess.run(
             [shell(), "-c", command],

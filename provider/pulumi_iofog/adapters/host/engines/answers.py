@@ -22,19 +22,21 @@ class About:
     kind: EngineKind
     platform: Platform
     root: str
+    version: str = ""
 
 
 def parse_about(name: EngineName, text: str, agent: str) -> About:
-    """``uname -m``, the engine's architecture, and its root and driver status as JSON.
+    """``uname -m``, the engine's architecture and version, and its root and driver status as JSON.
 
     The architecture is the engine's own: a 32-bit system on a 64-bit kernel says aarch64 in uname.
     """
     try:
-        machine, arch, facts = text.strip().splitlines()
+        machine, about, facts = text.strip().splitlines()
+        arch, _, version = about.strip().partition(" ")
         root, _, status = facts.partition(" ")
         kind = kind_of(name, containerd_store="io.containerd.snapshotter" in status)
         variant = {"armv6l": "v6"}.get(machine.strip(), "v7") if arch == "arm" else ""
-        return About(kind, Platform("linux", arch.strip(), variant), json.loads(root))
+        return About(kind, Platform("linux", arch, variant), json.loads(root), version)
     except ValueError:
         raise EngineError(agent, f"asking {name} about itself", "its answer cannot be read") from None
 

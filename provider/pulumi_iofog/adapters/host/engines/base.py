@@ -37,14 +37,16 @@ class Engine(ABC):
 
     Attributes:
         cli: the command.
+        store: what its image store is called, where it has several.
         save: the command that writes an image, whose id follows, as a docker-archive to standard output.
     """
 
     cli: ClassVar[str]
+    store: ClassVar[str] = ""
     save: ClassVar[str]
 
-    def __init__(self, shell: Runner, agent: str, about: About) -> None:
-        self._shell, self._agent = shell, agent
+    def __init__(self, shell: Runner, agent: str, about: About, where: str = "") -> None:
+        self._shell, self._agent, self._version, self._where = shell, agent, about.version, where
         self.traits, self.platform, self.root = traits_of(about.kind), about.platform, about.root
         self._lower: set[str] = set()
         """Names of images of lower layers alone, which are to go at the end."""
@@ -52,6 +54,12 @@ class Engine(ABC):
     @property
     def kind(self) -> EngineKind:
         return self.traits.kind
+
+    @property
+    def description(self) -> str:
+        """``docker 29.0.1 (containerd store), unix:///run/docker.sock``: which one was chosen, for people."""
+        name = f"{self.cli} {self._version}".strip() + (f" ({self.store})" if self.store else "")
+        return f"{name}, {self._where or self.root}"
 
     # ---- questions ----------------------------------------------------------------------------------
 

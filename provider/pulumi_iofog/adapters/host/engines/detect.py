@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from typing_extensions import assert_never
 
 from pulumi_iofog.adapters.host.engines import docker, podman
 from pulumi_iofog.adapters.host.engines.answers import About, parse_about
 from pulumi_iofog.adapters.host.engines.base import Engine
+from pulumi_iofog.adapters.host.engines.candidates import CANDIDATES, ambiguous, parse_candidates
 from pulumi_iofog.adapters.host.engines.docker import Docker
 from pulumi_iofog.adapters.host.engines.docker_containerd import DockerContainerd
 from pulumi_iofog.adapters.host.engines.podman import Podman
@@ -19,28 +21,44 @@ from pulumi_iofog.inputs.spec import Agent, EngineName
 
 
 def find(shell: Shell, agent: Agent) -> Engine:
-    """The agent's engine: the named one, else docker if it answers, else podman.
+    """The agent's engine: the named one at the named socket, else the only one that the host has.
 
     Without ``sudo=``: Docker as the user, and as root if it does not let the user in. Podman as root, as it
     is root's images that ioFog sees. The user's own podman, and where Docker does not let the user in the
-    user's own (rootless) Docker, only with ``sudo=False``.
+    user's own (rootless) Docker, only with ``sudo=False`` or by its socket.
 
-    Raises EngineError, with what each has answered, if none can be used.
+    Raises EngineError if none can be used, with what each has answered, or if there are several.
     """
+    agent = _only_one(shell, agent)
     names: Sequence[EngineName] = (agent.engine,) if agent.engine else ("docker", "podman")
     reasons = []
     for name in names:
-        for called, runner in _ways(shell, agent, name):
-            result = runner.run(_about(name))
+        for way in _ways(shell, agent, name):
+            result = way.runner.run(_about(name))
             if result.ok:
-                return _engine(runner, agent.name, parse_about(name, result.text, agent.name))
-            reasons.append(f"{called}: {result.error}")
+                return _engine(way, agent.name, parse_about(name, result.text, agent.name))
+            reasons.append(f"{way.called}: {result.error}")
             if says(result, f"{name}: not found", f"{name}: command not found"):
                 break
             if agent.sudo is None and not says(result, "permission denied"):
                 break
     who = " or ".join(names)
     raise EngineError(agent.name, f"looking for {who}", "; ".join(reasons), _hint(reasons, agent))
+
+
+def _only_one(shell: Shell, agent: Agent) -> Agent:
+    """The agent with the only engine that its host has, where nobody has said which it is. Docker may be there
+    more than once; nothing in the login's environment decides which."""
+    if agent.engine_socket or agent.engine not in (None, "docker"):
+        return agent
+    candidates = parse_candidates(shell.run(CANDIDATES).text, agent.engine)
+    if len(candidates) > 1:
+        raise ambiguous(agent.name, candidates)
+    for each in candidates:
+        agent = replace(agent, engine=each.engine)
+        if agent.sudo is False and each.socket not in ("", docker.SYSTEM_SOCKET):
+            agent = replace(agent, engine_socket=each.socket)
+    return agent
 
 
 def _about(name: EngineName) -> str:
@@ -54,27 +72,48 @@ def _about(name: EngineName) -> str:
             assert_never(name)
 
 
-def _engine(shell: Runner, agent: str, about: About) -> Engine:
+def _engine(way: _Way, agent: str, about: About) -> Engine:
     match about.kind:
         case "docker":
-            return Docker(shell, agent, about)
+            return Docker(way.runner, agent, about, way.where)
         case "docker-containerd":
-            return DockerContainerd(shell, agent, about)
+            return DockerContainerd(way.runner, agent, about, way.where)
         case "podman":
-            return Podman(shell, agent, about)
+            return Podman(way.runner, agent, about, way.where)
         case kind:
             assert_never(kind)
 
 
-def _ways(shell: Shell, agent: Agent, name: EngineName) -> Iterator[tuple[str, Runner]]:
-    """How to ask an engine, in this order, and what to call that."""
-    user, root = Runner(shell, sudo=False), Runner(shell, sudo=True, password=agent.password)
-    if not agent.sudo and (name == "docker" or agent.sudo is False):
-        yield name, user
-    if agent.sudo is False and name == "docker":
-        yield "the user's own docker", Runner(shell, sudo=False, first=docker.OWN)
-    if agent.sudo is not False:
-        yield f"sudo {name}", root
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """As whom to ask an engine, what to call that, and where it listens (empty: it has no daemon)."""
+
+    called: str
+    runner: Runner
+    where: str = ""
+
+
+def _ways(shell: Shell, agent: Agent, name: EngineName) -> Iterator[_Way]:
+    """How to ask an engine, in this order."""
+    socket = agent.engine_socket
+    first = where = ""
+    may_be_user, may_be_root = not agent.sudo, agent.sudo is not False
+    match name:
+        case "docker":
+            socket = socket or docker.SYSTEM_SOCKET
+            first, where = docker.at(socket), f"unix://{socket}"
+        case "podman":
+            may_be_user = agent.sudo is False
+            if socket and socket.startswith("/run/user/"):
+                first, may_be_user, may_be_root = podman.of_user(socket), True, False
+        case _:
+            assert_never(name)
+    if may_be_user:
+        yield _Way(name, Runner(shell, sudo=False, first=first), where)
+    if name == "docker" and agent.sudo is False and not agent.engine_socket:
+        yield _Way("the user's own docker", Runner(shell, sudo=False, first=docker.OWN), "the user's own socket")
+    if may_be_root:
+        yield _Way(f"sudo {name}", Runner(shell, sudo=True, password=agent.password, first=first), where)
 
 
 def _hint(reasons: Sequence[str], agent: Agent) -> str:

@@ -14,22 +14,29 @@ from pulumi_iofog.transfer.encodings import Coming
 from pulumi_iofog.transfer.load_folder import blob_path, to_unpack
 
 # Both questions at once; where the daemon does not answer, the first says so better.
-ABOUT = r"""uname -m; docker version --format '{{.Server.Arch}}' &
+ABOUT = r"""uname -m; docker version --format '{{.Server.Arch}} {{.Server.Version}}' &
 info=$(docker info --format '{{json .DockerRootDir}} {{json .DriverStatus}}' 2>/dev/null); code=$?
 wait $! && printf '%s\n' "$info" && exit $code """
 """Finds out whether docker answers, and what it is; parse_about reads it."""
+SYSTEM_SOCKET = "/var/run/docker.sock"
 OWN = """for folder in "$XDG_RUNTIME_DIR" "/run/user/$(id -u)" "$HOME/.docker/run"; do
 [ -S "$folder/docker.sock" ] && DOCKER_HOST="unix://$folder/docker.sock" && break; done
 [ -n "$DOCKER_HOST" ] || { echo "no docker.sock in /run/user/$(id -u)" >&2; exit 1; }
 export DOCKER_HOST
 """
-"""Where dockerd-rootless.sh puts its socket; a session that PAM has not made has no XDG_RUNTIME_DIR."""
+"""For a Runner: where dockerd-rootless.sh puts its socket; a session that PAM has not made has no XDG_RUNTIME_DIR."""
+
+
+def at(socket: str) -> str:
+    """For a Runner: docker at that socket, whatever context or DOCKER_HOST the login has."""
+    return f"export DOCKER_HOST={shlex.quote(f'unix://{socket}')}\n"
 
 
 class Docker(Engine):
     """See base.Engine."""
 
     cli = "docker"
+    store = "classic store"
     save = "docker save"
 
     def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Blob]) -> str:

@@ -10,10 +10,17 @@ from pulumi_iofog.adapters.host.engines.base import Engine
 from pulumi_iofog.oci.image import Blob, Digest, Image
 
 # Not podman info, which takes six times as long, unless nothing else tells the root.
-ABOUT = r"""uname -m; arch=$(podman version --format '{{.Client.OsArch}}') && echo "${arch#*/}" &&
+ABOUT = r"""uname -m; arch=$(podman version --format '{{.Client.OsArch}} {{.Client.Version}}') && echo "${arch#*/}" &&
 root=$(podman image ls --quiet --log-level debug 2>&1 | sed -n 's/.*Using graph root \([^"]*\).*/\1/p' | tail -n 1)
 [ -n "$root" ] || root=$(podman info --format '{{.Store.GraphRoot}}') && printf '"%s" []\n' "$root" """
 """Finds out whether podman answers, and what it is; parse_about reads it."""
+
+
+def of_user(socket: str) -> str:
+    """For a Runner: nothing but a message, unless the login is the user whose podman listens there."""
+    uid = PurePosixPath(socket).parts[3]
+    other = f"it is the podman of user $(id -un {uid} 2>/dev/null || echo {uid}): log in as that user"
+    return f'[ "$(id -u)" = {uid} ] || {{ echo "{other}" >&2; exit 1; }}\n'
 
 
 class Podman(Engine):
