@@ -40,7 +40,6 @@ from pulumi_iofog.saved_name import REPLACE, RUN, SavedProvider
 from pulumi_iofog.session.adapters import Shared
 from pulumi_iofog.session.offline_image import Run, Session
 
-
 V = TypeVar("V", bound=Callable[..., Any])
 
 
