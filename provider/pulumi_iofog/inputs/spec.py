@@ -8,8 +8,8 @@ in ``Spec.unknown``.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, cast, get_args
 
 from pulumi_iofog.errors import Failures
@@ -145,6 +145,20 @@ class Spec:
     def agents_known(self) -> bool:
         """Whether every agent's name is known."""
         return not any(re.fullmatch(r"agents(\[\d+\](\.name)?)?", path) for path in self.unknown)
+
+
+def secrets(of: object) -> Iterator[str]:
+    """Every text in an Agent, a Spec or settings that its repr leaves out."""
+    if isinstance(of, tuple):
+        for each in of:
+            yield from secrets(each)
+    elif is_dataclass(of):
+        for each in fields(of):
+            value = getattr(of, each.name)
+            if each.repr:
+                yield from secrets(value)
+            elif isinstance(value, str):
+                yield value
 
 
 def parse(inputs: Mapping[str, Any]) -> Spec:

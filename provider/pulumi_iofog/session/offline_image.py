@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pulumi_iofog import log
 from pulumi_iofog.adapters.host.edge_host import EdgeHost
 from pulumi_iofog.adapters.recode import recode
 from pulumi_iofog.adapters.ssh.connect import configured_host
@@ -216,7 +217,7 @@ class Session(Adapters):
 
         with ThreadPoolExecutor(max(self.spec.transfer_pool, ASKED_AT_ONCE)) as pool:
             asked = [
-                (name, pool.submit(one, placement.agent, pin))
+                (name, pool.submit(log.carried(one), placement.agent, pin))
                 for name, placement in last.desired.placements.items()
                 if (pin := last.pin_of(name))
             ]
