@@ -163,23 +163,25 @@ class Edgelet(Engine):
         doing = f"verifying {pin.reference} ({pin.platform})"
         survey = self._survey(doing)
         for name in self.traits.names(pin.reference):
-            why = self._unfit(survey, name, pin)
+            why, hint = self._unfit(survey, name, pin)
             if why:
-                raise VerificationFailed(self._agent, doing, why)
+                raise VerificationFailed(self._agent, doing, f"no container can be created: {why}", hint)
 
-    def _unfit(self, survey: Survey, name: str, pin: Pin) -> str:
-        """Why no container of the image can be made by that name; nothing if one can."""
+    def _unfit(self, survey: Survey, name: str, pin: Pin) -> tuple[str, str]:
+        """Why no container of the image can be made by that name, and what to try; nothing if one can."""
         target = survey.store.names.get(name)
         if target is None:
-            return f"no container can be created: no image is called {name}"
+            return f"no image is called {name}", ""
         manifest = survey.store.manifest(target)
         if manifest is None:
-            return f"no container can be created: the manifest of {name} cannot be read"
+            return f"the manifest of {name} cannot be read", ""
         if manifest.config.digest != pin.image_id:
-            return f"got image {manifest.config.digest}, want {pin.image_id}"
-        lacking = survey.store.lacks(manifest)
-        why = f"{lacking} is not on its disk" if lacking else _incomplete(manifest, survey.rows.get(target))
-        return f"no container can be created: {why}" if why else ""
+            return f"got image {manifest.config.digest}, want {pin.image_id}", ""
+        incomplete, lost = _incomplete(manifest, survey.rows.get(target)), survey.store.lacks(manifest)
+        if lost and not incomplete:
+            # containerd believes its own database, and would not take the blob again.
+            return f"{lost} is not on its disk", f"Have edgelet forget it: edgelet image rm {name}; edgelet image prune"
+        return incomplete, ""
 
     def remove(self, pin: Pin) -> bool:
         doing = f"removing {pin.reference}"
