@@ -17,6 +17,7 @@ HOSTS = (
     HostSpec("docker", "docker"),
     HostSpec("podman", "podman"),
     HostSpec("docker29", "docker29"),
+    HostSpec("edgelet", "edgelet"),
     HostSpec("arm", "docker", arch="arm64"),
     HostSpec("arm32", "podman", arch="armv7"),
 )

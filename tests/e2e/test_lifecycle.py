@@ -7,10 +7,12 @@ import pytest
 from lab import proof
 from tests.e2e.site import Site
 
-ENGINES = ("docker", "podman", "docker29")
+ENGINES = ("docker", "podman", "docker29", "edgelet")
 
 
-@pytest.mark.parametrize(("engine", "dialect"), [("docker", "3.7.3"), ("podman", "3.0.4"), ("docker29", "3.9.0")])
+@pytest.mark.parametrize(
+    ("engine", "dialect"), [("docker", "3.7.3"), ("podman", "3.0.4"), ("docker29", "3.9.0"), ("edgelet", "3.9.0")]
+)
 def test_an_image_from_create_to_destroy(site: Site, engine: str) -> None:
     # Nothing there yet.
     first = site.push("1")

@@ -16,7 +16,7 @@ from pulumi_iofog.errors import Failures
 from pulumi_iofog.inputs.reader import Fields
 from pulumi_iofog.oci.image import Reference
 
-EngineName = Literal["docker", "podman"]
+EngineName = Literal["docker", "podman", "edgelet"]
 Arch = Literal["x86", "arm", "riscv64", "armv7"]
 PullPolicy = Literal["always", "missing", "never"]
 ARCHES: tuple[Arch, ...] = ("x86", "arm", "riscv64", "armv7")
