@@ -224,9 +224,8 @@ def _finish(channel: paramiko.Channel, timeout: float, stdout: bytearray) -> Res
     with selectors.DefaultSelector() as selector:
         selector.register(channel, selectors.EVENT_READ)
         while True:
-            ended = (
-                channel.eof_received or channel.closed
-            )  # asked before reading, as the last bytes may arrive just before the end
+            # Asked before reading, as the last bytes may arrive just before the end.
+            ended = channel.eof_received or channel.closed
             if channel.recv_ready():
                 stdout += channel.recv(1 << 16)
             elif channel.recv_stderr_ready():

@@ -91,9 +91,8 @@ def refused(destination: Destination, tried: Tried) -> LoginRefused:
     names = ", ".join(tried.names)
     why = f"the host accepted none of: {names}" if names else "there is no key, ssh-agent or password to try"
     if tried.enough:
-        why = f"the host accepted {' and '.join(tried.enough)}, but wants more" + (
-            f"; it refused: {names}" if names else ""
-        )
+        refusing = f"; it refused: {names}" if names else ""
+        why = f"the host accepted {' and '.join(tried.enough)}, but wants more{refusing}"
     if tried.unanswered:
         why += f"; it asks for {' and '.join(map(repr, tried.unanswered))}"
     if tried.accepted:
