@@ -118,7 +118,7 @@ def test_a_command_is_told_by_its_first_words_and_its_answer(log_file: Path) -> 
     answer = SimpleNamespace(exit_code=1, text="", stderr=b"Error: no space\nleft\n")
     assert log.command("docker load \\\n  --input /dev/stdin" + " x" * 100, lambda: answer) is answer
     (line,) = lines(log_file)
-    assert re.match(r'run command="docker load \\\\ --input /dev/stdin[ x]{,60}" exit=1 seconds=', line)
+    assert re.match(r'run command="docker load \\\\ --input /dev/stdin[ x]{,140}" exit=1 seconds=', line)
     assert line.endswith(": Error: no space left")
 
 

@@ -33,7 +33,7 @@ logger.addHandler(logging.NullHandler())
 
 LONGEST = 500
 """Characters of somebody else's text in a line."""
-COMMAND = 80
+COMMAND = 160
 """Characters of a command."""
 SHORTEST_SECRET = 4
 """Characters from which on a secret is looked for: a shorter one is in every other word."""
