@@ -83,7 +83,7 @@ def engine(site: Site, host: Host, name: str, *, held: str | None = None) -> Mea
         archives.folder(image, host.folder / "run/bench/thin", reference, held=old, plain=True)
         script = f"podman pull --quiet oci:/run/bench/thin | tail -1 | xargs -I ID podman tag ID {reference}"
     elif host.cli == "edgelet":
-        script = f"edgelet image load --file {site.archive_on(host, name, held=held)}"
+        script = f"edgelet image load -f {site.archive_on(host, name, held=held)}"
     else:
         script = f"{host.cli} load < {site.archive_on(host, name, held=held)}"
     measure = timed(way, [host], lambda: host.run(script))
@@ -101,7 +101,7 @@ def sign_in(site: Site, host: Host) -> Measure:
 
 def load(host: Host) -> str:
     """The host's load command, for the user that it is reached as."""
-    kept = "cat > bench.tar && sudo edgelet image load --file $PWD/bench.tar && rm bench.tar"  # it takes no pipe
+    kept = "cat > bench.tar && sudo edgelet image load -f $PWD/bench.tar && rm bench.tar"  # it takes no pipe
     return {"podman": "sudo podman load --quiet", "edgelet": kept}.get(host.cli, "docker load --quiet")
 
 

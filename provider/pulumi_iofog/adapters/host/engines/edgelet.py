@@ -40,15 +40,15 @@ ARCHIVE = "image.tar"
 ON_PATH = 'PATH="$PATH:/usr/local/bin"\n'
 """For a Runner: the folder that it is installed in, which root by sudo need not have on PATH."""
 # An ELF file says at its byte 18 what it is for; 'uname -m' says only what the kernel is.
-ABOUT = rf"""edgelet image ls --output json >/dev/null || exit
-edgelet system info --output json 2>/dev/null | grep -q '"containerEngine": *"\(docker\|podman\)"' && {{
+ABOUT = rf"""edgelet image ls -o json >/dev/null || exit
+edgelet system info -o json 2>/dev/null | grep -q '"containerEngine": *"\(docker\|podman\)"' && {{
 echo 'it is set up to use docker or podman: name that one with engine=' >&2; exit 1; }}
 uname -m
 arch=$(case $(od -An -tu1 -N19 "$(command -v edgelet)" | tr -s ' \n' ' ') in
 ' 127 69 76 70'*' 62 ') echo amd64;; ' 127 69 76 70'*' 183 ') echo arm64;;
 ' 127 69 76 70'*' 40 ') echo arm;; ' 127 69 76 70'*' 243 ') echo riscv64;;
 *) uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/; s/armv.*/arm/';; esac)
-echo "$arch $(edgelet system version --output json | sed -n 's/.*"version": *"\([^"]*\)".*/\1/p' | head -n 1)"
+echo "$arch $(edgelet system version -o json | sed -n 's/.*"version": *"\([^"]*\)".*/\1/p' | head -n 1)"
 root=/var/lib/edgelet-containerd/root
 [ -d $root/{CONTENT} ] || root=$(for each in $(grep -l edgelet /proc/[0-9]*/cmdline 2>/dev/null); do
 ls -l "${{each%/cmdline}}/fd"; done 2>/dev/null | sed -n 's|.* -> \(/.*\)/{CATALOG}$|\1|p' | head -n 1)
@@ -59,7 +59,7 @@ printf '"%s" []\n' "$root" """
 
 _SURVEY = f"""
 pack() {{ if command -v gzip >/dev/null; then gzip -c; else cat; fi | base64 | tr -d '\\n'; echo; }}
-rows=$(edgelet image ls --output json) || exit
+rows=$(edgelet image ls -o json) || exit
 printf '%s' "$rows" | tr -d '\\n'; echo
 ls -ln {CONTENT} | pack
 (cd {CONTENT} && find . -type f -size -{SMALL_BLOCKS} -exec \\
@@ -117,12 +117,13 @@ class Edgelet(Engine):
     def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Blob]) -> str:
         blobs = [image.manifest.manifest_digest, image.image_id, *(blob.digest for blob in carried.values())]
         files = " ".join(["oci-layout", "index.json", *map(blob_path, dict.fromkeys(blobs))])
-        # The daemon opens the file by itself: it has another working folder, and takes no pipe.
+        # The daemon opens the file by itself: it has another working folder, and takes no pipe. It may still read one
+        # that an earlier try has left, so that is not written over.
         archive = shlex.quote(f"{folder}/{ARCHIVE}")
         return (
-            f"cd {shlex.quote(folder)} && tar -cf {ARCHIVE} {files}"
-            f" && edgelet image load --file {archive} --output json; code=$?; rm -f {ARCHIVE};"
-            f" [ $code = 0 ] && edgelet image ls --output json; exit $code"
+            f"cd {shlex.quote(folder)} && rm -f {ARCHIVE} && tar -cf {ARCHIVE} {files}"
+            f" && edgelet image load -f {archive} -o json; code=$?; rm -f {ARCHIVE};"
+            f" [ $code = 0 ] && edgelet image ls -o json; exit $code"
         )
 
     def _complaint(self, result: Result, image: Image) -> str:
@@ -212,7 +213,7 @@ class Edgelet(Engine):
         self._shell.run("edgelet image prune", timeout=300.0)
 
     def _has_models(self) -> bool:
-        result = self._shell.run("edgelet model ls --output json")
+        result = self._shell.run("edgelet model ls -o json")
         # Older ones know no models.
         return not (says(result, "unknown command") or (result.ok and '"name"' not in result.text))
 
