@@ -12,6 +12,7 @@ from pulumi.dynamic import Resource
 
 from pulumi_iofog.errors import Failure, InputError
 from pulumi_iofog.inputs.iofogctl_document import read_documents
+from pulumi_iofog.inputs.spec import AgentPruning
 from pulumi_iofog.program.args import (
     AgentArgs,
     AgentArgsDict,
@@ -64,6 +65,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         max_unavailable: Input[int] | None = None,
         prune: Input[bool] | None = None,
         adopt: Input[bool] | None = None,
+        agent_pruning: Input[AgentPruning] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """
@@ -88,6 +90,8 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             prune: also remove images from agents: the replaced one after an update, the image on
                 destroy (default: False).
             adopt: take over a catalog item of that name which this stack did not create (default: False).
+            agent_pruning: if agents will remove the image before a microservice uses it: ``warn`` (default),
+                ``ignore``, or ``configure``: turn that off on the Controller, and on again on destroy.
             opts: Pulumi's resource options. A replacement deletes the old catalog item first, as names are
                 unique; ``import_`` is refused (use ``adopt`` instead).
 
@@ -114,6 +118,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             "max_unavailable": max_unavailable,
             "prune": prune,
             "adopt": adopt,
+            "agent_pruning": agent_pruning,
         }
         props: dict[str, Any] = {key: value for key, value in arguments.items() if value is not None}
         # The engine must be told of every output before it has a value.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from pulumi_iofog.adapters.ssh.connect import configured_host
 from pulumi_iofog.check import state
 from pulumi_iofog.check.diff import MISSING, Estimate, estimate
 from pulumi_iofog.check.lookups import Lookups
+from pulumi_iofog.check.pruning import to_turn_off
 from pulumi_iofog.check.resolve import Resolution
 from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import IofogError, NameTaken
@@ -164,6 +165,36 @@ class Session(Adapters):
             return self.controller.create_item(item)
         self.controller.update_item(taken, item)
         return taken
+
+    # ---- the agents' own pruning --------------------------------------------------------------------
+
+    def arrange_pruning(self, wanted: Collection[str], before: Mapping[str, int]) -> tuple[dict[str, int], list[str]]:
+        """Have the wanted agents remove no unused images, and all others as before.
+
+        Args:
+            wanted: names of agents.
+            before: agent → hours after which it pruned, of those where earlier runs have turned that off.
+
+        Returns:
+            The same after this run; and the error of each agent that could not be changed.
+        """
+        if not wanted and not before:
+            return {}, []
+        known = {agent.name: agent for agent in self.controller.agents()}
+        found = to_turn_off([known[name] for name in wanted if name in known], before)
+        orders = dict.fromkeys(found, 0) | {name: hours for name, hours in before.items() if name not in wanted}
+        kept, failed = {**before, **found}, []
+        for name, hours in orders.items():
+            try:
+                if name in known:
+                    self.controller.set_pruning(known[name].uuid, hours)
+                if hours:
+                    del kept[name]
+            except IofogError as problem:
+                failed.append(f"{name}: {problem}")
+                if not hours:
+                    del kept[name]
+        return kept, failed
 
     # ---- refresh, destroy ---------------------------------------------------------------------------
 

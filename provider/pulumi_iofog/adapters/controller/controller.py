@@ -15,6 +15,7 @@ from pulumi_iofog.errors import ControllerError, IofogError, ItemInUse, ItemNotF
 from pulumi_iofog.inputs.spec import Arch, CatalogItem, ControllerSettings, KnownAgent
 
 ITEMS = "/catalog/microservices"
+NOT_PROVISIONED = "NOT_PROVISIONED"
 NOWHERE = ("", "0.0.0.0")  # noqa: S104
 """What the Controller reports for a host whose address it does not know."""
 
@@ -63,6 +64,10 @@ class Controller:
     def catalog_arches(self) -> tuple[tuple[Arch, ...], str]:
         """The architectures that its catalog has, and its version; needs no signing in."""
         return self._http.dialect.arches, self._http.dialect.version
+
+    def set_pruning(self, uuid: str, hours: int) -> None:
+        """Set after how many hours an agent removes unused images; 0: never (``PATCH /iofog/UUID``)."""
+        self._call("changing an agent's pruning", "PATCH", f"/iofog/{uuid}", {self._http.dialect.pruning_key: hours})
 
     # ---- catalog items ------------------------------------------------------------------------------
 
@@ -245,7 +250,13 @@ def _agent(entry: Mapping[str, Any], dialect: Dialect) -> KnownAgent:
         engine=_said(entry, "containerEngine"),
         # 3.9 calls it by the second name.
         engine_socket=_said(entry, "dockerUrl") or _said(entry, "containerEngineUrl"),
+        pruning_hours=_hours(entry.get(dialect.pruning_key)),
+        provisioned=entry.get("daemonStatus") != NOT_PROVISIONED,
     )
+
+
+def _hours(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _said(entry: Mapping[str, Any], key: str) -> str | None:

@@ -16,6 +16,8 @@ Version = tuple[int, int]
 BEARER_SINCE: Version = (3, 5)
 """Older ones take the bare token."""
 ARCH_ID_SINCE: Version = (3, 8)
+PRUNING_SINCE: Version = (3, 9)
+"""Older ones call an agent's pruning frequency Docker's (iofog-service.js)."""
 NUMBERS: Mapping[Arch, int] = {"x86": 1, "arm": 2, "riscv64": 3, "armv7": 4}
 """Architecture → its number; 0 stands for one that is not known yet."""
 
@@ -27,6 +29,7 @@ class Dialect:
     Attributes:
         scheme: what precedes the token in ``Authorization``.
         arch_key: what an image's architecture is called.
+        pruning_key: what an agent's pruning frequency, in hours, is called.
         arches: those that the catalog has, in the order of their numbers.
         second_factor: whether its users may have one, without which a password is not enough.
     """
@@ -34,6 +37,7 @@ class Dialect:
     version: str
     scheme: str
     arch_key: str
+    pruning_key: str
     arches: tuple[Arch, ...]
     second_factor: bool
 
@@ -49,6 +53,7 @@ class Dialect:
             version=version,
             scheme="Bearer " if number >= BEARER_SINCE else "",
             arch_key="archId" if newer else "fogTypeId",
+            pruning_key="pruningFrequency" if number >= PRUNING_SINCE else "dockerPruningFrequency",
             arches=ARCHES if newer else ("x86", "arm"),
             second_factor=newer,
         )
