@@ -14,6 +14,7 @@ from lab import Host, HostSpec, proof
 
 PODMAN = HostSpec("edge-podman", "podman")
 DOCKER_29 = HostSpec("edge-docker29", "docker29")
+EDGELET = HostSpec("edge-edgelet", "edgelet")
 RATE = "100mbit"
 
 

@@ -31,6 +31,7 @@ def facts() -> dict[str, str]:
         **{name: version(name) for name in LIBRARIES},
         **{name: _said(*argv) for name, argv in PROGRAMS.items()},
     }
+    found["edgelet's containerd"] = _said(str(docker_29() / "containerd"), "--version")
     found["Docker 29 (containerd store)"] = _said(str(docker_29() / "dockerd"), "--version")
     return found
 

@@ -1,4 +1,4 @@
-"""``make demo``: pulumi up of a real image to three real edge hosts, a change, and everything down again.
+"""``make demo``: pulumi up of a real image to four real edge hosts, a change, and everything down again.
 
 Every step is proven on the hosts themselves; the exit code is 0 only if every proof succeeded.
 """
@@ -18,7 +18,12 @@ from lab.host import Host, HostSpec
 from lab.lab import Lab
 from lab.stack import Stack
 
-HOSTS = (HostSpec("edge-docker", "docker"), HostSpec("edge-podman", "podman"), HostSpec("edge-docker29", "docker29"))
+HOSTS = (
+    HostSpec("edge-docker", "docker"),
+    HostSpec("edge-podman", "podman"),
+    HostSpec("edge-docker29", "docker29"),
+    HostSpec("edge-edgelet", "edgelet"),
+)
 EXAMPLE = Path(__file__).parent.parent / "examples" / "quickstart"
 
 
@@ -47,7 +52,7 @@ def main() -> int:
 
 
 def _stack(lab: Lab) -> Stack:
-    _title("Three edge hosts, a registry that they cannot reach, and a Controller")
+    _title("Four edge hosts, a registry that they cannot reach, and a Controller")
     for host in lab.hosts.values():
         print(f"{host.name:14} {host.address:14} sshd, {host.cli} {host.engine.version(host)}")
     controller = lab.controller()

@@ -14,28 +14,31 @@ PACKAGE = Path(__file__).parent.parent / "provider" / "pulumi_iofog"
 EVERYWHERE = {"errors", "text"}
 """What every room may import."""
 PURE = {"oci", "inputs", "transfer"}
+ACTING = {*PURE, "log"}
+"""What rooms may import that do what others have decided."""
 RULES: dict[str, set[str]] = {
     "errors": set(),
     "text": set(),
+    "log": set(),
     "oci": set(),
     "inputs": {"oci"},
     "transfer": {"oci", "inputs"},
     "check": PURE,
-    "rollout": PURE,
+    "rollout": ACTING,
     "adapters": set(),
-    "adapters.http": set(),
-    "adapters.namespace_file": PURE,
-    "adapters.cache": PURE,
-    "adapters.controller": {*PURE, "adapters.http"},
-    "adapters.host": {*PURE, "adapters.ssh"},
-    "adapters.recode": PURE,
-    "adapters.registry": {*PURE, "adapters.http"},
-    "adapters.sources": PURE,
-    "adapters.ssh": PURE,
+    "adapters.http": {"log"},
+    "adapters.namespace_file": ACTING,
+    "adapters.cache": ACTING,
+    "adapters.controller": {*ACTING, "adapters.http"},
+    "adapters.host": {*ACTING, "adapters.ssh"},
+    "adapters.recode": ACTING,
+    "adapters.registry": {*ACTING, "adapters.http"},
+    "adapters.sources": ACTING,
+    "adapters.ssh": ACTING,
     "saved_name": set(),
-    "session": {*PURE, "check", "rollout", "adapters"},
-    "plugin": set(),
-    "provider": {*PURE, "check", "rollout", "session", "plugin", "saved_name"},
+    "session": {*ACTING, "check", "rollout", "adapters"},
+    "plugin": {"log"},
+    "provider": {*ACTING, "check", "rollout", "session", "plugin", "saved_name"},
     "program": {*PURE, "saved_name"},
     "convert": {"inputs"},
     "__init__": {"program"},
@@ -51,6 +54,7 @@ ONLY_AT = {
     "docker": {"adapters.sources"},
     "subprocess": {"adapters.recode", "adapters.registry", "adapters.ssh"},
     "backports": {"adapters.recode", "adapters.sources"},
+    "logging": {"adapters.ssh", "log"},
 }
 """Libraries that only these rooms may import: each is met, and its errors are translated, in one place."""
 

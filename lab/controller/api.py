@@ -50,8 +50,6 @@ class Api:
         self.state: Body = {**self._fresh(users), **kept}
         self._fleet = Fleet(self.state, self._template, self.dialect)
         self.side_door = SideDoor(self.state, self._template, self.dialect, self._fleet)
-        self._fleet = Fleet(self.state, self._template, self.dialect)
-        self.side_door = SideDoor(self.state, self._template, self.dialect, self._fleet)
         self._open, self._protected = self._routes()
 
     @property

@@ -53,6 +53,22 @@ class Engine:
         """What a container of the image says; CommandFailed if it fails or can't be started without pulling."""
         raise NotImplementedError
 
+    def content(self, host: Host, image: str, path: str) -> str:
+        """A file of a container of the image, which is created without pulling, and not run."""
+        raise NotImplementedError
+
+    def use(self, host: Host, image: str) -> None:
+        """Create a container of the image that stays."""
+        raise NotImplementedError
+
+    def containers(self, host: Host) -> list[str]:
+        """Something for each container that there is."""
+        raise NotImplementedError
+
+    def release(self, host: Host) -> None:
+        """Delete every container."""
+        raise NotImplementedError
+
     def images(self, host: Host) -> list[str]:
         """Names of the images that it has, sorted."""
         raise NotImplementedError
@@ -83,6 +99,21 @@ class DockerLike(Engine):
     def run(self, host: Host, image: str) -> str:
         return host.run(f"{self.cli} run --rm --pull never --network none {image}")
 
+    def content(self, host: Host, image: str, path: str) -> str:
+        made = host.run(f"{self.cli} create --pull never --network none {image} true").strip()
+        content = host.run(f"{self.cli} export {made} | tar -xO {path}")
+        host.run(f"{self.cli} rm --force {made}")
+        return content
+
+    def use(self, host: Host, image: str) -> None:
+        host.run(f"{self.cli} create --pull never --network none {image} true")
+
+    def containers(self, host: Host) -> list[str]:
+        return host.run(f"{self.cli} ps --all --quiet").split()
+
+    def release(self, host: Host) -> None:
+        host.run(f"{self.cli} ps --all --quiet | xargs --no-run-if-empty {self.cli} rm --force")
+
     def images(self, host: Host) -> list[str]:
         listed = host.run(f"{self.cli} image ls --format '{{{{.Repository}}}}:{{{{.Tag}}}}'").split()
         return sorted(name for name in listed if name != "<none>:<none>")
@@ -91,7 +122,7 @@ class DockerLike(Engine):
         host.run(f"{self.cli} image rm --force {image}")
 
     def empty(self, host: Host) -> None:
-        host.run(f"{self.cli} ps --all --quiet | xargs --no-run-if-empty {self.cli} rm --force")
+        self.release(host)
         host.run(f"{self.cli} image ls --all --quiet | sort -u | xargs --no-run-if-empty {self.cli} image rm --force")
 
 

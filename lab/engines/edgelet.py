@@ -21,6 +21,7 @@ BUNDLE = "/var/lib/edgelet/data/current/bin"
 """Where edgelet unpacks what it comes with."""
 DATA = "/var/lib/edgelet-containerd"
 BLOBS = f"{DATA}/root/io.containerd.content.v1.content/blobs/sha256"
+SNAPSHOTS = f"{DATA}/root/io.containerd.snapshotter.v1.overlayfs/snapshots"
 SOCKET = "/run/edgelet/containerd.sock"
 SETTINGS = "/var/lib/edgelet/settings.json"
 PAUSE = "docker.io/portainer/pause:latest"
@@ -78,6 +79,22 @@ class Edgelet(Engine):
 
     def run(self, host: Host, image: str) -> str:
         return self._lab(host, "run", image)
+
+    def content(self, host: Host, image: str, path: str) -> str:
+        self.use(host, image)
+        # CRI has unpacked it just now, a folder a layer; nothing is mounted until it is run.
+        found = host.run(f"cd {SNAPSHOTS} && cat $(ls -d */fs/{path} | sort -n | tail -n 1)")
+        self.release(host)
+        return found
+
+    def use(self, host: Host, image: str) -> None:
+        self._lab(host, "create", "--detach", image, "--", "true")
+
+    def containers(self, host: Host) -> list[str]:
+        return [row["id"] for row in self.listed(host) for _ in range(row["inUse"])]
+
+    def release(self, host: Host) -> None:
+        self._lab(host, "stop")
 
     def images(self, host: Host) -> list[str]:
         # "image ls" shows one name of each image; this is the whole catalog.

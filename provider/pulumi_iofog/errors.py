@@ -57,7 +57,7 @@ class IofogError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One refused input: the property's path (``agents[1].port``) and why."""
+    """One refused input: the property's path (``agents[1].port``) and why. Without a path it is no property's."""
 
     path: str
     reason: str
@@ -68,7 +68,7 @@ class InputError(IofogError):
 
     def __init__(self, failures: Sequence[Failure]) -> None:
         self.failures = tuple(failures)
-        super().__init__("", "", "; ".join(f"{f.path}: {f.reason}" for f in self.failures))
+        super().__init__("", "", "; ".join(f"{f.path}: {f.reason}" if f.path else f.reason for f in self.failures))
 
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Failure, ...]]]:
         return (InputError, (self.failures,))
@@ -89,11 +89,15 @@ class Failures:
 
     def attempt(self, path: str, act: Callable[[], T]) -> T | None:
         """What ``act`` returns. None if it raises an IofogError, which is noted as a failure of that property;
-        the failures of an InputError keep their own paths."""
+        the failures of an InputError keep their own paths, and those of agents and Controllers have none: they say
+        themselves whose they are, and the engine would quote the property's value before them (pkg/v3 3.259,
+        resource/deploy/step_generator.go, issueCheckFailures)."""
         try:
             return act()
         except InputError as problem:
             self._found |= dict.fromkeys(problem.failures)
+        except (AgentError, ControllerError) as problem:
+            self.add("", str(problem))
         except IofogError as problem:
             self.add(path, str(problem))
         return None

@@ -18,6 +18,7 @@ from typing import Any
 import grpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
+from pulumi_iofog import log
 from pulumi_iofog.errors import IofogError
 
 
@@ -32,6 +33,11 @@ class Console:
     def __init__(self, urn: str | None, stub: engine_pb2_grpc.EngineStub | None) -> None:
         self.urn, self._stub = urn, stub
 
+    @property
+    def name(self) -> str:
+        """The resource's."""
+        return (self.urn or "").rpartition("::")[2]
+
     def status(self, text: str) -> None:
         """Show it on the row for now; nothing of it stays."""
         self._log(text, engine_pb2.INFO, ephemeral=True)
@@ -45,6 +51,8 @@ class Console:
         self._log(text, engine_pb2.WARNING, ephemeral=False)
 
     def _log(self, text: str, severity: Any, *, ephemeral: bool) -> None:
+        if not ephemeral:
+            log.step("said", text)
         if self._stub is None:
             return
         request = engine_pb2.LogRequest(severity=severity, message=text, urn=self.urn or "", ephemeral=ephemeral)

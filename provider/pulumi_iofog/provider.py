@@ -10,6 +10,8 @@ and must lead here for ever.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from pulumi.dynamic import (
     CheckFailure,
@@ -21,22 +23,42 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from pulumi_iofog import plugin
+from pulumi_iofog import log, plugin
 from pulumi_iofog.check import properties, state
+from pulumi_iofog.check.catalog import ItemPlan
 from pulumi_iofog.check.diff import summary
 from pulumi_iofog.check.properties import Props
-from pulumi_iofog.check.resolve import resolve
+from pulumi_iofog.check.resolve import Resolution, resolve
 from pulumi_iofog.check.state import Recorded
-from pulumi_iofog.errors import ControllerError, Failures, ItemNotFound
+from pulumi_iofog.errors import ControllerError, Failures, IofogError, ItemNotFound
 from pulumi_iofog.inputs.spec import CatalogItem, Spec
 from pulumi_iofog.rollout import rollout
-from pulumi_iofog.rollout.outcome import Outcome, report
+from pulumi_iofog.rollout.outcome import Outcome, brought, report
 from pulumi_iofog.rollout.outcome import pending as pending_agents
 from pulumi_iofog.rollout.progress import Progress
 from pulumi_iofog.rollout.tools import Ready
 from pulumi_iofog.saved_name import REPLACE, RUN, SavedProvider
 from pulumi_iofog.session.adapters import Shared
 from pulumi_iofog.session.offline_image import Run, Session
+
+V = TypeVar("V", bound=Callable[..., Any])
+
+
+def logged(verb: V) -> V:
+    """The verb, with a line in the log when it is through, or why it has failed; all its lines name the resource."""
+
+    @wraps(verb)
+    def run(*args: Any) -> Any:
+        with log.about(resource=plugin.console().name), log.timed(verb.__name__):
+            try:
+                return verb(*args)
+            except IofogError:
+                raise
+            except Exception:
+                log.failed(verb.__name__)
+                raise
+
+    return cast(V, run)
 
 
 class OfflineImageProvider(SavedProvider):
@@ -50,18 +72,23 @@ class OfflineImageProvider(SavedProvider):
     _shared = Shared()
 
     def configure(self, req: ConfigureRequest) -> None:
-        """Keep the stack's config, and let errors reach the user as messages."""
+        """Keep the stack's config, open the log, and let errors reach the user as messages."""
         self._config = req.config.get
         plugin.on_cancel(self._shared.connections.interrupt)
         plugin.show_errors_as_messages()
+        if problem := log.configure(self._config):
+            plugin.console().warn(problem)
 
     # ---- preview ------------------------------------------------------------------------------------
 
+    @logged
     def check(self, olds: Props, news: Props) -> CheckResult:
         """Refuse bad input; find out hosts and digests, and add what follows from them."""
         olds, news = properties.from_pulumi(olds), properties.from_pulumi(news)
         inputs, run, failures = state.own_inputs(news), Run.of(news.get(RUN)), Failures()
         checked = failures.attempt("", lambda: self._checked(inputs, olds, run)) or inputs
+        for each in failures:
+            log.step("refused", each.reason, path=each.path)
         if REPLACE in news:
             checked[REPLACE] = news[REPLACE]
         return CheckResult(properties.to_pulumi(checked), [CheckFailure(each.path, each.reason) for each in failures])
@@ -70,55 +97,66 @@ class OfflineImageProvider(SavedProvider):
         self._shared.checked(plugin.console().urn, preview=run.preview)
         spec = state.parse_inputs(inputs)
         with self._session(spec) as session:
-            found = resolve(spec, state.last_recorded(olds), session.lookups(run))
+            found = resolve(spec, state.last_recorded(olds), session.lookups(run, plugin.console().urn))
             session.remember(found, run)
+            _log_resolution(found)
             checked = properties.checked(inputs, spec, found)
             _warn(found.warnings)
             # A replacement is checked a second time, as if there were nothing yet.
             if run.preview and not olds and not self._shared.announced(plugin.console().urn):
-                self._announce(session, None, state.recorded(checked))
+                self._announce(session, None, state.recorded(checked), found.item)
         return checked
 
+    @logged
     def diff(self, id_: str, olds: Props, news: Props) -> DiffResult:
         """Which agents and digests changed; in a preview, one line says so."""
         olds, news = properties.from_pulumi(olds), properties.from_pulumi(news)
         old, new = state.last_recorded(olds), state.recorded(news)
-        changes, changed = new.changes_since(old), properties.changed(olds, news)
-        if (changes or changed) and self._shared.previewed(plugin.console().urn):
-            with self._session(new.spec) as session:
-                self._announce(session, old, new)
+        changes, changed, urn = new.changes_since(old), properties.changed(olds, news), plugin.console().urn
+        log.step("compared", agents=",".join(changes.agents), inputs=",".join(sorted(changed)), item=changes.item)
+        with self._session(new.spec) as session:
+            session.remember_item(urn, old.desired.endpoint if old else None, int(id_))
+            if (changes or changed) and self._shared.previewed(urn):
+                same = new.spec.controller_known and not changes.endpoint
+                self._announce(session, old, new, session.plan_item(int(id_), old, new) if same else None)
         replaces = properties.chosen(changed, news.get(REPLACE)) | ({"controller"} if changes.endpoint else set())
         # A Controller takes a name only once, so the old item goes first.
         return DiffResult(changes=bool(changes or changed), replaces=sorted(replaces), delete_before_replace=True)
 
-    def _announce(self, session: Session, old: Recorded | None, new: Recorded) -> None:
-        """The preview's line: whom an update affects, and how many bytes go."""
+    def _announce(self, session: Session, old: Recorded | None, new: Recorded, item: ItemPlan | None) -> None:
+        """The preview's line: whom an update affects, how many bytes go, and which microservices are rebuilt."""
         console, changes = plugin.console(), new.changes_since(old)
         self._shared.announce(console.urn)
         estimates = session.estimates(changes.agents, old, new)
-        console.note(summary(changes, len(new.desired.placements), estimates))
+        console.note(summary(changes, len(new.desired.placements), estimates, *(item.lines() if item else ())))
 
     # ---- update -------------------------------------------------------------------------------------
 
+    @logged
     def create(self, props: Props) -> CreateResult:
-        """Bring the image to all agents, then make the catalog item."""
+        """Bring the image to all agents, then make the catalog item, or take over the one that is there."""
         new = state.recorded(props)
         with self._session(new.spec) as session:
-            taken = session.refuse_taken_name(_item(new))
+            plan, item = session.plan_item(None, None, new), _item(new)
             outcomes, pending = self._roll_out(session, None, new)
-            item_id = session.place_item(_item(new), taken)
-        _conclude(outcomes)
-        return CreateResult(str(item_id), _outputs(props, item_id, pending, _engines({}, new, outcomes)))
+            rewrite = brought(outcomes, plan.rewrite_for)
+            item_id = session.place_item(item, plan.taken, rewrite=rewrite)
+            session.remember_item(plugin.console().urn, new.desired.endpoint, item_id)
+        _conclude(outcomes, plan, rewritten=rewrite)
+        return CreateResult(str(item_id), _outputs(props, item_id, pending, _engines({}, new, outcomes), plan))
 
+    @logged
     def update(self, id_: str, olds: Props, news: Props) -> UpdateResult:
-        """Visit only the agents that changed; then the catalog item, if it changed."""
+        """Visit only the agents that changed; then write the catalog item, if it or its images' content changed."""
         old, new = state.last_recorded(olds), state.recorded(news)
         with self._session(new.spec) as session:
+            plan = session.plan_item(int(id_), old, new)
             outcomes, pending = self._roll_out(session, old, new)
-            if new.changes_since(old).item:
-                session.controller.update_item(int(id_), _item(new))
-        _conclude(outcomes)
-        return UpdateResult(_outputs(news, int(id_), pending, _engines(olds, new, outcomes)))
+            rewrite = brought(outcomes, plan.rewrite_for)
+            if rewrite or new.changes_since(old).item:
+                session.controller.update_item(int(id_), _item(new), rewrite=rewrite)
+        _conclude(outcomes, plan, rewritten=rewrite)
+        return UpdateResult(_outputs(news, int(id_), pending, _engines(olds, new, outcomes), plan))
 
     def _roll_out(self, session: Session, old: Recorded | None, new: Recorded) -> tuple[list[Outcome], list[str]]:
         """Visit the agents that changed. What became of each, and the names of those that are pending."""
@@ -134,6 +172,7 @@ class OfflineImageProvider(SavedProvider):
 
     # ---- refresh, destroy ---------------------------------------------------------------------------
 
+    @logged
     def read(self, id_: str, props: Props) -> ReadResult:
         """Find an item changed or deleted, and agents that lost their image."""
         last = state.recorded(props)
@@ -147,6 +186,7 @@ class OfflineImageProvider(SavedProvider):
         found = {**props, "catalog_item": state.item_to_props(item), "agent_digests": digests}
         return ReadResult(id_, found, state.inputs_of(found))
 
+    @logged
     def delete(self, id_: str, props: Props) -> None:
         """Delete the catalog item; then, with ``prune``, the image on the agents that can be reached."""
         last = state.recorded(props)
@@ -169,8 +209,10 @@ def _item(new: Recorded) -> CatalogItem:
     return new.desired.item
 
 
-def _outputs(props: Props, item_id: int, pending: list[str], engines: dict[str, str]) -> Props:
-    return {**state.inputs_of(props), "catalog_item_id": item_id, "pending_agents": pending, "engines": engines}
+def _outputs(props: Props, item_id: int, pending: list[str], engines: dict[str, str], plan: ItemPlan) -> Props:
+    found = {"catalog_item_id": item_id, "pending_agents": pending, "engines": engines}
+    due = {"rebuild_due": True} if set(pending) & set(plan.rewrite_for) else {}
+    return {**state.inputs_of(props), **found, **due}
 
 
 def _engines(olds: Props, new: Recorded, outcomes: list[Outcome]) -> dict[str, str]:
@@ -187,7 +229,14 @@ def _warn(lines: Iterable[str]) -> None:
         plugin.console().warn(line)
 
 
-def _conclude(outcomes: list[Outcome]) -> None:
+def _log_resolution(found: Resolution) -> None:
+    for arch, pin in found.pins.items():
+        log.step("resolved", arch=arch, reference=pin.reference, platform=pin.platform, manifest=pin.manifest_digest)
+    for agent in found.agents:
+        log.step("resolved", agent=agent.name, host=agent.host, image=found.digests.get(agent.name))
+
+
+def _conclude(outcomes: list[Outcome], plan: ItemPlan, *, rewritten: bool) -> None:
     console = plugin.console()
     for outcome in outcomes:
         if outcome.note:
@@ -196,3 +245,6 @@ def _conclude(outcomes: list[Outcome]) -> None:
             console.warn(f"pending: {outcome.error}")
     if outcomes:
         console.note(report(outcomes))
+    if rewritten or plan.renamed or plan.left:
+        for line in plan.lines():
+            console.note(line)

@@ -24,9 +24,10 @@ HOSTS = (
     HostSpec("edge-docker", "docker"),
     HostSpec("edge-podman", "podman"),
     HostSpec("edge-docker29", "docker29"),
+    HostSpec("edge-edgelet", "edgelet"),
     HostSpec("edge-small", "docker", disk=48),
 )
-ENGINES = ("edge-docker", "edge-podman", "edge-docker29")
+ENGINES = ("edge-docker", "edge-podman", "edge-docker29", "edge-edgelet")
 QUICK = Timeouts(connect=5.0, backoff=(0.0, 0.0), keepalive=0.1, stalled=1.0)
 """Long enough for hosts on this machine, short enough for tests of hosts that are gone."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 
 import pytest
 
@@ -27,8 +28,15 @@ def placed(name: str, image_id: str | None = ONE, full_name: str = "r/app:1", **
     return Placement(Agent(name, host=f"{name}.example", **agent), image_id, full_name)  # type: ignore[arg-type]
 
 
-def desired(*placements: Placement, item: CatalogItem | None = ITEM, pending: tuple[str, ...] = ()) -> Desired:
-    return Desired({p.agent.name: p for p in placements}, item, "https://c.example", frozenset(pending))
+def desired(
+    *placements: Placement,
+    item: CatalogItem | None = ITEM,
+    image_ids: Collection[str] = (),
+    pending: tuple[str, ...] = (),
+    due: bool = False,
+) -> Desired:
+    named = {p.agent.name: p for p in placements}
+    return Desired(named, item, "https://c.example", frozenset(image_ids), frozenset(pending), due)
 
 
 OLD = desired(placed("a"), placed("b"))
@@ -38,7 +46,9 @@ OLD = desired(placed("a"), placed("b"))
     ("new", "expected"),
     [
         pytest.param(OLD, Changes((), (), False, False), id="nothing"),
-        pytest.param(desired(placed("a", TWO), placed("b")), Changes(("a",), (), False, False), id="another image"),
+        pytest.param(
+            desired(placed("a", TWO), placed("b")), Changes(("a",), (), False, False, ("a",)), id="another image"
+        ),
         pytest.param(
             desired(placed("a"), placed("b"), placed("c")),
             Changes(("c",), (), False, False),
@@ -78,12 +88,35 @@ def test_compare(new: Desired, expected: Changes) -> None:
 
 
 def test_the_first_time_all_agents_are_affected() -> None:
-    assert compare(None, OLD) == Changes(("a", "b"), (), True, False)
+    assert compare(None, OLD) == Changes(("a", "b"), (), True, False, ("a", "b"))
 
 
 def test_pending_and_missing_agents_are_visited_again() -> None:
     assert compare(dataclasses.replace(OLD, pending=frozenset({"b"})), OLD).agents == ("b",)
     assert compare(desired(placed("a", MISSING), placed("b")), OLD).agents == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "content"),
+    [
+        pytest.param(desired(placed("a", MISSING), image_ids={ONE}), ONE, (), id="lost, and given back"),
+        pytest.param(desired(placed("a", MISSING), image_ids={ONE}), TWO, ("a",), id="lost, and given another"),
+        pytest.param(desired(placed("a"), pending=("a",)), ONE, (), id="it never had one"),
+        pytest.param(desired(placed("a"), pending=("a",), due=True), ONE, ("a",), id="it has an older one"),
+        pytest.param(
+            desired(placed("a", MISSING), image_ids={ONE}, pending=("a",), due=True),
+            ONE,
+            ("a",),
+            id="it has an older one, also after a refresh",
+        ),
+        pytest.param(desired(placed("b")), ONE, (), id="a new agent"),
+        pytest.param(desired(placed("a")), None, (), id="not known yet"),
+        pytest.param(desired(placed("a", port=2222)), ONE, (), id="the same elsewhere"),
+    ],
+)
+def test_where_microservices_may_run_older_content(old: Desired, new: str | None, content: tuple[str, ...]) -> None:
+    changes = compare(old, desired(placed("a", new)))
+    assert (changes.agents, changes.content) == (("a",), content)
 
 
 V1 = make_image({"base": b"b" * 5000}, {"app": b"1"})
@@ -134,3 +167,7 @@ def test_the_estimate_for_large_layers_is_a_bound() -> None:
 )
 def test_summary(changes: Changes, estimates: list[Estimate], line: str) -> None:
     assert summary(changes, 12, estimates) == line
+
+
+def test_the_summary_says_what_more_there_is_to_say() -> None:
+    assert summary(Changes((), (), True, False), 12, [], "more") == "no agent to update, only the catalog item; more"

@@ -14,9 +14,10 @@ from pulumi_iofog.check.diff import Desired, Placement
 from pulumi_iofog.check.lookups import Lookups
 from pulumi_iofog.check.resolve import Resolution, resolve
 from pulumi_iofog.check.state import Recorded
-from pulumi_iofog.errors import AgentError, Failure, InputError, RegistryError, Unreachable
+from pulumi_iofog.errors import AgentError, ControllerError, Failure, InputError, RegistryError, Unreachable
+from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, Microservice
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
-from pulumi_iofog.inputs.spec import ARCHES, Agent, Arch, KnownAgent, parse
+from pulumi_iofog.inputs.spec import ARCHES, Agent, Arch, CatalogItem, KnownAgent, parse
 from pulumi_iofog.oci.image import (
     AMD64,
     ARM64,
@@ -39,6 +40,8 @@ ARM7 = make_image({"app": b"armv7"}, platform=ARM_V7)
 OTHER_ARM7 = make_image({"app": b"another armv7"}, platform=ARM_V7)
 RISCV = make_image({"app": b"riscv64"}, platform=RISCV64)
 MADE = (AMD, ARM, ARM7, OTHER_ARM7, RISCV)
+NEW = CatalogRules("3.9.0", ARCHES, frozen=False)
+OLD = CatalogRules("3.7.3", ("x86", "arm"), frozen=False)
 
 
 def index(*made: MadeImage) -> bytes:
@@ -72,7 +75,10 @@ class World:
     hosts: dict[str, str] = field(default_factory=dict)
     platforms: dict[str, Platform] = field(default_factory=dict)
     previewed: Digest | None = None
-    catalog: tuple[Sequence[Arch], str] | Exception = (ARCHES, "3.9.0")
+    rules: CatalogRules | Exception = NEW
+    items: Sequence[FoundItem] = ()
+    users: Sequence[Microservice] = ()
+    made_by: dict[int, str] = field(default_factory=dict)
     remembered: dict[Platform, Pin] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     inside: str = ""
@@ -98,11 +104,21 @@ class World:
             raise self.controller
         return self.controller or ()
 
-    def catalog_arches(self) -> tuple[Sequence[Arch], str]:
+    def catalog_rules(self) -> CatalogRules:
         self.asked.append("version")
-        if isinstance(self.catalog, Exception):
-            raise self.catalog
-        return self.catalog
+        if isinstance(self.rules, Exception):
+            raise self.rules
+        return self.rules
+
+    def find_item(self, name: str) -> FoundItem | None:
+        self.asked.append(f"item {name}")
+        if isinstance(self.controller, Exception):
+            raise self.controller
+        return next((found for found in self.items if found.item.name == name), None)
+
+    def microservices(self, item_id: int) -> Sequence[Microservice]:
+        self.asked.append(f"users of {item_id}")
+        return self.users
 
     def probe(self, agent: Agent) -> Platform:
         self.asked.append(f"probe {agent.name}")
@@ -115,6 +131,8 @@ class World:
             manifests=self,
             endpoint=lambda: self.endpoint,
             controller=None if self.controller is None else lambda: self,
+            resource="urn:this",
+            made_by=lambda endpoint, item_id: self.made_by.get(item_id),
             namespace=lambda: self.namespace,
             ssh_host=self.hosts.get,
             probe=self.probe,
@@ -133,9 +151,20 @@ def recorded(pins: Mapping[Arch, Pin], *placements: Placement) -> Recorded:
     return Recorded(spec, Desired({each.agent.name: each for each in placements}, None, None), pins)
 
 
-def failures(world: World, **inputs: Any) -> list[str]:
+def remembered(found: Resolution, **inputs: Any) -> Recorded:
+    """What the state says after that was carried out."""
+    spec = parse({"name": "g", "x86": "a:1", "agents": ["e"], **inputs})
+    placements = {}
+    for agent in found.agents:
+        pin = next((pin for pin in found.pins.values() if pin.image_id == found.digests[agent.name]), None)
+        placements[agent.name] = Placement(agent, *((pin.image_id, pin.reference.full_name) if pin else (None, None)))
+    item = CatalogItem("g", "Offline image bundle g", tuple(sorted(found.catalog.items())))
+    return Recorded(spec, Desired(placements, item, World.endpoint), found.pins)
+
+
+def failures(world: World, last: Recorded | None = None, **inputs: Any) -> list[str]:
     with pytest.raises(InputError) as caught:
-        run(world, **inputs)
+        run(world, last, **inputs)
     return [f"{f.path}: {f.reason}" for f in caught.value.failures]
 
 
@@ -151,7 +180,8 @@ def test_an_archives_image_has_the_name_that_it_has_there() -> None:
     # Known already, it is not looked into.
     world = World({}, inside="other:1")
     again = run(world, recorded(found.pins), x86="oci:usb/app", pull_policy="missing")
-    assert (again.pins, again.catalog, world.asked) == (found.pins, found.catalog, ["controller"])
+    assert (again.pins, again.catalog) == (found.pins, found.catalog)
+    assert not {"name", "registry"} & {*world.asked}
 
 
 def test_an_image_for_one_architecture_needs_to_ask_no_agent() -> None:
@@ -160,7 +190,7 @@ def test_an_image_for_one_architecture_needs_to_ask_no_agent() -> None:
     assert found.digests == {"e": AMD.image.image_id}
     assert found.pins["x86"].manifest_digest == AMD.image.manifest.manifest_digest
     assert found.pins["x86"].size == AMD.image.manifest.size
-    assert world.asked == ["registry", "controller", "registry"]
+    assert world.asked == ["registry", "controller", "registry", "item g", "version"]
 
 
 def test_arch_chooses() -> None:
@@ -209,15 +239,19 @@ def test_an_ssh_config_that_cannot_be_read_is_a_failure_of_its_agent() -> None:
     inputs = {"name": "g", "x86": "r.example/app:1", "agents": ["edge-1", "edge-2"]}
     with pytest.raises(InputError) as caught:
         resolve(parse(inputs), None, lookups)
-    assert [(failure.path, failure.reason) for failure in caught.value.failures if "host" in failure.path] == [
-        (f"agents[{index}].host", f"edge-{index + 1}: reading ~/.ssh/config: line 3") for index in (0, 1)
+    assert [(failure.path, failure.reason) for failure in caught.value.failures if failure.path != "x86"] == [
+        ("", f"edge-{number}: reading ~/.ssh/config: line 3") for number in (1, 2)
     ]
 
 
 def test_a_controller_that_cannot_be_asked_is_one_failure_not_one_an_agent() -> None:
-    world = World(BOTH, controller=RegistryError("https://c", "listing agents", "connection refused"))
-    assert failures(world, x86="a:1", agents=["e", "f"]) == [
-        "controller: https://c: listing agents: connection refused"
+    world = World(BOTH, controller=ControllerError("https://c", "listing agents", "connection refused"))
+    refused = ": https://c: listing agents: connection refused"
+    assert failures(world, x86="a:1", agents=["e", "f"]) == [refused]
+    assert failures(world, x86="a:1") == [refused]
+    world = World({}, controller=world.controller)
+    assert [each.partition(":")[0] for each in failures(world, x86="a:1", arm="b:1", armv7="c:1")] == [
+        *("x86", "arm", "armv7", "")
     ]
 
 
@@ -237,8 +271,6 @@ def test_a_32_bit_agent_is_not_asked_where_the_controller_tells() -> None:
 
 
 # ---- riscv64 and armv7 ------------------------------------------------------------------------------
-
-OLD: tuple[Sequence[Arch], str] = (("x86", "arm"), "3.7.3")
 
 
 def test_riscv64_and_armv7_have_images_of_their_own() -> None:
@@ -264,30 +296,37 @@ def test_arch_chooses_among_all_four() -> None:
 
 
 def test_an_older_controllers_catalog_refuses_them() -> None:
-    world = World({"a:1": index(ARM7, RISCV)}, catalog=OLD)
+    world = World({"a:1": index(ARM7, RISCV)}, rules=OLD)
     agents = [{"name": "e", "host": "h", "arch": "riscv64"}]
     assert failures(world, riscv64="a:1", armv7="a:1", agents=agents) == [
         "riscv64: the catalog of Controller 3.7.3 has no riscv64: it came with 3.8. Omit riscv64=",
         "armv7: the catalog of Controller 3.7.3 has no armv7: it came with 3.8. Omit armv7=",
     ]
-    world = World({"a:1": index(RISCV)}, catalog=RegistryError("https://c", "asking for its version", "refused"))
-    assert failures(world, riscv64="a:1") == ["controller: https://c: asking for its version: refused"]
+    world = World({"a:1": index(RISCV)}, rules=ControllerError("https://c", "asking for its version", "refused"))
+    assert failures(world, riscv64="a:1") == [": https://c: asking for its version: refused"]
     assert run(World({"a:1": index(RISCV)}, controller=None), riscv64="a:1").catalog == {"riscv64": "a:1"}
 
 
-@pytest.mark.parametrize(("catalog", "named"), [((ARCHES, "3.9.0"), True), (OLD, False)])
-def test_a_32_bit_agent_that_arm_serves_is_named_where_the_catalog_can(
-    catalog: tuple[Sequence[Arch], str], named: bool
-) -> None:
-    found = run(World(ALL, catalog=catalog, platforms={"e": ARM_V7}), arm="a:1")
+@pytest.mark.parametrize(("rules", "named"), [(NEW, True), (OLD, False)])
+def test_a_32_bit_agent_that_arm_serves_is_named_where_the_catalog_can(rules: CatalogRules, named: bool) -> None:
+    found = run(World(ALL, rules=rules, platforms={"e": ARM_V7}), arm="a:1")
     assert found.digests == {"e": ARM7.image.image_id}
     assert found.catalog == {"arm": "a:1", **({"armv7": "a:1"} if named else {})}
 
 
+@pytest.mark.parametrize(("rules", "arch"), [(NEW, "armv7"), (OLD, "arm")])
+@pytest.mark.parametrize("raw", [index(AMD, ARM7), ARM7.image.manifest.raw], ids=["index", "manifest"])
+def test_what_arm_has_for_32_bits_only_is_named_as_that(rules: CatalogRules, arch: Arch, raw: bytes) -> None:
+    """Before 3.8 a catalog has one entry for both."""
+    assert run(World({"a:1": raw}, rules=rules), arm="a:1").catalog == {arch: "a:1"}
+
+
 def test_what_every_catalog_has_needs_no_asking() -> None:
     world = World(ALL, platforms={"e": ARM64})
-    run(world, x86="a:1", arm="a:1")
-    assert "version" not in world.asked
+    found = run(world, x86="a:1", arm="a:1")
+    world.asked.clear()
+    run(world, remembered(found), x86="a:1", arm="a:1")
+    assert {*world.asked} == {"registry", "controller"}
 
 
 def test_an_agent_is_not_asked_again_what_the_state_knows() -> None:
@@ -300,7 +339,7 @@ def test_an_agent_is_not_asked_again_what_the_state_knows() -> None:
 
 def test_an_agent_that_cannot_be_asked_needs_its_arch() -> None:
     (failure,) = failures(World(BOTH), x86="a:1", arm="a:1")
-    assert failure.startswith("agents[0].arch: cannot be detected, so set arch=. e: connecting")
+    assert failure.startswith(": agents[0].arch: cannot be detected, so set arch=. e: connecting")
 
 
 def test_the_wrong_architecture_is_refused_by_name() -> None:
@@ -371,7 +410,7 @@ def test_a_known_tag_is_not_looked_up(policy: str) -> None:
     world = World({})
     assert run(world, recorded({"x86": pin}), x86="a:1", pull_policy=policy).pins == {"x86": pin}
     assert run(World({}, remembered={AMD64: pin}), x86="a:1", pull_policy=policy).pins == {"x86": pin}
-    assert world.asked == ["controller"]
+    assert "registry" not in world.asked
 
 
 def test_never_means_never() -> None:

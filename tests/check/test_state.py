@@ -81,7 +81,7 @@ def test_an_agent_has_an_earlier_image_only_where_it_was() -> None:
 
 def test_changes_are_those_since_the_last_run() -> None:
     new = recorded(checked())
-    assert new.changes_since(None) == Changes(("a", "b", "c"), (), True, False)
+    assert new.changes_since(None) == Changes(("a", "b", "c"), (), True, False, ("a", "b", "c"))
     # What is not known yet may be anything.
     assert new.changes_since(new) == Changes(("c",), (), False, False)
     assert new.changes_since(recorded({**checked(), "pending_agents": ["a"]})).agents == ("a", "c")

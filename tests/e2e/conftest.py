@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import HostSpec, Lab, proof
-from lab.controller_process import ControllerProcess
+from lab import Host, HostSpec, Lab, proof
+from lab.controller_process import PASSWORD, ControllerProcess
 from tests.e2e.site import Site
 from tests.worker import WORKER
 
@@ -17,6 +17,7 @@ HOSTS = (
     HostSpec("docker", "docker"),
     HostSpec("podman", "podman"),
     HostSpec("docker29", "docker29"),
+    HostSpec("edgelet", "edgelet"),
     HostSpec("arm", "docker", arch="arm64"),
     HostSpec("arm32", "podman", arch="armv7"),
 )
@@ -26,6 +27,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.lab)
+
+
+@pytest.fixture(autouse=True)
+def log_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The log of all that a test runs; whatever it is about, no secret of the lab is in it."""
+    path = tmp_path / "iofog.log"
+    monkeypatch.setenv("IOFOG_LOG", str(path))
+    yield path
+    text = path.read_text() if path.exists() else ""
+    assert [secret for secret in (PASSWORD, Host.password, "registry-password-1") if secret in text] == []
 
 
 @pytest.fixture(scope="session")

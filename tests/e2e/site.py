@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from lab import Host, Lab, images, proof
 from lab.controller_process import EMAIL, PASSWORD, ControllerProcess
 from lab.stack import Stack
+from pulumi_iofog.oci.image import OCI_INDEX, OCI_MANIFEST
 
 PROGRAM = Path(__file__).parent / "program"
-QUIET = 1500
-"""Bytes that a host receives at most while nobody visits it: what all hosts of one network are asked; 1,220 were seen
-right after its start, later 252. A login alone takes 2,212."""
 
 
 class Site:
@@ -37,6 +37,16 @@ class Site:
         return self.lab.registry.push(
             images.build(self.folder / "images", version), f"{self.repository}:{tag or version}"
         )
+
+    def lose_layer(self, tag: str) -> None:
+        """Let the registry lose an image's topmost layer, until the tag is pushed again."""
+        base = f"http://{self.lab.registry.address}/v2/{self.repository}/manifests/"
+        types = {"Accept": f"{OCI_INDEX}, {OCI_MANIFEST}"}
+        entries = requests.get(base + tag, headers=types, timeout=10).json()["manifests"]
+        digest = next(each["digest"] for each in entries if each["platform"]["architecture"] == "amd64")
+        layer = requests.get(base + digest, headers=types, timeout=10).json()["layers"][-1]["digest"]
+        held = self.lab.registry.folder / "data/docker/registry/v2/repositories" / self.repository / "_layers"
+        (held / layer.replace(":", "/") / "link").unlink()
 
     def agent(self, host: str, **fields: Any) -> dict[str, Any]:
         """A host as one of the resource's agents, of the host's name unless ``name`` is another."""
@@ -62,6 +72,11 @@ class Site:
     def received(self, *names: str) -> dict[str, int]:
         """Bytes that hosts have received, by their interfaces."""
         return {name: self.host(name).counters().received for name in names}
+
+    def visits(self, *names: str) -> dict[str, int]:
+        """How many TCP connections each host has accepted, whatever came of them; its kernel counts them."""
+        count = "awk '/^Tcp:/ {n = $7} END {print n}' /proc/net/snmp"
+        return {name: int(self.host(name).run(count)) for name in names}
 
     def logins(self, name: str) -> int:
         """How often the host's sshd has let somebody in."""

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from lab.controller_process import EMAIL, PASSWORD, ControllerProcess
-from tests.e2e.site import QUIET, Site
+from tests.e2e.site import Site
 
 
 class Hand:
@@ -45,10 +45,10 @@ def test_an_item_changed_or_deleted_by_hand_is_found_and_repaired(site: Site) ->
     preview = site.stack.preview("--diff")
     assert '"changed by hand" => "Offline image bundle' in preview.output, preview.output
     assert "no agent to update, only the catalog item" in preview.output
-    before = site.received("docker")
+    before = site.visits("docker")
     assert site.stack.up().ok
     assert site.items()[site.repository]["description"] == item["description"]
-    assert site.received("docker")["docker"] - before["docker"] < QUIET
+    assert site.visits("docker") == before
 
     hand.call("DELETE", f"/catalog/microservices/{item['id']}")
     assert site.stack.refresh().ok
@@ -64,12 +64,12 @@ def test_a_name_that_is_taken_is_refused_before_a_byte_is_sent(site: Site) -> No
     item_id = hand.call("POST", "/catalog/microservices", body)["id"]
     image = site.push("1")
     site.want(["docker"], x86=image)
-    before = site.received("docker")
+    before = site.visits("docker")
     up = site.stack.up()
     assert not up.ok
     assert f"catalog item {item_id} has that name already, and this stack did not make it" in up.output
     assert "Set adopt=True to take it over" in up.output
-    assert site.received("docker")["docker"] - before["docker"] < QUIET
+    assert site.visits("docker") == before
 
     site.want(["docker"], x86=image, adopt=True)
     up = site.stack.up()

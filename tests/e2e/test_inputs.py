@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from lab import images
@@ -51,8 +52,10 @@ def test_what_the_preview_showed_is_what_is_sent_though_the_tag_moves(site: Site
     assert site.host("docker").run(f"docker run --rm --network none {site.image('stable')}") == "application 2\n"
 
 
-def test_secrets_stay_secret_in_state_and_output(site: Site) -> None:
+def test_secrets_stay_secret_in_state_output_and_log(site: Site) -> None:
     host = site.host("docker")
+    # A relative path begins at the project's folder.
+    site.stack.configure({"iofog:log": "iofog.log"})
     agent = site.agent("docker", private_key_file=None, private_key=host.private_key_file.read_text())
     site.want(
         [agent, site.agent("podman", password=host.password, private_key_file=None)],
@@ -65,9 +68,21 @@ def test_secrets_stay_secret_in_state_and_output(site: Site) -> None:
     assert up.ok, up.output
     refresh = site.stack.refresh()
     assert refresh.ok, refresh.output
+    log = (site.stack.program / "iofog.log").read_text()
     key = host.private_key_file.read_text().splitlines()[2]
     for secret in (PASSWORD, host.password, "registry-password-1", key):
         assert secret not in site.stack.state()
-        assert secret not in up.output + refresh.output
+        assert secret not in up.output + refresh.output + log
+    # The log says who, where, by what way, and how long; of all verbs, whatever process they ran in.
+    for words in (
+        r"resource=gateway resolved arch=x86 reference=\S+ platform=linux/amd64 manifest=sha256:",
+        r"agent=docker connect to=\S+ attempt=1 login=private_key host_key=\"ssh-ed25519 SHA256:\S+\" seconds=",
+        r"agent=podman connect to=\S+ attempt=1 login=password ",
+        r"resource=gateway request status=201 seconds=\S+: POST \S+/api/v3/catalog/microservices",
+        r"resource=gateway download blob=sha256:\S+ bytes=\d+ had=0 seconds=",
+        r"resource=gateway create seconds=",
+        r"resource=gateway read seconds=",
+    ):
+        assert re.search(words, log), log
     # The provider itself is named in the state, not stored in it: no diff when its code changes.
     assert len(site.stack.resource()["inputs"]["__provider"]) < 200

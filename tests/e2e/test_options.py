@@ -123,21 +123,25 @@ def test_ctrl_c_ends_at_once_and_the_next_up_goes_on(fleet: Fleet) -> None:
     try:
         before = site.received("docker")["docker"]
         with fleet.stack.begin("up", "--yes", "--skip-preview") as running:
-            while site.received("docker")["docker"] < before + 2_000_000:
+            while site.received("docker")["docker"] < before + 1_000_000:
                 assert running.poll() is None
                 time.sleep(0.05)
             # As a terminal does: to all that the command has started and that is in its group.
             os.killpg(running.pid, signal.SIGINT)
             said = running.communicate()[0].decode()
         assert running.returncode
-        assert site.received("docker")["docker"] < before + 4_000_000, said
+        first = site.received("docker")["docker"] - before
         assert "docker: connecting: pulumi was interrupted. Run pulumi up again: it resumes where it stopped" in said
         assert "Traceback" not in said
         assert "pending_operations" not in fleet.stack.state()
         assert fleet.item("a") is None, "an interrupted agent is none that may be left out"
         before = site.received("docker")["docker"]
         ok(fleet.stack.up())
-        assert site.received("docker")["docker"] - before < 6_500_000
+        rest = site.received("docker")["docker"] - before
+        size = fleet.stack.resource()["outputs"]["images"]["x86"]["size"]
+        # It would have taken 6 more seconds for the whole; and what had arrived was not sent again.
+        assert first < size * 0.75, said
+        assert rest < size - first / 2
         assert site.holds("docker", "1")
     finally:
         host.set_rate(None)
@@ -170,15 +174,14 @@ def test_a_set_opens_one_connection_for_each_agent(fleet: Fleet) -> None:
     assert ok(fleet.stack.up("--expect-no-changes"))
 
     # One image fails: the others go on, and the next up does what is left.
-    images["image-2"] = {"x86": site.push("6"), "name": "Router"}  # the Controller's own item
-    images["image-3"]["x86"] = site.push("7")
+    images["image-2"]["x86"], images["image-3"]["x86"] = site.push("6"), site.push("7")
+    site.lose_layer("6")
     fleet.want(list(hosts), images=images)
     up = fleet.stack.up("--continue-on-error")
     assert not up.ok
     assert site.items()[f"{site.repository}-3"]["images"][0]["containerImage"] == site.image("7")
     assert all(site.holds(name, "7") for name in hosts)
-    images["image-2"]["name"] = f"{site.repository}-2"
-    fleet.want(list(hosts), images=images)
+    site.push("6")
     said = ok(fleet.stack.up())
     assert "2 agents" in said
     assert site.items()[f"{site.repository}-2"]["images"][0]["containerImage"] == site.image("6")

@@ -81,7 +81,7 @@ def test_each_lasting_line_is_one_of_its_own(site: Site) -> None:
         for name in hosts:
             site.host(name).start_sshd()
     assert seen.exit_code == 0, seen.end
-    hint = "Is the host up, and sshd on port 22 reachable from here? What the state says of it is kept."
+    hint = "Is the host up, and sshd on port 22 reachable from here? Its entry in the state is kept."
     unheard = [
         f"warning: {name}: connecting ({site.host(name).address}:22): Connection refused. {hint}" for name in hosts
     ]

@@ -10,7 +10,7 @@ import pytest
 
 from pulumi_iofog.errors import InputError
 from pulumi_iofog.inputs.reader import UNKNOWN
-from pulumi_iofog.inputs.spec import Agent, agent_inputs, parse
+from pulumi_iofog.inputs.spec import Agent, ControllerSettings, agent_inputs, parse, secrets
 
 BAD = json.loads((Path(__file__).parents[1] / "cases" / "spec" / "bad.json").read_text())
 
@@ -28,6 +28,7 @@ def test_defaults() -> None:
     assert list(spec.references) == ["arm"]
     assert spec.description == "Offline image bundle gateway"
     assert (spec.transfer_pool, spec.cache, spec.pull_policy, spec.max_unavailable) == (2, True, "always", 0)
+    assert spec.rebuild is True
     assert (spec.prune, spec.adopt, spec.namespace, spec.auth, spec.controller) == (
         False,
         False,
@@ -74,6 +75,14 @@ def test_no_secret_in_a_repr_or_a_failure() -> None:
     with pytest.raises(InputError) as caught:
         parse({"name": "g", "x86": "a", "agents": ["e"], "auth": secret, "controller": {"password": [secret]}})
     assert secret not in str(caught.value)
+
+
+def test_every_secret_can_be_told() -> None:
+    agents = [{"name": "e", "private_key": "1", "passphrase": "2", "password": "3"}, "f"]
+    auth, controller = {"username": "u", "password": "4"}, {"endpoint": "https://c", "password": "5", "token": "6"}
+    spec = parse({"name": "g", "x86": "a", "agents": agents, "auth": auth, "controller": controller})
+    assert sorted(secrets(spec)) == ["1", "2", "3", "4", "5", "6"]
+    assert list(secrets(ControllerSettings("https://c", refresh_token="7"))) == ["7"]
 
 
 def test_an_agent_goes_back_to_inputs_without_its_defaults() -> None:

@@ -124,19 +124,22 @@ def test_a_set_is_an_image_each_for_the_same_agents(mocks: Recorder) -> None:
         images={
             "gateway": iofog.ImageArgs(x86="gateway:1", arm="gateway:1", auth={"username": "own", "password": "p"}),
             "reader": {"x86": pulumi.Output.from_input("reader:2"), "name": "plant-reader", "description": "reads"},
+            "writer": iofog.ImageArgs(x86="writer:3", rebuild=True),
         },
+        rebuild=False,
         agents=["edge-1", "edge-2"],
         auth=iofog.RegistryAuthArgs(username="shared", password="p"),
         max_unavailable=1,
     )
     ids, pending = settled(pulumi.Output.all(fleet.catalog_item_ids, fleet.pending_agents))
-    assert set(ids) == {"gateway", "reader"}
+    assert set(ids) == {"gateway", "reader", "writer"}
     assert pending == {"reader": ["edge-2"]}
     assert settled(fleet.images["gateway"].catalog_item_id) == ids["gateway"]
     gateway, reader = mocks.made["plant-gateway"], mocks.made["plant-reader"]
     assert gateway["agents"] == reader["agents"] == ["edge-1", "edge-2"]
     assert (gateway["name"], reader["name"], reader["description"]) == ("gateway", "plant-reader", "reads")
     assert [secrets_in(each["auth"])["username"] for each in (gateway, reader)] == ["own", "shared"]
+    assert [mocks.made[f"plant-{key}"]["rebuild"] for key in fleet.images] == [False, False, True]
     assert (gateway["arm"], reader["x86"], reader["max_unavailable"]) == ("gateway:1", "reader:2", 1)
 
 

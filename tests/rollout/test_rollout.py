@@ -165,7 +165,7 @@ def test_docker_loads_nothing_of_what_it_reads_when_that_is_wrong(big: Site) -> 
 
 
 def test_lower_layers_that_the_engine_has_lost_again_are_sent_again(big: Site) -> None:
-    host = big.hosts["edge-1"] = ForgetfulHost(speed=1e6)
+    host = big.hosts["edge-1"] = ForgetfulHost(kind="docker", speed=1e6)
     outcome = bring(job(image=BIG1.image), big.tools())
     assert outcome.error is None
     assert [call for call in host.calls if call.startswith("load")] == ["load 1", "load", "load"]

@@ -8,6 +8,8 @@ import tarfile
 from dataclasses import replace
 from typing import get_args
 
+import pytest
+
 from pulumi_iofog.oci.image import Blob, Digest, parse_config, sha256
 from pulumi_iofog.transfer.engine_traits import EngineKind, traits_of
 from pulumi_iofog.transfer.load_folder import (
@@ -18,6 +20,7 @@ from pulumi_iofog.transfer.load_folder import (
     given_size,
     head,
     head_path,
+    made_for_host,
     padding,
     plain_blob,
     prefix,
@@ -31,7 +34,7 @@ ALL = {layer.diff_id: layer.blob for layer in IMAGE.layers}
 
 
 def manifest_in(made: dict[str, bytes]) -> dict[str, object]:
-    (entry,) = json.loads(made["index.json"])["manifests"]
+    entry = json.loads(made["index.json"])["manifests"][0]
     raw = made[blob_path(entry["digest"])]
     assert (sha256(raw), len(raw)) == (entry["digest"], entry["size"])
     return dict(json.loads(raw))
@@ -39,7 +42,7 @@ def manifest_in(made: dict[str, bytes]) -> dict[str, object]:
 
 def test_the_registrys_own_manifest_and_blobs_are_kept_where_they_are_carried() -> None:
     for engine in get_args(EngineKind):
-        made = files(IMAGE, ALL, traits_of(engine))
+        made = files(made_for_host(IMAGE, ALL, traits_of(engine)), ALL, traits_of(engine))
         assert made[blob_path(IMAGE.manifest.manifest_digest)] == IMAGE.manifest.raw
         (entry,) = json.loads(made["manifest.json"])
         assert entry["Layers"] == [blob_path(layer.blob.digest) for layer in IMAGE.layers]
@@ -48,13 +51,40 @@ def test_the_registrys_own_manifest_and_blobs_are_kept_where_they_are_carried() 
 
 def test_podman_is_told_plain_tars_for_what_is_left_out_or_decoded() -> None:
     decoded = plain_blob(APP, 2048)
-    made = files(IMAGE, {APP.diff_id: decoded, MORE.diff_id: MORE.blob}, traits_of("podman"))
+    carried = {APP.diff_id: decoded, MORE.diff_id: MORE.blob}
+    made = files(made_for_host(IMAGE, carried, traits_of("podman")), carried, traits_of("podman"))
     layers = manifest_in(made)["layers"]
     assert isinstance(layers, list)
     assert [layer["digest"] for layer in layers] == [BASE.diff_id, APP.diff_id, MORE.blob.digest]
     assert layers[1]["size"] == 2048
     assert layers[1]["mediaType"] == "application/vnd.oci.image.layer.v1.tar"
     assert manifest_in(made)["config"] == json.loads(IMAGE.manifest.raw)["config"], "the image id stays"
+
+
+def test_edgelet_is_told_the_blobs_that_it_holds_and_those_that_are_carried() -> None:
+    engine, held = traits_of("edgelet"), replace(BASE.blob, digest=Digest("sha256:" + 64 * "9"), size=7)
+    carried = {APP.diff_id: plain_blob(APP, 2048)}
+    image = made_for_host(IMAGE, {BASE.diff_id: held, **carried}, engine)
+    assert [layer.blob for layer in image.layers] == [held, plain_blob(APP, 2048), MORE.blob]
+    assert (image.image_id, image.diff_ids, image.config) == (IMAGE.image_id, IMAGE.diff_ids, IMAGE.config)
+    assert manifest_in(files(image, carried, engine)) == json.loads(image.manifest.raw)
+    assert image.manifest.size == IMAGE.manifest.config.size + 7 + 2048 + MORE.blob.size
+
+
+@pytest.mark.parametrize(
+    ("reference", "names"),
+    [
+        ("gateway:1.4", ["gateway:1.4", "docker.io/library/gateway:1.4"]),
+        ("docker.io/library/gateway:1.4", ["docker.io/library/gateway:1.4"]),
+        ("registry.example/gateway:1.4", ["registry.example/gateway:1.4"]),
+        (f"gateway@sha256:{64 * '0'}", [f"docker.io/library/gateway:sha256-{64 * '0'}"]),
+    ],
+)
+def test_edgelet_has_both_spellings_of_one_manifest(reference: str, names: list[str]) -> None:
+    image = make_image({"base": b"b"}, reference=reference).image
+    entries = json.loads(files(image, {}, traits_of("edgelet"))["index.json"])["manifests"]
+    assert [entry["annotations"]["io.containerd.image.name"] for entry in entries] == names
+    assert {entry["digest"] for entry in entries} == {image.manifest.manifest_digest}
 
 
 def test_dockers_archive_names_what_is_carried() -> None:
@@ -93,7 +123,8 @@ def test_small_files_make_an_archive() -> None:
 
 def test_podman_is_given_what_lies_packed_as_it_is() -> None:
     packed = Blob(Digest("sha256:" + 64 * "a"), 100, "application/vnd.oci.image.layer.v1.tar+zstd", 2049)
-    made = files(IMAGE, {**ALL, APP.diff_id: packed}, traits_of("podman"))
+    carried = {**ALL, APP.diff_id: packed}
+    made = files(made_for_host(IMAGE, carried, traits_of("podman")), carried, traits_of("podman"))
     layers = manifest_in(made)["layers"]
     assert isinstance(layers, list)
     assert layers[1] == {"mediaType": packed.media_type, "digest": packed.digest, "size": 100}

@@ -218,7 +218,43 @@ def test_the_space_that_it_takes_at_most() -> None:
 
 def test_a_small_gzip_blob_is_unpacked_by_docker() -> None:
     assert ways(transfer(image(layer("g", 3_000_000)), inventory(zstd=False), Means(SLOW))) == [AsIs()]
-    assert ways(transfer(image(BASE), inventory(zstd=False, engine="podman"), Means(SLOW))) == [AsIs()]
+
+
+def test_an_engine_that_reads_zstd_needs_none_on_the_host() -> None:
+    reading: tuple[EngineKind, ...] = ("podman", "edgelet")
+    for engine in reading:
+        assert ways(transfer(image(BASE), inventory(zstd=False, engine=engine), Means(SLOW))) == [Recoded(12, 27)]
+    assert ways(transfer(image(BASE), inventory(zstd=False, gzip=False), Means(SLOW))) == [AsIs()]
+
+
+def test_what_edgelet_holds_is_named_as_it_holds_it_and_never_sent_again() -> None:
+    other = Blob(Digest("sha256:" + 64 * "9"), 40_000_000, "application/vnd.oci.image.layer.v1.tar+zstd")
+    images = (HeldImage("sha256:old", (BASE.diff_id, APP.diff_id), (other, APP.blob)),)
+    there = dataclasses.replace(inventory(engine="edgelet"), images=images)
+    sending = transfer(V1, there, Means(MIDDLE))
+    assert sending.absent == {BASE.diff_id, APP.diff_id}
+    assert sending.held == {BASE.diff_id: other, APP.diff_id: APP.blob}
+    assert ways(sending) == [Recoded(6, 23)]
+    # Copying a layer out of its store, only to load it again, would be no better.
+    assert ways(transfer(V1, there, Means(MIDDLE), thin=False)) == [Recoded(6, 23), Recoded(6, 23), Recoded(6, 23)]
+
+
+def test_edgelet_is_given_deltas_against_what_its_store_holds() -> None:
+    images = (HeldImage("sha256:old", tuple(each.diff_id for each in V1.layers), tuple(e.blob for e in V1.layers)),)
+    there = dataclasses.replace(inventory(engine="edgelet"), images=images)
+    (part,) = transfer(V3, there, Means(MIDDLE, KNOWN, 4 * GB)).parts
+    assert part.encoding == Delta(BASE.diff_id, "sha256:old", Recoded(6, 23))
+    assert part.made_from == BASE.diff_id
+
+
+def test_edgelet_needs_room_for_the_archive_its_blobs_and_what_it_unpacks_later() -> None:
+    image_ = image(BASE, APP)
+    asked = transfer(image_, inventory(engine="edgelet"), Means())
+    blobs = BASE.blob.size + APP.blob.size
+    assert asked.space == (2 * blobs, 4 * blobs)
+    assert asked.stops == frozenset()
+    # podman reads the folder itself, and keeps no blobs.
+    assert transfer(image_, inventory(engine="podman"), Means()).space == (blobs, 3 * blobs)
 
 
 def test_parts_of_equal_names_are_equal_bytes() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
+from pulumi_iofog import log
 from pulumi_iofog.errors import IofogError
 
 S = TypeVar("S", bound=requests.Session)
@@ -24,6 +26,19 @@ def without_netrc(session: S) -> S:
     """The session with an authentication that does nothing, which keeps requests from sending what ~/.netrc has."""
     session.auth = lambda request: request
     return session
+
+
+def logged(session: S) -> S:
+    """The session, with a line in the log for each answer: no headers, no query, as both may hold a secret."""
+    session.hooks["response"].append(_log)
+    return session
+
+
+def _log(response: requests.Response, *_args: object, **_options: object) -> None:
+    parts = urlsplit(response.url)
+    seconds = round(response.elapsed.total_seconds(), 3)
+    what = f"{response.request.method} {parts.scheme}://{host_of(parts.netloc)}{parts.path}"
+    log.step("request", what, status=response.status_code, seconds=seconds)
 
 
 def accept_unverified() -> None:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from pulumi_iofog.check.lookups import Controller
+from pulumi_iofog.check.asking import Asking
 from pulumi_iofog.errors import Failures
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
 from pulumi_iofog.inputs.spec import Agent, KnownAgent, Spec
 
 
 class ControllerAgents:
-    """The Controller's agents: asked for once at most, and only if somebody needs to know.
+    """The Controller's agents: asked for once at most, and only if somebody needs to know."""
 
-    A Controller that cannot be asked is one failure, not one for each agent.
-    """
-
-    def __init__(self, connect: Callable[[], Controller] | None, failures: Failures) -> None:
-        self._connect, self._failures = connect, failures
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
         self._agents: Mapping[str, KnownAgent] | None = None
         self.answered = False
 
@@ -29,8 +26,7 @@ class ControllerAgents:
         return self._agents.get(name)
 
     def _ask(self) -> Mapping[str, KnownAgent]:
-        connect = self._connect
-        found = self._failures.attempt("controller", lambda: connect().agents()) if connect else None
+        found = self._asking.ask(lambda controller: controller.agents())
         self.answered = found is not None
         return {agent.name: agent for agent in found or ()}
 

@@ -34,22 +34,36 @@ def _place(agent: Agent) -> tuple[object, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """What a resource wants, or what its state says of an earlier run."""
+    """What a resource wants, or what its state says of an earlier run.
+
+    Attributes:
+        image_ids: of all its images, whichever agents have them.
+        pending: agents that did not get it.
+        rebuild_due: once pending ones hold it, their microservices are to be started anew.
+    """
 
     placements: Mapping[str, Placement]
     item: CatalogItem | None
     endpoint: str | None
+    image_ids: frozenset[str] = frozenset()
     pending: frozenset[str] = frozenset()
+    rebuild_due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """From old to new: whom to visit, and what becomes of the catalog item."""
+    """From old to new: whom to visit, and what becomes of the catalog item.
+
+    Attributes:
+        item: its name, description or images' names change.
+        content: the agents to visit where microservices may be running older content.
+    """
 
     agents: tuple[str, ...]
     removed: tuple[str, ...]
     item: bool
     endpoint: bool
+    content: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.agents or self.removed or self.item or self.endpoint)
@@ -58,17 +72,31 @@ class Changes:
 def compare(old: Desired | None, new: Desired) -> Changes:
     """Which agents must be visited to get from old to new; all of them if there is no old."""
     if old is None:
-        return Changes(tuple(new.placements), (), True, False)
+        return Changes(tuple(new.placements), (), True, False, tuple(new.placements))
+    agents = tuple(
+        name
+        for name, placement in new.placements.items()
+        if name in old.pending or _differs(old.placements.get(name), placement)
+    )
     return Changes(
-        agents=tuple(
-            name
-            for name, placement in new.placements.items()
-            if name in old.pending or _differs(old.placements.get(name), placement)
-        ),
+        agents=agents,
         removed=tuple(name for name in old.placements if name not in new.placements),
         item=old.item != new.item,
         endpoint=new.endpoint is not None and old.endpoint != new.endpoint,
+        content=tuple(name for name in agents if _other_content(old, new.placements[name])),
     )
+
+
+def _other_content(old: Desired, new: Placement) -> bool:
+    """Whether microservices may be running an older image there. Not on an agent that is new, or that gets back
+    what it has lost."""
+    name = new.agent.name
+    if old.rebuild_due and name in old.pending:
+        return True
+    before = old.placements.get(name)
+    if before is None or new.image_id is None or before.image_id == new.image_id:
+        return False
+    return before.image_id != MISSING or new.image_id not in old.image_ids
 
 
 def _differs(old: Placement | None, new: Placement) -> bool:
@@ -108,8 +136,9 @@ def estimate(agent: str, new: Manifest | None, old: Manifest | None) -> Estimate
     return Estimate(agent, min(send, new.size), new.size, any(blob.size >= SMALL for blob in sent))
 
 
-def summary(changes: Changes, agents: int, estimates: Sequence[Estimate]) -> str:
-    """The preview's line: ``2 of 12 agents to update: edge-1, edge-7 (14.2 MB of 238 MB each, at most)``."""
+def summary(changes: Changes, agents: int, estimates: Sequence[Estimate], *more: str) -> str:
+    """The preview's line: ``2 of 12 agents to update: edge-1, edge-7 (14.2 MB of 238 MB each, at most)``, and what
+    more there is to say."""
     parts = []
     if changes.agents:
         head = f"{len(changes.agents)} of {text.plural(agents, 'agent')} to update: "
@@ -118,7 +147,7 @@ def summary(changes: Changes, agents: int, estimates: Sequence[Estimate]) -> str
         parts.append(f"no longer managed: {text.listing(changes.removed)}")
     if not changes.agents and changes.item:
         parts.append("no agent to update, only the catalog item")
-    return "; ".join(parts) or "nothing to send: only settings change"
+    return "; ".join([*parts, *more]) or "nothing to send: only settings change"
 
 
 def _group(estimates: Sequence[Estimate]) -> list[str]:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from pulumi_iofog.check.catalog import Catalog
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
-from pulumi_iofog.inputs.spec import Agent, Arch, KnownAgent
+from pulumi_iofog.inputs.spec import Agent, KnownAgent
 from pulumi_iofog.oci.image import Blob, Digest, Pin, Platform, Reference
 
 
@@ -19,11 +20,10 @@ class Manifests(Protocol):
     def small_blob(self, reference: Reference, blob: Blob) -> bytes: ...
 
 
-class Controller(Protocol):
-    """The Controller, as far as a check needs it. ``catalog_arches`` also returns its version, in words."""
+class Controller(Catalog, Protocol):
+    """The Controller, as far as a check needs it."""
 
     def agents(self) -> Sequence[KnownAgent]: ...
-    def catalog_arches(self) -> tuple[Sequence[Arch], str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class Lookups:
         manifests: the images' source, with the local cache in front of it.
         endpoint: the Controller's; None while it is not known yet. InputError if there is no Controller.
         controller: connects to the Controller when called; None while it is not known yet.
+        resource: which one is checked, by its URN; None where nobody says.
+        made_by: the resource whose a catalog item is, by endpoint and id, as far as this machine remembers.
         namespace: the iofogctl namespace.
         ssh_host: the HostName that ~/.ssh/config has for an alias, or None.
         probe: asks an agent's engine for its platform.
@@ -44,6 +46,8 @@ class Lookups:
     manifests: Manifests
     endpoint: Callable[[], str | None]
     controller: Callable[[], Controller] | None
+    resource: str | None
+    made_by: Callable[[str | None, int], str | None]
     namespace: Callable[[], Namespace]
     ssh_host: Callable[[str], str | None]
     probe: Callable[[Agent], Platform]

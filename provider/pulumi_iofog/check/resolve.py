@@ -5,7 +5,8 @@
     ├── agents      each agent's host (addresses.py) and engine (engines.py)
     ├── choices     which of the images each agent gets
     ├── pins        the platform manifests, each pinned by its digest
-    └── catalog     the images of the catalog item
+    ├── catalog     the images of the catalog item
+    └── item        whether the Controller takes that, and what it does to microservices (catalog.py)
 
 Reads manifests only, and moves no blob; an agent is asked only for an architecture that nothing else
 tells. What may be asked is in lookups.py. All failures are gathered, then raised as one InputError. Pure.
@@ -19,8 +20,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from pulumi_iofog.check.addresses import ControllerAgents, locate
+from pulumi_iofog.check.asking import Asking
+from pulumi_iofog.check.catalog import ItemPlan, Wanted, plan_change, plan_new
+from pulumi_iofog.check.diff import Desired, Placement, compare
 from pulumi_iofog.check.engines import differences, with_engine
-from pulumi_iofog.check.lookups import Lookups
+from pulumi_iofog.check.lookups import Controller, Lookups
 from pulumi_iofog.check.platforms import (
     PLATFORMS,
     Offer,
@@ -29,12 +33,12 @@ from pulumi_iofog.check.platforms import (
     candidates,
     find_offer,
     move_of,
-    pin,
 )
+from pulumi_iofog.check.platforms import pin as pin_offer
 from pulumi_iofog.check.state import Recorded
-from pulumi_iofog.errors import Failures, IofogError
+from pulumi_iofog.errors import Failure, Failures, InputError, IofogError, NameTaken
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
-from pulumi_iofog.inputs.spec import Agent, Arch, Spec
+from pulumi_iofog.inputs.spec import Agent, Arch, CatalogItem, Spec
 from pulumi_iofog.oci.image import Digest, Pin
 
 PROBES_AT_ONCE = 8
@@ -54,6 +58,7 @@ class Resolution:
         top_digests: reference → digest of the index or manifest that it led to, if it was looked up.
         warnings: what the user should know of, a line each: a tag that has moved since the preview, an engine
             that is not the agent's by the Controller's record.
+        item: what becomes of the catalog item; None if nothing does, or nobody can know now.
     """
 
     endpoint: str | None
@@ -63,6 +68,7 @@ class Resolution:
     catalog: Mapping[Arch, str]
     top_digests: Mapping[str, Digest]
     warnings: tuple[str, ...]
+    item: ItemPlan | None = None
 
 
 def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
@@ -75,13 +81,15 @@ def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
         InputError: with every failure.
     """
     failures = Failures()
-    check = _Check(spec, last, lookups, ControllerAgents(lookups.controller, failures), failures)
+    asking = Asking(lookups.controller, failures)
     endpoint = failures.attempt("controller", lookups.endpoint)
+    check = _Check(spec, last, lookups, endpoint, asking, ControllerAgents(asking), failures)
     offers = check.offers()
     agents = check.agents()
     chosen = check.choices(agents, offers)
     pins = check.pins(offers, chosen)
     catalog = check.catalog(offers, pins)
+    item = check.item(check.desired(agents, chosen, pins, catalog if len(offers) == len(spec.references) else None))
     failures.raise_if_any()
     looked_up = [offer for offer in offers if not isinstance(offer, PinnedOffer)]
     return Resolution(
@@ -92,6 +100,7 @@ def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
         catalog=catalog,
         top_digests={offer.argument.reference.text: offer.top_digest for offer in looked_up},
         warnings=(*(line for offer in offers if (line := move_of(offer))), *check.warnings()),
+        item=item,
     )
 
 
@@ -102,6 +111,8 @@ class _Check:
     spec: Spec
     last: Recorded | None
     lookups: Lookups
+    endpoint: str | None
+    asking: Asking
     controller: ControllerAgents
     failures: Failures
 
@@ -193,7 +204,7 @@ class _Check:
             try:
                 platform = probe.result()
             except IofogError as problem:
-                self.failures.add(path, f"cannot be detected, so set arch=. {problem}")
+                self.failures.add("", f"{path}: cannot be detected, so set arch=. {problem}")
                 continue
             arch = next((arch for arch in offered if PLATFORMS[arch].runs(platform)), None)
             if arch:
@@ -211,7 +222,7 @@ class _Check:
         for offer in offers:
             first, *others = candidates(offer)
             for arch in (first, *(arch for arch in others if arch in used)):
-                find = partial(pin, offer, arch, self.lookups.manifests)
+                find = partial(pin_offer, offer, arch, self.lookups.manifests)
                 if found := self.failures.attempt(offer.argument.arch, find):
                     pins[arch] = found
         return pins
@@ -221,17 +232,60 @@ class _Check:
         catalog = {offer.argument.arch: offer.argument.reference.catalog_name for offer in offers}
         borrowed = "armv7" in pins and "armv7" not in catalog
         newer = [arch for arch in catalog if arch not in EVERYWHERE]
-        connect = self.lookups.controller
-        if connect is None or not (newer or borrowed):
+        if not (newer or borrowed):
             return catalog
-        found = self.failures.attempt("controller", lambda: connect().catalog_arches())
-        if found is None:
+        rules = self.asking.ask(lambda controller: controller.catalog_rules())
+        if rules is None:
             return catalog
-        has, version = found
         for arch in newer:
-            if arch not in has:
-                why = f"the catalog of Controller {version} has no {arch}: it came with 3.8. Omit {arch}="
+            if arch not in rules.arches:
+                why = f"the catalog of Controller {rules.version} has no {arch}: it came with 3.8. Omit {arch}="
                 self.failures.add(arch, why)
-        if borrowed and "armv7" in has:
+        if borrowed and "armv7" in rules.arches:
             catalog["armv7"] = pins["armv7"].reference.catalog_name
+            if "arm" not in pins:
+                # The older catalogs' ARM may have 32 bits, but here it is linux/arm64.
+                del catalog["arm"]
         return catalog
+
+    # ---- the catalog item -----------------------------------------------------------------------------
+
+    def desired(
+        self,
+        agents: Sequence[Agent],
+        chosen: Mapping[str, Arch | None],
+        pins: Mapping[Arch, Pin],
+        catalog: Mapping[Arch, str] | None,
+    ) -> Desired:
+        """What is wanted, as it will be in the state; ``catalog`` is None while it is not known."""
+        spec, placements = self.spec, {}
+        for agent in agents:
+            arch = chosen[agent.name]
+            pin = pins.get(arch) if arch else None
+            names = (pin.image_id, pin.reference.full_name) if pin else (None, None)
+            placements[agent.name] = Placement(agent, *names)
+        known = catalog is not None and not {"name", "description", *spec.unknown_arches} & spec.unknown
+        images = tuple(sorted((catalog or {}).items()))
+        item = CatalogItem(spec.name, spec.description, images) if known else None
+        return Desired(placements, item, self.endpoint)
+
+    def item(self, new: Desired) -> ItemPlan | None:
+        """What becomes of the item. The Controller is not asked where nothing does."""
+        spec = self.spec
+        last = self.last.desired if self.last and self.last.desired.endpoint == new.endpoint else None
+        changes = compare(last, new)
+        if not (changes.item or changes.content) or (last and not last.item):
+            return None
+        name = None if "name" in spec.unknown else spec.name
+        wanted = Wanted(name, new.item, changes.content, spec.rebuild, spec.adopt, self.lookups.resource)
+
+        def plan(controller: Controller) -> ItemPlan:
+            try:
+                if last is None or last.item is None:
+                    return plan_new(controller, wanted, partial(self.lookups.made_by, self.endpoint))
+                # Its id is an output, of which a check is told nothing.
+                return plan_change(controller, wanted, controller.find_item(last.item.name), last.item.name)
+            except NameTaken as problem:
+                raise InputError([Failure("name", str(problem))]) from None
+
+        return self.asking.ask(plan)

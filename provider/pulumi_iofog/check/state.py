@@ -3,7 +3,8 @@
 ``check`` adds ``images``, ``agent_digests`` and ``catalog_item`` to the inputs, so that a preview shows
 what changes in them, and fills in ``agents`` and ``controller.endpoint``. Secrets of agents are apart, in
 ``agent_secrets``, as the engine would hide all agents otherwise (program/args.py). The outputs are all inputs,
-``catalog_item_id``, ``pending_agents`` and ``engines``: refresh and destroy are given nothing else.
+``catalog_item_id``, ``pending_agents`` and ``engines``: refresh and destroy are given nothing else. While
+microservices of pending agents are to be rebuilt once those hold the image, there is ``rebuild_due`` too.
 
 Each verb reads its properties once, into a Recorded.
 """
@@ -20,7 +21,7 @@ from pulumi_iofog.inputs.reader import UNKNOWN
 from pulumi_iofog.inputs.spec import ARCHES, Arch, CatalogItem, Spec, parse
 from pulumi_iofog.oci.image import Pin, Platform, Reference, parse_digest
 
-OUTPUTS_ONLY = ("catalog_item_id", "pending_agents", "engines")
+OUTPUTS_ONLY = ("catalog_item_id", "pending_agents", "engines", "rebuild_due")
 COMPUTED = ("images", "agent_digests", "catalog_item")
 
 
@@ -87,6 +88,8 @@ def _desired(props: Mapping[str, Any], spec: Spec, pins: Mapping[Arch, Pin]) -> 
         placements=placements,
         item=item_of(props),
         endpoint=spec.controller.endpoint if spec.controller else None,
+        image_ids=frozenset(names),
+        rebuild_due=props.get("rebuild_due") is True,
         pending=frozenset(props.get("pending_agents") or ()),
     )
 

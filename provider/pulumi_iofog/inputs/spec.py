@@ -8,15 +8,15 @@ in ``Spec.unknown``.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, cast, get_args
 
 from pulumi_iofog.errors import Failures
 from pulumi_iofog.inputs.reader import Fields
 from pulumi_iofog.oci.image import Reference
 
-EngineName = Literal["docker", "podman"]
+EngineName = Literal["docker", "podman", "edgelet"]
 Arch = Literal["x86", "arm", "riscv64", "armv7"]
 PullPolicy = Literal["always", "missing", "never"]
 AgentPruning = Literal["warn", "ignore", "configure"]
@@ -133,7 +133,8 @@ class Spec:
     max_unavailable: int
     prune: bool
     adopt: bool
-    agent_pruning: AgentPruning = "warn"
+    rebuild: bool
+    agent_pruning: AgentPruning
     unknown: frozenset[str] = frozenset()
     paths: Mapping[str, str] = field(default_factory=dict)
 
@@ -151,6 +152,20 @@ class Spec:
     def agents_known(self) -> bool:
         """Whether every agent's name is known."""
         return not any(re.fullmatch(r"agents(\[\d+\](\.name)?)?", path) for path in self.unknown)
+
+
+def secrets(of: object) -> Iterator[str]:
+    """Every text in an Agent, a Spec or settings that its repr leaves out."""
+    if isinstance(of, tuple):
+        for each in of:
+            yield from secrets(each)
+    elif is_dataclass(of):
+        for each in fields(of):
+            value = getattr(of, each.name)
+            if each.repr:
+                yield from secrets(value)
+            elif isinstance(value, str):
+                yield value
 
 
 def parse(inputs: Mapping[str, Any]) -> Spec:
@@ -173,6 +188,7 @@ def parse(inputs: Mapping[str, Any]) -> Spec:
         max_unavailable=top.number("max_unavailable", low=0, high=1_000_000) or 0,
         prune=top.flag("prune", default=False),
         adopt=top.flag("adopt", default=False),
+        rebuild=top.flag("rebuild", default=True),
         agent_pruning=cast(AgentPruning, top.choice("agent_pruning", get_args(AgentPruning)) or "warn"),
         paths={agent.name: path for path, agent in paths},
         unknown=frozenset(top.unknown),

@@ -65,6 +65,7 @@ class ImageArgsDict(TypedDict):
     name: NotRequired[Input[str]]
     description: NotRequired[Input[str]]
     auth: NotRequired[Input[RegistryAuthArgs | RegistryAuthArgsDict]]
+    rebuild: NotRequired[Input[bool]]
 
 
 @pulumi.input_type
@@ -95,6 +96,7 @@ class ImageArgs:
     name: Input[str] | None = pulumi.property("name", default=None)
     description: Input[str] | None = pulumi.property("description", default=None)
     auth: Input[RegistryAuthArgs | RegistryAuthArgsDict] | None = pulumi.property("auth", default=None)
+    rebuild: Input[bool] | None = pulumi.property("rebuild", default=None)
 
     def __init__(
         self,
@@ -106,6 +108,7 @@ class ImageArgs:
         name: Input[str] | None = None,
         description: Input[str] | None = None,
         auth: Input[RegistryAuthArgs | RegistryAuthArgsDict] | None = None,
+        rebuild: Input[bool] | None = None,
     ) -> None:
         """
         Args:
@@ -116,8 +119,19 @@ class ImageArgs:
             name: of the catalog item (default: its key in ``images``).
             description: of the catalog item (``Offline image bundle NAME``).
             auth: for this image's registry (default: the set's).
+            rebuild: for this image (default: the set's).
         """
-        _set(self, x86=x86, arm=arm, riscv64=riscv64, armv7=armv7, name=name, description=description, auth=auth)
+        _set(
+            self,
+            x86=x86,
+            arm=arm,
+            riscv64=riscv64,
+            armv7=armv7,
+            name=name,
+            description=description,
+            auth=auth,
+            rebuild=rebuild,
+        )
 
 
 @pulumi.input_type

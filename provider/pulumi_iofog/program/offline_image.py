@@ -65,6 +65,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         max_unavailable: Input[int] | None = None,
         prune: Input[bool] | None = None,
         adopt: Input[bool] | None = None,
+        rebuild: Input[bool] | None = None,
         agent_pruning: Input[AgentPruning] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -90,6 +91,8 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             prune: also remove images from agents: the replaced one after an update, the image on
                 destroy (default: False).
             adopt: take over a catalog item of that name which this stack did not create (default: False).
+            rebuild: have the Controller start microservices anew from new content under an unchanged name,
+                as of a tag that moved; False leaves running ones alone (default: True).
             agent_pruning: if agents will remove the image before a microservice uses it: ``warn`` (default),
                 ``ignore``, or ``configure``: turn that off on the Controller, and on again on destroy.
             opts: Pulumi's resource options. A replacement deletes the old catalog item first, as names are
@@ -118,6 +121,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             "max_unavailable": max_unavailable,
             "prune": prune,
             "adopt": adopt,
+            "rebuild": rebuild,
             "agent_pruning": agent_pruning,
         }
         props: dict[str, Any] = {key: value for key, value in arguments.items() if value is not None}

@@ -62,6 +62,7 @@ class OfflineImageSet(pulumi.ComponentResource):
         max_unavailable: Input[int] | None = None,
         prune: Input[bool] | None = None,
         adopt: Input[bool] | None = None,
+        rebuild: Input[bool] | None = None,
         agent_pruning: Input[AgentPruning] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -80,6 +81,8 @@ class OfflineImageSet(pulumi.ComponentResource):
             max_unavailable: agents that may fail for an image without failing it (default: 0).
             prune: also remove images from agents when they are replaced or destroyed (default: False).
             adopt: take over catalog items of those names which this stack did not create (default: False).
+            rebuild: have the Controller start microservices anew from new content under an unchanged name
+                (default: True).
             agent_pruning: if agents will remove images before a microservice uses them: ``warn`` (default),
                 ``ignore``, or ``configure``: turn that off on the Controller, and on again on destroy.
             opts: Pulumi's resource options; they apply to each image.
@@ -104,7 +107,7 @@ class OfflineImageSet(pulumi.ComponentResource):
                 adopt=adopt,
                 agent_pruning=agent_pruning,
                 opts=pulumi.ResourceOptions(parent=self, **passed),
-                **{"name": key, "auth": auth, **fields},
+                **{"name": key, "auth": auth, "rebuild": rebuild, **fields},
             )
             for key, fields in own.items()
         }

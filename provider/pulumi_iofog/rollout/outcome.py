@@ -36,6 +36,11 @@ def pending(outcomes: Sequence[Outcome], max_unavailable: int) -> list[str]:
     raise RolloutFailed(summary, [outcome.error or "" for outcome in failed])
 
 
+def brought(outcomes: Sequence[Outcome], agents: Sequence[str]) -> bool:
+    """Whether one of those agents holds the image now."""
+    return any(outcome.agent in agents and not outcome.error for outcome in outcomes)
+
+
 def report(outcomes: Sequence[Outcome]) -> str:
     """The lasting line: ``3 agents updated, 1 already had it; 41.2 MB sent instead of 238 MB``."""
     updated = [outcome for outcome in outcomes if outcome.updated]

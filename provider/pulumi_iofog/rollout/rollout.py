@@ -36,7 +36,7 @@ from pulumi_iofog.rollout.worker import Worker, after
 from pulumi_iofog.transfer.inventory import Inventory, Means
 from pulumi_iofog.transfer.load_folder import prefix
 from pulumi_iofog.transfer.plan import Transfer
-from pulumi_iofog.transfer.planner import transfer
+from pulumi_iofog.transfer.planner import held, transfer
 
 LOST_TRIES = (2.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds to wait before an agent whose link was lost is visited again; from the start after progress."""
@@ -144,10 +144,12 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
         try:
             return _carry_out(job, host, inventory, sending, tools, meter)
         except (MissingLayers, VerificationFailed):
-            # The engine did not have a layer that it seemed to have.
+            # The engine did not have a layer that it seemed to have. One that can tell which is sent just that.
             if not (sending.absent or sending.stops):
                 raise
-            thin = False
+            now = host.inventory(job.image)
+            thin = held(job.image, now) < sending.absent
+            inventory = now if thin else inventory
         except CorruptLayer:
             # What was encoded did not come out as the layer, or a blob was damaged on its way.
             if blobs_only:

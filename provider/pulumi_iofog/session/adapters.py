@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from pulumi_iofog import log
 from pulumi_iofog.adapters.cache.store import Store
 from pulumi_iofog.adapters.controller.controller import Controller
 from pulumi_iofog.adapters.host.edge_host import EdgeHost
@@ -24,7 +25,7 @@ from pulumi_iofog.errors import Failure, InputError
 from pulumi_iofog.inputs.controller_settings import controller_settings
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
 from pulumi_iofog.inputs.registry_settings import registries
-from pulumi_iofog.inputs.spec import Agent, ControllerSettings, Spec
+from pulumi_iofog.inputs.spec import Agent, ControllerSettings, Spec, secrets
 from pulumi_iofog.oci.image import Reference
 from pulumi_iofog.rollout.rate_limit import Limits
 from pulumi_iofog.session.images import Images
@@ -83,6 +84,7 @@ class Adapters:
 
     def __init__(self, spec: Spec, config: Config, shared: Shared) -> None:
         self.spec, self._config, self._shared = spec, config, shared
+        log.hide(secrets(spec))
         self.limits = shared.limits(config)
         self._stack = ExitStack()
 
@@ -132,6 +134,7 @@ class Adapters:
         found = controller_settings(self.spec.controller, self._config, os.environ, self.namespace)
         if isinstance(found, Failure):
             raise InputError([found])
+        log.hide(secrets(found))
         return found
 
     @cached_property
@@ -148,5 +151,5 @@ class Adapters:
     @contextmanager
     def connect(self, agent: Agent) -> Iterator[EdgeHost]:
         """One agent, with its engine found."""
-        with self._shared.connections.connection(agent) as connection:
+        with log.about(agent=agent.name), self._shared.connections.connection(agent) as connection:
             yield EdgeHost(connection, agent)

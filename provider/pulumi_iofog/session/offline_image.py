@@ -11,16 +11,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pulumi_iofog import log
 from pulumi_iofog.adapters.host.edge_host import EdgeHost
 from pulumi_iofog.adapters.recode import recode
 from pulumi_iofog.adapters.ssh.connect import configured_host
 from pulumi_iofog.check import state
+from pulumi_iofog.check.catalog import ItemPlan, Wanted, plan_change, plan_new
 from pulumi_iofog.check.diff import MISSING, Estimate, estimate
 from pulumi_iofog.check.lookups import Lookups
 from pulumi_iofog.check.pruning import to_turn_off
 from pulumi_iofog.check.resolve import Resolution
 from pulumi_iofog.check.state import Recorded
-from pulumi_iofog.errors import IofogError, NameTaken
+from pulumi_iofog.errors import IofogError
+from pulumi_iofog.inputs.catalog import FoundItem
 from pulumi_iofog.inputs.spec import Agent, CatalogItem
 from pulumi_iofog.oci.image import Digest, Pin, Platform, Reference, parse_digest
 from pulumi_iofog.rollout import rollout
@@ -55,12 +58,14 @@ class Session(Adapters):
 
     # ---- check --------------------------------------------------------------------------------------
 
-    def lookups(self, run: Run) -> Lookups:
+    def lookups(self, run: Run, urn: str | None) -> Lookups:
         """What a check may ask."""
         return Lookups(
             manifests=self.images,
             endpoint=self._endpoint,
             controller=(lambda: self.controller) if self.spec.controller_known else None,
+            resource=urn,
+            made_by=self._item_made_by,
             namespace=lambda: self.namespace,
             ssh_host=configured_host,
             probe=self._probe,
@@ -145,26 +150,37 @@ class Session(Adapters):
 
     # ---- the catalog item ---------------------------------------------------------------------------
 
-    def refuse_taken_name(self, item: CatalogItem) -> int | None:
-        """Before any byte is sent: the id of an item of that name if it may be taken over."""
-        found = self.controller.find_item(item.name)
-        if found is None:
-            return None
-        if not self.spec.adopt:
-            raise NameTaken(
-                self.settings.endpoint,
-                f"registering the catalog item {item.name}",
-                f"catalog item {found[0]} has that name already, and this stack did not make it",
-                "Set adopt=True to take it over, or choose another name=",
-            )
-        return found[0]
+    def plan_item(self, item_id: int | None, old: Recorded | None, new: Recorded) -> ItemPlan:
+        """What becomes of the item, decided anew with what the Controller says now; raises as ``plan_new``, and
+        ItemNotFound.
 
-    def place_item(self, item: CatalogItem, taken: int | None) -> int:
-        """Make the item, or take over the existing one."""
+        Args:
+            item_id: the resource's own item.
+        """
+        changes, spec, item = new.changes_since(old), new.spec, new.desired.item
+        wanted = Wanted(item.name if item else None, item, changes.content, spec.rebuild, spec.adopt)
+        if item_id is None:
+            return plan_new(self.controller, wanted)
+        if not (changes.item or changes.content):
+            return ItemPlan()
+        own = FoundItem(item_id, self.controller.get_item(item_id))
+        return plan_change(self.controller, wanted, own, own.item.name)
+
+    def place_item(self, item: CatalogItem, taken: int | None, *, rewrite: bool) -> int:
+        """Make the item, or take over the one that is there; its id."""
         if taken is None:
             return self.controller.create_item(item)
-        self.controller.update_item(taken, item)
+        self.controller.update_item(taken, item, rewrite=rewrite)
         return taken
+
+    def remember_item(self, urn: str | None, endpoint: str | None, item_id: int) -> None:
+        """Keep whose item it is: of a replacement, check is not told that the resource has one."""
+        if urn and self._item_made_by(endpoint, item_id) != urn:
+            self.cache.records.put(_record_of_item(endpoint, item_id), {"urn": urn})
+
+    def _item_made_by(self, endpoint: str | None, item_id: int) -> str | None:
+        found = self.cache.records.get(_record_of_item(endpoint, item_id), float("inf"))
+        return found["urn"] if found else None
 
     # ---- the agents' own pruning --------------------------------------------------------------------
 
@@ -232,11 +248,15 @@ class Session(Adapters):
 
         with ThreadPoolExecutor(max(self.spec.transfer_pool, ASKED_AT_ONCE)) as pool:
             asked = [
-                (name, pool.submit(one, placement.agent, pin))
+                (name, pool.submit(log.carried(one), placement.agent, pin))
                 for name, placement in last.desired.placements.items()
                 if (pin := last.pin_of(name))
             ]
         return [(name, answer.result()) for name, answer in asked]
+
+
+def _record_of_item(endpoint: str | None, item_id: int) -> str:
+    return f"item {item_id} of {endpoint}"
 
 
 def _record_of(reference: Reference, platform: Platform) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from typing_extensions import assert_never
 
+from pulumi_iofog import log
 from pulumi_iofog.adapters.cache import growing
 from pulumi_iofog.adapters.cache.records import Records
 from pulumi_iofog.adapters.cache.store import Store
@@ -92,10 +93,15 @@ class Payloads:
                 assert_never(other)
 
     def _is_worth_it(self, reference: Reference, part: Part, way: Delta) -> bool:
+        size, layer = part.layer.blob.size, part.layer.diff_id
         try:
-            return self._delta(reference, part, way).stat().st_size <= WORTH * part.layer.blob.size
-        except IofogError:
+            delta = self._delta(reference, part, way).stat().st_size
+        except IofogError as problem:
+            log.step("delta", f"given up: {problem}", layer=layer)
             return False
+        worth = delta <= WORTH * size
+        log.step("delta", "worth it" if worth else "given up: too large", layer=layer, bytes=delta, of=size)
+        return worth
 
     def stream(self, reference: Reference, part: Part, offset: int) -> Iterator[bytes]:
         """The part's bytes from an offset on, as they come: not verified, which is for the host to do."""
@@ -146,7 +152,8 @@ class Payloads:
         the link need not wait for the next one."""
         wanted = threading.Event()
         wanted.set()
-        threading.Thread(target=self._make_all, args=(reference, parts, wanted), name="ahead", daemon=True).start()
+        make_all = log.carried(self._make_all)
+        threading.Thread(target=make_all, args=(reference, parts, wanted), name="ahead", daemon=True).start()
         try:
             yield
         finally:

@@ -31,6 +31,10 @@ class _Facts(ABC):
     def file_name(self, layer: Layer) -> str:
         """Names the bytes that travel, on either side. Equal names, equal bytes."""
 
+    def made_from(self, layer: Layer) -> Digest | None:
+        """The diff id of the layer of ``source`` that it is made from."""
+        return None
+
     @abstractmethod
     def expected(self, layer: Layer) -> Digest | None:
         """What must lie in the spool in the end; None where that is known only once it has been made."""
@@ -102,6 +106,9 @@ class Delta(_Facts):
     def file_name(self, layer: Layer) -> str:
         return f"{layer.diff_id[7:]}.from-{self.base[7:]}"
 
+    def made_from(self, layer: Layer) -> Digest | None:
+        return self.base
+
     def expected(self, layer: Layer) -> Digest | None:
         return layer.diff_id
 
@@ -119,6 +126,9 @@ class Copied(_Facts):
 
     def file_name(self, layer: Layer) -> str:
         return f"{layer.diff_id[7:]}.tar"
+
+    def made_from(self, layer: Layer) -> Digest | None:
+        return layer.diff_id
 
     def expected(self, layer: Layer) -> Digest | None:
         return layer.diff_id
@@ -147,6 +157,10 @@ class Part:
     @property
     def source(self) -> str | None:
         return self.encoding.source
+
+    @property
+    def made_from(self) -> Digest | None:
+        return self.encoding.made_from(self.layer)
 
     @property
     def plain(self) -> bool:

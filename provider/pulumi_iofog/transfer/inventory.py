@@ -11,10 +11,17 @@ from pulumi_iofog.transfer.engine_traits import EngineTraits
 
 @dataclass(frozen=True, slots=True)
 class HeldImage:
-    """An image that an engine holds: its id there, and its layers from the bottom up."""
+    """An image that an engine holds.
+
+    Attributes:
+        id: its id there.
+        diff_ids: its layers from the bottom up.
+        blobs: what the engine holds each of them as, where it gives that back.
+    """
 
     id: str
     diff_ids: tuple[Digest, ...]
+    blobs: tuple[Blob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pulumi_iofog.oci.image import OCI_LAYER, Blob, Digest, Image, Layer, Reference, assemble, parse_manifest, sha256
@@ -20,24 +21,41 @@ PREFIX_REPOSITORY = "pulumi-iofog.local/prefix"
 """Under which an engine keeps the lower layers of an image while the rest is on its way."""
 
 
+def made_for_host(image: Image, blobs: Mapping[Digest, Blob], engine: EngineTraits) -> Image:
+    """The image as the engine is given it: with a manifest of its own where the engine takes one that names the layers
+    as they came. Its id is the config's digest there, which stays, as do the diff ids; so nobody need remember it.
+
+    Args:
+        blobs: diff id → what the layer is there, be it carried or held. Of one that is not in it, an engine that goes
+            by diff ids is told that: the digest of the plain tar.
+    """
+    if engine.manifest == "registry":
+        return image
+    plain = engine.finds_layers_by == "diff_id"
+    others = {each.diff_id: plain_blob(each) if plain else each.blob for each in image.layers}
+    layers = tuple(Layer(each, blobs.get(each) or others[each]) for each in image.diff_ids)
+    if layers == image.layers:
+        return image
+    body = json.loads(image.manifest.raw)
+    for descriptor, layer in zip(body["layers"], layers, strict=True):
+        descriptor.update(_descriptor(layer.blob))
+    return replace(image, manifest=parse_manifest(_json(body), image.manifest.media_type), layers=layers)
+
+
 def files(image: Image, carried: Mapping[Digest, Blob], engine: EngineTraits) -> dict[str, bytes]:
     """Relative path → content of everything but the layers.
 
     Args:
+        image: as it is made for the host.
         carried: diff id → what lies in the folder for that layer: the registry's own blob, the plain tar, or the
             layer encoded anew. Layers that are not in it are left out, because the engine holds them.
-        engine: one that finds a layer which is left out by its diff id, however it came, is given a manifest
-            that says so; the image's id is the config's digest there, and stays.
     """
-    manifest = image.manifest.raw
-    if engine.finds_layers_by == "diff_id":
-        manifest = _as_carried(image, carried)
     packed = to_unpack(carried, engine)
     return {
         "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
-        "index.json": _json(_index(image, manifest)),
+        "index.json": _json(_index(image, engine)),
         "manifest.json": _json(_docker_archive(image, {**carried, **{layer: Blob(layer, 0, "") for layer in packed}})),
-        blob_path(sha256(manifest)): manifest,
+        blob_path(image.manifest.manifest_digest): image.manifest.raw,
         blob_path(image.image_id): image.config,
         **{head_path(layer): head(layer, blob) for layer, blob in packed.items()},
     }
@@ -48,7 +66,7 @@ def to_unpack(carried: Mapping[Digest, Blob], engine: EngineTraits) -> dict[Dige
 
     It is unpacked on its way into the engine, so that no plain tar is ever written beside the engine's own copy.
     """
-    if engine.intake == "folder":
+    if engine.intake != "pipe":
         return {}
     return {layer: blob for layer, blob in carried.items() if blob.plain_size is not None}
 
@@ -123,15 +141,16 @@ def is_lower(image: Image) -> bool:
     return image.reference.repository == PREFIX_REPOSITORY
 
 
-def _index(image: Image, manifest: bytes) -> dict[str, Any]:
-    name = image.reference.full_name
+def _index(image: Image, engine: EngineTraits) -> dict[str, Any]:
+    """An entry for each name."""
     entry = {
         "mediaType": image.manifest.media_type,
-        "digest": sha256(manifest),
-        "size": len(manifest),
-        "annotations": {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name},
+        "digest": image.manifest.manifest_digest,
+        "size": len(image.manifest.raw),
     }
-    return {"schemaVersion": 2, "manifests": [entry]}
+    names = engine.names(image.reference)
+    annotations = ({"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name} for name in names)
+    return {"schemaVersion": 2, "manifests": [{**entry, "annotations": each} for each in annotations]}
 
 
 def _docker_archive(image: Image, carried: Mapping[Digest, Blob]) -> list[dict[str, Any]]:
@@ -142,18 +161,6 @@ def _docker_archive(image: Image, carried: Mapping[Digest, Blob]) -> list[dict[s
             "Layers": [blob_path(carried.get(layer.diff_id, layer.blob).digest) for layer in image.layers],
         }
     ]
-
-
-def _as_carried(image: Image, carried: Mapping[Digest, Blob]) -> bytes:
-    """The manifest as it fits the folder; the registry's own bytes where nothing differs."""
-    body = json.loads(image.manifest.raw)
-    changed = False
-    for descriptor, layer in zip(body["layers"], image.layers, strict=True):
-        blob = carried.get(layer.diff_id) or plain_blob(layer)
-        if blob != layer.blob:
-            descriptor.update(_descriptor(blob))
-            changed = True
-    return _json(body) if changed else image.manifest.raw
 
 
 def _descriptor(blob: Blob) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from pulumi_iofog.oci.image import Digest
+from pulumi_iofog.oci.image import Blob, Digest
 from pulumi_iofog.transfer.encodings import Part
 from pulumi_iofog.transfer.engine_traits import EngineTraits
 
@@ -21,6 +21,7 @@ class Transfer:
     Attributes:
         engine: that is given them.
         absent: diff ids of the layers that are left out, because the engine holds them.
+        held: as what it holds them, where it must be told.
         stops: indexes of the parts after which the engine is given what has arrived.
         along: what is loaded at once is read by the engine while it arrives, where that is worth it.
     """
@@ -30,6 +31,7 @@ class Transfer:
     absent: frozenset[Digest] = frozenset()
     stops: frozenset[int] = frozenset()
     along: bool = False
+    held: Mapping[Digest, Blob] = field(default_factory=dict)
 
     def groups(self, parts: Sequence[Part]) -> list[tuple[Part, ...]]:
         """What is loaded at once: the parts up to each stop, and last, with the whole image, the rest."""
@@ -52,12 +54,19 @@ class Transfer:
         plain = sum(part.plain_most for part in self.parts)
         decoded = sum(part.plain_most for part in self.parts if part.plain)
         bases = sum(part.plain_most for part in self.parts if part.source)
-        return self.most + decoded + bases, plain + self._aside
+        given = sum(map(self._given, self.parts))
+        archive = given if self.engine.intake == "file" else 0
+        kept = given if self.engine.unpacks == "later" else 0
+        return self.most + decoded + bases + archive, plain + kept + self._aside
+
+    def _given(self, part: Part) -> int:
+        """Bytes of a part that the engine is given, at most."""
+        return part.given if part.plain or self.engine.unpacks_on_the_way else part.most
 
     @property
     def _aside(self) -> int:
         """Bytes of archives that the engine puts aside: one while it still loads the one before."""
         if not self.engine.copies_aside:
             return 0
-        given = [sum(part.given for part in group) for group in self.groups(self.parts)]
+        given = [sum(map(self._given, group)) for group in self.groups(self.parts)]
         return max(one + next_one for one, next_one in itertools.pairwise([0, *given]))

@@ -60,8 +60,10 @@ def transfer(
     )
     # A fast link does not keep an engine waiting; on a slow one it would put aside for minutes what saves a second.
     along = inventory.engine.reads_along and means.rate is not None and SLOW < means.rate <= FAST
-    stops = _stops(parts, means.rate) if thin else frozenset[int]()
-    return Transfer(parts, inventory.engine, absent, stops, along)
+    stops = _stops(parts, means.rate) if thin and inventory.engine.loads_early else frozenset[int]()
+    blobs = (pair for each in inventory.images for pair in zip(each.diff_ids, each.blobs, strict=False))
+    held_as = {diff_id: blob for diff_id, blob in blobs if diff_id in absent}
+    return Transfer(parts, inventory.engine, absent, stops, along, held_as)
 
 
 def held(image: Image, inventory: Inventory) -> frozenset[Digest]:
@@ -99,9 +101,8 @@ def _encoding(layer: Layer, index: int, inventory: Inventory, means: Means) -> E
     for each in inventory.images:
         if inventory.engine.gives_back == "tar" and layer.diff_id in each.diff_ids:
             return Copied(each.id)
-    if not inventory.zstd:
-        return as_is
-    otherwise = _recoded(inventory, means.rate) or as_is
+    decodes = inventory.zstd or "zstd" in inventory.engine.loads
+    otherwise = (_recoded(inventory, means.rate) if decodes else None) or as_is
     return _delta(layer, index, otherwise, inventory, means) or otherwise
 
 
@@ -122,7 +123,7 @@ def _as_is(layer: Layer, inventory: Inventory, rate: float | None) -> AsIs:
 
 def _delta(layer: Layer, index: int, otherwise: Recoded | AsIs, inventory: Inventory, means: Means) -> Delta | None:
     """Against the held layer that is most likely its predecessor: at the same height, of the nearest size."""
-    if layer.blob.size < SMALL_FOR_DELTA or inventory.engine.gives_back != "tar":
+    if layer.blob.size < SMALL_FOR_DELTA or inventory.engine.gives_back == "nothing" or not inventory.zstd:
         return None
     candidates = [
         (position != index, abs(means.layers[diff_id].size - layer.blob.size), diff_id, each.id)

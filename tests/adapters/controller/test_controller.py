@@ -14,6 +14,7 @@ from lab.controller import ControllerStandIn
 from lab.controller.answers import Call
 from pulumi_iofog.adapters.controller.controller import Controller
 from pulumi_iofog.errors import ControllerError, ControllerLogin, ItemInUse, ItemNotFound, NameTaken
+from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem
 from pulumi_iofog.inputs.spec import Arch, CatalogItem, ControllerSettings, KnownAgent
 
 ITEM = CatalogItem("gateway", "Offline image bundle gateway", (("arm", "gateway:1.4"), ("x86", "gateway:1.4")))
@@ -67,7 +68,7 @@ def _use(stand_in: ControllerStandIn, item_id: int, status: str = "QUEUED") -> N
 def test_an_item_is_made_found_read_changed_and_deleted(controller: Controller) -> None:
     assert controller.find_item("gateway") is None
     id_ = controller.create_item(ITEM)
-    assert controller.find_item("gateway") == (id_, ITEM)
+    assert controller.find_item("gateway") == FoundItem(id_, ITEM)
     assert controller.get_item(id_) == ITEM
     changed = CatalogItem("gateway-2", "", (("arm", "gateway:1.5"),), registry_id=1)
     controller.update_item(id_, changed)
@@ -194,7 +195,7 @@ FOUR = replace(ITEM, images=tuple((arch, f"gateway:{arch}") for arch in sorted((
 def test_four_architectures_since_3_8() -> None:
     with ControllerStandIn("3.9.0") as stand_in:
         for controller in _controller(stand_in):
-            assert controller.catalog_arches() == (("x86", "arm", "riscv64", "armv7"), "3.9.0")
+            assert controller.catalog_rules() == CatalogRules("3.9.0", ("x86", "arm", "riscv64", "armv7"), frozen=False)
             id_ = controller.create_item(FOUR)
             assert controller.get_item(id_) == FOUR
             kept = stand_in.api.state["items"][str(id_)]["images"]
@@ -213,7 +214,7 @@ def test_four_architectures_since_3_8() -> None:
 def test_older_catalogs_refuse_the_newer_architectures_before_anything_is_sent(version: str) -> None:
     with ControllerStandIn(version) as stand_in:
         for controller in _controller(stand_in):
-            assert controller.catalog_arches() == (("x86", "arm"), version)
+            assert controller.catalog_rules().arches == ("x86", "arm")
             id_ = controller.create_item(ITEM)
             refusal = rf"Controller {version} has no armv7, riscv64 \(added in 3\.8\)"
             with pytest.raises(ControllerError, match=refusal):

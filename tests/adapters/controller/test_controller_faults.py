@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -213,8 +214,8 @@ def test_what_the_user_may_not_do(controller: Controller, stand_in: ControllerSt
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 500, 503])
-def test_no_error_repeats_a_secret(stand_in: ControllerStandIn, status: int) -> None:
-    """Also where the Controller's own words do, at sign-in and later."""
+def test_no_error_repeats_a_secret(stand_in: ControllerStandIn, status: int, log_file: Path) -> None:
+    """Also where the Controller's own words do, at sign-in and later; and no line of the log."""
     controller = _controller(stand_in)
     controller.agents()
     state = stand_in.api.state
@@ -225,10 +226,11 @@ def test_no_error_repeats_a_secret(stand_in: ControllerStandIn, status: int) -> 
                 stand_in.answer_next(said, status=status)
             with pytest.raises(ControllerError) as caught:
                 call()
-            assert secret not in f"{caught.value!s}{caught.value!r}{caught.value.args}"
+            assert secret not in f"{caught.value!s}{caught.value!r}{caught.value.args}{log_file.read_text()}"
             stand_in.clear_faults()
     controller.close()
     assert stand_in.password not in repr(controller)
+    assert f" request status={status} " in log_file.read_text()
 
 
 # ---- endpoints --------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from pulumi_iofog.adapters.host.engines.detect import find
 from pulumi_iofog.adapters.ssh import connect as ssh
 from pulumi_iofog.adapters.ssh.connect import Connection
 from pulumi_iofog.inputs.spec import Agent
-from pulumi_iofog.oci.image import Digest, Image
+from pulumi_iofog.oci.image import Digest, Image, Reference
 from pulumi_iofog.transfer.encodings import AsIs, Part
 from pulumi_iofog.transfer.plan import Transfer
 from pulumi_iofog.transfer.planner import held
@@ -22,6 +22,7 @@ from tests.adapters.conftest import QUICK
 from tests.images import MadeImage
 
 APP = "registry.example/app:1"
+REFERENCE = Reference.parse(APP)
 BASE = {"etc/base": b"the base", "bin/tool": bytes(range(256)) * 500}
 V1, V2 = {"app/run": b"version 1"}, {"app/run": b"version 2"}
 
@@ -59,14 +60,10 @@ class Edge:
 
     def content(self, name: str, path: str) -> str:
         """A file of a container of the image, read by the host's own engine."""
-        cli = self.host.cli
-        return self.host.run(
-            f"id=$({cli} create --pull never --network none {name} true)"
-            f" && {cli} export $id | tar -xO {path}; {cli} rm --force $id >/dev/null"
-        )
+        return self.host.engine.content(self.host, name, path)
 
     def containers(self) -> list[str]:
-        return self.host.run(f"{self.host.cli} ps --all --quiet").split()
+        return self.host.engine.containers(self.host)
 
 
 @contextmanager

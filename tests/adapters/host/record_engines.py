@@ -1,4 +1,5 @@
-"""Record what the lab's engines answer, as tests/cases/engine/*.json: ``python -m tests.adapters.host.record_engines``.
+"""Record what the lab's engines answer, as tests/cases/engine/*.json:
+``python -m tests.adapters.host.record_engines [NAME …]``.
 
 Each case is one call of Engine with the answers that it got; test_engine_answers.py plays them back.
 """
@@ -6,7 +7,8 @@ Each case is one call of Engine with the answers that it got; test_engine_answer
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,11 @@ from pulumi_iofog.adapters.ssh.connect import Connection, Result
 from pulumi_iofog.errors import IofogError
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Blob, Digest, Image
-from tests.adapters.host.edge import APP, BASE, V1, V2, Edge, reach
+from tests.adapters.host.edge import APP, BASE, REFERENCE, V1, V2, Edge, reach
 from tests.images import make_image
 
 FOLDER = Path(__file__).parents[2] / "cases" / "engine"
-HOSTS = {"docker-20.10": "docker", "docker-29": "docker29", "podman-4.3": "podman"}
+HOSTS = {"docker-20.10": "docker", "docker-29": "docker29", "podman-4.3": "podman", "edgelet": "edgelet"}
 ONE, TWO = make_image(BASE, V1), make_image(BASE, V2)
 FIRST = frozenset([ONE.image.diff_ids[0]])
 SPOOL = "/home/edge/spool"
@@ -32,8 +34,8 @@ SPOOL = "/home/edge/spool"
 def calls(engine: Engine, folder: str = SPOOL) -> dict[str, Callable[[], Any]]:
     """What is recorded and played back, by name."""
     return {
-        "image_id": lambda: engine.image_id(APP),
-        "images": lambda: _listed(engine.images(APP)),
+        "image_id": lambda: engine.image_id(REFERENCE),
+        "images": lambda: _listed(engine.images(REFERENCE)),
         "load": lambda: engine.load(ONE.image, folder, _carried(ONE.image)),
         "load thin": lambda: engine.load(TWO.image, folder, _carried(TWO.image, besides=FIRST)),
         "verify": lambda: engine.verify(ONE.image.pin),
@@ -92,9 +94,9 @@ def record(edge: Edge, agent: Agent) -> list[dict[str, Any]]:
         note("sent", "load", edge.edge.spool.folder(ONE.image))
         for name in ("image_id", "images", "verify"):
             note("loaded", name)
-        used = edge.host.run(f"{edge.host.cli} create --network none {APP} true").strip()
+        edge.host.engine.use(edge.host, APP)
         note("in use", "remove")
-        edge.host.run(f"{edge.host.cli} rm {used}")
+        edge.host.engine.release(edge.host)
         note("loaded", "remove")
         edge.edge.clear_spool(ONE.image)
         outcome(lambda: edge.bring(TWO, FIRST))
@@ -106,10 +108,11 @@ def record(edge: Edge, agent: Agent) -> list[dict[str, Any]]:
     return cases
 
 
-def main() -> None:
+def main(wanted: Sequence[str]) -> None:
     FOLDER.mkdir(exist_ok=True)
-    with Lab.start([HostSpec(name.replace(".", ""), engine) for name, engine in HOSTS.items()], "record") as lab:  # type: ignore[arg-type]
-        for (name, _), host in zip(HOSTS.items(), lab.hosts.values(), strict=True):
+    specs = {name: HostSpec(name.replace(".", ""), HOSTS[name]) for name in wanted or HOSTS}  # type: ignore[arg-type]
+    with Lab.start(list(specs.values()), "record") as lab:
+        for name, host in zip(specs, lab.hosts.values(), strict=True):
             agent = Agent(**host.agent(lab.known_hosts_file))  # type: ignore[arg-type]
             with reach(host, agent) as edge:
                 text = json.dumps(record(edge, agent), indent=1, ensure_ascii=False)
@@ -117,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

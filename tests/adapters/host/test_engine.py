@@ -8,16 +8,18 @@ from contextlib import ExitStack
 import pytest
 
 from lab import Lab, proof
+from lab.engines.edgelet import BLOBS
 from pulumi_iofog import text
-from pulumi_iofog.adapters.host.engines import base as engines
+from pulumi_iofog.adapters.host.engines import docker_like as engines
 from pulumi_iofog.errors import EngineError, MissingLayers, NoSpace, VerificationFailed
 from pulumi_iofog.inputs.spec import Agent
-from pulumi_iofog.oci.image import Reference
 from tests.adapters.conftest import ENGINES
-from tests.adapters.host.edge import APP, BASE, V1, V2, Edge, reach
+from tests.adapters.host.edge import APP, BASE, REFERENCE, V1, V2, Edge, reach
 from tests.images import make_image
 
 pytestmark = pytest.mark.lab
+MAKING_CONTAINERS = [name for name in ENGINES if name != "edge-edgelet"]
+"""Those whose images are proven by a container."""
 ONE, TWO = make_image(BASE, V1), make_image(BASE, V2)
 LOWEST = frozenset([ONE.image.diff_ids[0]])
 
@@ -56,11 +58,11 @@ def _emptied(edge: Edge) -> Edge:
 
 def test_a_full_load(edge: Edge) -> None:
     image = ONE.image
-    assert edge.engine.image_id(APP) is None
+    assert edge.engine.image_id(REFERENCE) is None
     assert edge.held(image) == frozenset()
     edge.bring(ONE)
     edge.engine.verify(image.pin)
-    assert edge.engine.image_id(APP) == edge.expected_id(image)
+    assert edge.engine.image_id(REFERENCE) == edge.expected_id(image)
     assert edge.held(image) == frozenset(image.diff_ids)
     assert proof.images(edge.host) == [APP]
     assert [edge.content(APP, path) for path in ("etc/base", "app/run")] == ["the base", "version 1"]
@@ -73,8 +75,8 @@ def test_names_that_engines_complete_in_their_own_ways(edge: Edge, name: str) ->
     made = make_image(BASE, V1, reference=name)
     edge.bring(made)
     edge.engine.verify(made.image.pin)
-    assert edge.engine.image_id(Reference.parse(name).full_name) == edge.expected_id(made.image)
-    assert len(proof.images(edge.host)) == 1
+    assert edge.engine.image_id(made.image.reference) == edge.expected_id(made.image)
+    assert len(proof.images(edge.host)) == len(edge.engine.traits.names(made.image.reference))
 
 
 def test_a_thin_load(edge: Edge) -> None:
@@ -101,8 +103,8 @@ def test_a_load_that_lacks_a_layer(edge: Edge) -> None:
     with pytest.raises(VerificationFailed, match="no container can be created: "):
         edge.engine.verify(TWO.image.pin)
     assert not edge.edge.holds(TWO.image.pin)
-    listed = edge.engine.image_id(APP) is not None
-    assert listed == (edge.engine.kind == "docker-containerd")
+    listed = edge.engine.image_id(REFERENCE) is not None
+    assert listed == (edge.engine.kind in ("docker-containerd", "edgelet"))
     edge.bring(TWO)
     edge.engine.verify(TWO.image.pin)
     assert edge.content(APP, "etc/base") == "the base"
@@ -141,10 +143,11 @@ def test_an_image_whose_layer_is_gone_from_the_disk(edge: Edge) -> None:
         "docker": "/var/lib/docker/overlay2",
         "podman": "/var/lib/containers/storage/$(podman info --format '{{.Store.GraphDriverName}}')",
         "docker-containerd": "/var/lib/docker/containerd/daemon/io.containerd.snapshotter.v1.overlayfs/snapshots",
+        "edgelet": BLOBS,
     }[edge.engine.kind]
     edge.host.run(f"cd {away} && mkdir /run/away && mv * /run/away")
     try:
-        assert edge.host.run(f"{edge.host.cli} image ls --quiet {APP}")
+        assert proof.images(edge.host) == [APP]
         with pytest.raises(VerificationFailed, match="no container can be created"):
             edge.engine.verify(ONE.image.pin)
     finally:
@@ -159,16 +162,16 @@ def test_an_image_is_removed_once_and_gone_is_success(edge: Edge) -> None:
     edge.bring(ONE)
     assert edge.engine.remove(ONE.image.pin)
     assert proof.images(edge.host) == []
-    assert edge.engine.image_id(APP) is None
+    assert edge.engine.image_id(REFERENCE) is None
     assert edge.engine.remove(ONE.image.pin)
 
 
 def test_an_image_that_a_container_uses_stays(edge: Edge) -> None:
     edge.bring(ONE)
-    used = edge.host.run(f"{edge.host.cli} create --network none {APP} true").strip()
+    edge.host.engine.use(edge.host, APP)
     assert not edge.engine.remove(ONE.image.pin)
-    assert edge.engine.image_id(APP) == edge.expected_id(ONE.image)
-    edge.host.run(f"{edge.host.cli} rm {used}")
+    assert edge.engine.image_id(REFERENCE) == edge.expected_id(ONE.image)
+    edge.host.engine.release(edge.host)
     assert edge.engine.remove(ONE.image.pin)
 
 
@@ -180,11 +183,12 @@ def test_only_the_image_that_is_meant_is_removed(edge: Edge) -> None:
     assert proof.images(edge.host) == [APP]
     assert edge.held(ONE.image) == LOWEST
     edge.engine.verify(TWO.image.pin)
-    edge.host.run(f"{edge.host.cli} tag {APP} registry.example/kept:1")
+    edge.bring(make_image(BASE, V2, reference="registry.example/kept:1"))
     assert edge.engine.remove(TWO.image.pin)
     assert proof.images(edge.host) == ["registry.example/kept:1"]
 
 
+@pytest.mark.parametrize("edge", MAKING_CONTAINERS, indirect=True)
 def test_containers_of_an_interrupted_verification_go(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     edge.bring(ONE)
     create = f"{edge.host.cli} create --network none"

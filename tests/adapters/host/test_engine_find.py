@@ -17,11 +17,18 @@ from pulumi_iofog.adapters.host.engines.detect import find
 from pulumi_iofog.adapters.host.sudo import Runner
 from pulumi_iofog.adapters.ssh import connect as ssh
 from pulumi_iofog.errors import EngineError
-from pulumi_iofog.oci.image import AMD64
+from pulumi_iofog.oci.image import AMD64, Reference
 from tests.adapters.conftest import QUICK, AgentOf
 
 pytestmark = pytest.mark.lab
-KINDS = {"edge-docker": "docker", "edge-podman": "podman", "edge-docker29": "docker-containerd"}
+NONE = Reference.parse("registry.example/none:1")
+KINDS = {
+    "edge-docker": "docker",
+    "edge-podman": "podman",
+    "edge-docker29": "docker-containerd",
+    "edge-edgelet": "edgelet",
+}
+ROOTS = {"edge-podman": "/var/lib/containers/storage", "edge-edgelet": "/var/lib/edgelet-containerd/root"}
 
 
 @contextmanager
@@ -41,8 +48,8 @@ def refused(agent_of: AgentOf, host: str, **fields: Any) -> str:
 def test_the_engine_that_is_there(agent_of: AgentOf, host: str) -> None:
     with found(agent_of, host) as engine:
         assert (engine.kind, engine.platform) == (KINDS[host], AMD64)
-        assert engine.root == ("/var/lib/containers/storage" if host == "edge-podman" else "/var/lib/docker")
-        assert engine.images("registry.example/none:1").named is None
+        assert engine.root == ROOTS.get(host, "/var/lib/docker")
+        assert engine.images(NONE).named is None
 
 
 @pytest.mark.parametrize("host", KINDS)
@@ -53,7 +60,7 @@ def test_whoever_may_reach_it_does(agent_of: AgentOf, lab: Lab, host: str, user:
     with found(agent_of, host, user=user, sudo=sudo, password=password) as engine:
         assert engine.kind == KINDS[host]
         assert engine.root.startswith("/var/lib/")
-        assert engine.image_id("registry.example/none:1") is None
+        assert engine.image_id(NONE) is None
 
 
 def test_root_needs_no_sudo_program(agent_of: AgentOf, lab: Lab) -> None:
@@ -104,7 +111,7 @@ def test_docker_of_the_user(agent_of: AgentOf, lab: Lab, folder: str) -> None:
     with rootless(host, folder, "outsider"):
         with found(agent_of, "edge-docker", user="outsider", sudo=False, engine="docker") as engine:
             assert engine.kind == "docker"
-            assert engine.images("registry.example/none:1").named is None
+            assert engine.images(NONE).named is None
         assert "docker: Cannot connect" in refused(agent_of, "edge-docker", user="outsider", engine="docker")
 
 
@@ -200,7 +207,7 @@ def test_an_engine_that_is_named_is_the_only_one(agent_of: AgentOf, name: str) -
     said = refused(agent_of, other, engine=name)
     assert said.startswith(f"{other}: looking for {name}: ")
     assert f"{name}: not found" in said
-    assert said.endswith("Install docker or podman on the agent, or name the one that is there with engine=")
+    assert said.endswith("Install docker, podman or edgelet on the agent, or name the one that is there with engine=")
     with found(agent_of, f"edge-{name}", engine=name) as engine:
         assert engine.kind == name
 
@@ -223,13 +230,16 @@ def test_a_daemon_that_is_stopped(agent_of: AgentOf, lab: Lab, host: str) -> Non
             said = refused(agent_of, host)
             assert "docker: Cannot connect to the Docker daemon at unix:///var/run/docker.sock" in said
             assert said.endswith("Start the engine on the agent: systemctl start docker")
-            with pytest.raises(EngineError, match=r"looking for app:1: Cannot connect .* Try: systemctl status docker"):
-                engine.image_id("app:1")
+            with pytest.raises(
+                EngineError,
+                match=r"looking for registry.example/none:1: Cannot connect .* Try: systemctl status docker",
+            ):
+                engine.image_id(NONE)
             with pytest.raises(EngineError, match="listing images: Cannot connect"):
-                engine.images("app:1")
+                engine.images(NONE)
         finally:
             lab.hosts[host].start_engine()
-        assert engine.images("registry.example/none:1").named is None
+        assert engine.images(NONE).named is None
 
 
 # ---- who may not ------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from pulumi_iofog.session.payloads import Payloads
 from pulumi_iofog.transfer.encodings import AsIs, Encoding, Part, Recoded
 from pulumi_iofog.transfer.read_along import COMPLETE, MORE, WHOLE
 from tests.adapters.conftest import QUICK, AgentOf
-from tests.adapters.host.edge import APP, Edge, reach
+from tests.adapters.host.edge import APP, REFERENCE, Edge, reach
 from tests.adapters.host.test_travel import ABOVE, OLD, OLD_BASE, blobs, emptied, expected, zstd
 from tests.adapters.host.test_travel import bring as bring_whole
 from tests.images import layer_tar, make_image
@@ -103,7 +103,7 @@ def bring_followed(edge: Edge, travelling: list[tuple[Encoding, bytes]], *, late
             told(*[WHOLE] * len(travelling))
         else:
             arrive(delivery, told, travelling, 0.3)
-        assert edge.engine.image_id(APP) is None, "nothing is loaded before all of it is proven"
+        assert edge.engine.image_id(REFERENCE) is None, "nothing is loaded before all of it is proven"
         told(COMPLETE, None)
         assert loaded.result(20)
     edge.engine.verify(OLD.image.pin)
@@ -133,7 +133,7 @@ def test_what_is_wrong_is_not_loaded(docker: Edge) -> None:
             delivery.prove(PARTS[0], PARTS[0].layer.blob)
         told(None)
         assert not loaded.result(20)
-    assert docker.engine.image_id(APP) is None
+    assert docker.engine.image_id(REFERENCE) is None
     bring_whole(docker, OLD, AS_THEY_ARE)
     docker.engine.verify(OLD.image.pin)
 
@@ -145,7 +145,7 @@ def test_what_does_not_come_out_right_is_not_loaded(lab: Lab, wrong: bytes) -> N
         arrive(delivery, told, travelling)
         told(COMPLETE, None)
         assert not loaded.result(20)
-        assert edge.engine.image_id(APP) is None
+        assert edge.engine.image_id(REFERENCE) is None
 
 
 def test_nobody_reads_once_the_connection_is_lost(lab: Lab) -> None:

@@ -20,7 +20,7 @@ from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Encoding, Part,
 from pulumi_iofog.transfer.inventory import HeldImage, Inventory
 from pulumi_iofog.transfer.load_folder import plain_blob, prefix
 from tests.adapters.conftest import ENGINES
-from tests.adapters.host.edge import APP, Edge, reach
+from tests.adapters.host.edge import APP, REFERENCE, Edge, reach
 from tests.images import MadeImage, layer_tar, make_image
 
 pytestmark = pytest.mark.lab
@@ -28,6 +28,8 @@ NOISE = random.Random(5).randbytes(200_000)
 OLD_BASE, NEW_BASE = {"lib/noise": NOISE, "lib/note": b"old"}, {"lib/noise": NOISE, "lib/note": b"new"}
 ABOVE = {"app/run": b"the application"}
 NOTHING = Arrived({}, {})
+EARLY = [name for name in ENGINES if name != "edge-edgelet"]
+"""Those that are given lower layers ahead of the rest."""
 OLD, NEW = make_image(OLD_BASE, ABOVE), make_image(NEW_BASE, ABOVE)
 
 
@@ -47,7 +49,7 @@ def edge(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Edge]:
         yield edge
 
 
-@pytest.fixture(params=("edge-docker", "edge-podman"))
+@pytest.fixture(params=("edge-docker", "edge-podman", "edge-edgelet"))
 def recoding(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Edge]:
     """The engines whose image id does not depend on how a layer came."""
     with emptied(lab, request.param) as edge:
@@ -86,7 +88,7 @@ def expected(part: Part, data: bytes) -> Blob:
 
 def held_id(edge: Edge, made: MadeImage) -> str:
     """How the engine calls the image that is there."""
-    return next(each.id for each in edge.engine.images(APP).images if each.diff_ids == made.image.diff_ids)
+    return next(each.id for each in edge.engine.images(REFERENCE).images if each.diff_ids == made.image.diff_ids)
 
 
 def blobs(made: MadeImage) -> list[tuple[Encoding, bytes]]:
@@ -112,7 +114,7 @@ def test_docker_takes_no_recoded_layer_that_does_not_come_out_right(lab: Lab, ba
     with emptied(lab, "edge-docker") as edge:
         with pytest.raises(CorruptLayer, match="loading"):
             bring(edge, OLD, [(Recoded(9, 23), base), (Recoded(9, 23), zstd(layer_tar(ABOVE)))])
-        assert edge.engine.image_id(APP) is None
+        assert edge.engine.image_id(REFERENCE) is None
 
 
 def test_blobs_that_the_host_unpacks_make_the_same_image(lab: Lab) -> None:
@@ -184,6 +186,7 @@ def test_an_engine_that_cannot_give_an_image_back_is_no_end(edge: Edge) -> None:
         edge.delivery(NEW.image).take_back([Part(NEW.image.layers[0], missing)], gone)
 
 
+@pytest.mark.parametrize("edge", EARLY, indirect=True)
 def test_lower_layers_are_loaded_first_and_gone_at_the_end(edge: Edge) -> None:
     image = OLD.image
     parts = [Part(layer, AsIs()) for layer in image.layers]
@@ -204,6 +207,7 @@ def test_lower_layers_are_loaded_first_and_gone_at_the_end(edge: Edge) -> None:
     edge.engine.verify(image.pin)
 
 
+@pytest.mark.parametrize("edge", EARLY, indirect=True)
 def test_lower_layers_that_an_interrupted_transfer_has_loaded_go_with_the_next(edge: Edge, lab: Lab) -> None:
     image, part = OLD.image, Part(OLD.image.layers[0], AsIs())
     data = OLD.blobs[part.layer.blob.digest]

@@ -235,9 +235,9 @@ def test_many_threads_sign_in_at_once(server: RegistryServer, make_registry: Mak
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])
 @pytest.mark.parametrize("at", ["/v2/", "/token"])
 def test_no_error_repeats_a_secret(
-    server: RegistryServer, make_registry: MakeRegistry, status: int, at: str, tmp_path: Path
+    server: RegistryServer, make_registry: MakeRegistry, status: int, at: str, tmp_path: Path, log_file: Path
 ) -> None:
-    """Also where the other side's own words do."""
+    """Also where the other side's own words do; and no line of the log."""
     server.want_tokens(CI, "hidden")
     for registry in (make_registry(AUTH), make_registry(docker_config=_identity_token(tmp_path, server))):
         server.asked.clear()
@@ -251,5 +251,6 @@ def test_no_error_repeats_a_secret(
             registry.manifest(server.app())
         server.recover()
         for secret in secrets:
-            assert secret not in f"{caught.value!s}{caught.value!r}{caught.value.args}"
+            assert secret not in f"{caught.value!s}{caught.value!r}{caught.value.args}{log_file.read_text()}"
         assert "bad: [secret]" in str(caught.value)
+        assert f" request status={status} " in log_file.read_text()

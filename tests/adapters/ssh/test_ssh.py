@@ -264,7 +264,7 @@ def test_a_config_that_cannot_be_read(home: Path, text: str) -> None:
 # ---- secrets ----------------------------------------------------------------------------------------
 
 
-def test_no_secret_shows(agent_of: AgentOf, new_key: NewKey) -> None:
+def test_no_secret_shows(agent_of: AgentOf, new_key: NewKey, log_file: Path) -> None:
     path = new_key("-t", "ed25519", passphrase=PASSPHRASE, allow=False)
     text = path.read_text()
     agent = agent_of(
@@ -272,7 +272,7 @@ def test_no_secret_shows(agent_of: AgentOf, new_key: NewKey) -> None:
     )
     with pytest.raises(LoginRefused) as caught:
         who(agent)
-    shown = f"{caught.value}{caught.value!r}{caught.value.args}{agent}"
+    shown = f"{caught.value}{caught.value!r}{caught.value.args}{agent}{log_file.read_text()}"
     assert not any(secret in shown for secret in ("hidden", *text.splitlines()[1:-1]))
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None

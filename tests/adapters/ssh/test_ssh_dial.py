@@ -114,7 +114,7 @@ def test_a_proxy_command_that_is_silent(home: Path) -> None:
     (home / ".ssh/config").write_text("Host gate\n  ConnectTimeout 1\n  ProxyCommand sleep 60\n")
     began = time.monotonic()
     assert "gate: connecting (gate:22): " in unreachable(Agent("gate"))
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 50
 
 
 def test_an_unknown_key_behind_a_proxy_command(server: Sshd, key: Path, home: Path, pipe: str) -> None:

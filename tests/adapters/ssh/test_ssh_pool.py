@@ -116,9 +116,9 @@ def test_an_interrupt_ends_what_is_under_way(agent_of: AgentOf, pool: Pool) -> N
     began = time.monotonic()
     with pytest.raises(Unreachable), pool.connection(agent) as connection:
         connection.run("sleep 20")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     with pytest.raises(AgentError, match=r"edge-podman: connecting: pulumi was interrupted\. Run pulumi up again"):
         who(pool, other)
     began = time.monotonic()
     pool.pause(20)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 15

@@ -29,7 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from pulumi_iofog import text
+from pulumi_iofog import log, text
 from pulumi_iofog.adapters.cache import file_lock, files
 from pulumi_iofog.adapters.cache.records import Records
 from pulumi_iofog.errors import StoreError
@@ -176,7 +176,8 @@ class Store:
             if path.exists():
                 part.unlink()
                 return False
-            self._download(file, part, blob, download)
+            with log.timed("download", blob=blob.digest, bytes=blob.size, had=part.stat().st_size):
+                self._download(file, part, blob, download)
             part.replace(path)
         return True
 

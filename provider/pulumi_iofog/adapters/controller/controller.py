@@ -3,8 +3,8 @@ and as 3.8 and newer do by their source. The Controller is asked for its version
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +12,14 @@ from pulumi_iofog.adapters.controller.dialect import NUMBERS, Dialect
 from pulumi_iofog.adapters.controller.http import TRIES, Http, LostAnswer, is_unauthorized
 from pulumi_iofog.adapters.controller.token import Stored, Token
 from pulumi_iofog.errors import ControllerError, IofogError, ItemInUse, ItemNotFound, NameTaken
-from pulumi_iofog.inputs.spec import Arch, CatalogItem, ControllerSettings, KnownAgent
+from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, Microservice
+from pulumi_iofog.inputs.spec import CatalogItem, ControllerSettings, KnownAgent
 
 ITEMS = "/catalog/microservices"
 NOT_PROVISIONED = "NOT_PROVISIONED"
+ADOPT_IT = "Set adopt=True to take it over, or choose another name=."
+DELETE_THEM = "First delete them, or switch them to another item."
+STOP_THEM = "Stopping them is enough."
 NOWHERE = ("", "0.0.0.0")  # noqa: S104
 """What the Controller reports for a host whose address it does not know."""
 
@@ -61,22 +65,22 @@ class Controller:
         with self._http.understood(doing):
             return tuple(_agent(entry, self._http.dialect) for entry in body["fogs"])
 
-    def catalog_arches(self) -> tuple[tuple[Arch, ...], str]:
-        """The architectures that its catalog has, and its version; needs no signing in."""
-        return self._http.dialect.arches, self._http.dialect.version
-
     def set_pruning(self, uuid: str, hours: int) -> None:
         """Set after how many hours an agent removes unused images; 0: never (``PATCH /iofog/UUID``)."""
         self._call("changing an agent's pruning", "PATCH", f"/iofog/{uuid}", {self._http.dialect.pruning_key: hours})
 
     # ---- catalog items ------------------------------------------------------------------------------
 
-    def find_item(self, name: str) -> tuple[int, CatalogItem] | None:
-        """Id and item of that name, or None (``GET /catalog/microservices``)."""
+    def catalog_rules(self) -> CatalogRules:
+        """What its catalog takes and does; wants no signing in."""
+        return self._http.dialect.rules
+
+    def find_item(self, name: str) -> FoundItem | None:
+        """The item of that name, if one is listed (``GET /catalog/microservices``)."""
         doing = f"looking for the catalog item {name}"
         body = self._call(doing, "GET", ITEMS)
         with self._http.understood(doing):
-            return next(((int(e["id"]), self._item(e)) for e in body["catalogItems"] if e["name"] == name), None)
+            return next((self._found(entry) for entry in body["catalogItems"] if entry["name"] == name), None)
 
     def get_item(self, item_id: int) -> CatalogItem:
         """One item (``GET /catalog/microservices/ID``). Raises ItemNotFound."""
@@ -102,37 +106,41 @@ class Controller:
                     return int(body["id"])
             except LostAnswer as problem:
                 lost = problem.error
-            except NameTaken:
+            except NameTaken as problem:
+                found = self.find_item(item.name)
                 # The name may have been taken by the very request whose answer was lost.
-                found = self.find_item(item.name) if lost else None
-                if found and _ours(found, before, item):
-                    return found[0]
-                raise
+                if lost and found and _ours(found, before, item):
+                    return found.item_id
+                hint = ADOPT_IT if found and not found.system else problem.hint
+                raise NameTaken(self.endpoint, doing, problem.why, hint) from None
             found = self.find_item(item.name)
             if found and _ours(found, before, item):
-                return found[0]
+                return found.item_id
         assert lost
         raise lost
 
-    def update_item(self, item_id: int, item: CatalogItem) -> None:
+    def update_item(self, item_id: int, item: CatalogItem, *, rewrite: bool = False) -> None:
         """Update an item (``PATCH /catalog/microservices/ID``).
 
-        Only what differs is sent: newer Controllers restart the item's microservices if any image is
+        Only what differs is sent: newer Controllers have the item's microservices rebuilt if any image is
         sent. An architecture that is no longer wanted is dropped.
 
-        Raises ItemNotFound, NameTaken; ItemInUse if the Controller does not change images in use.
+        Args:
+            rewrite: send the images in any case, as their content is new.
+
+        Raises ItemNotFound, NameTaken; ItemInUse if the Controller does not write the images of what is running.
         """
         doing = f"updating catalog item {item_id}"
         self._refuse_unknown_arches(doing, item)
         now = self.get_item(item_id)
         old, new = self._body(now), self._body(item)
         changed = {key: value for key, value in new.items() if key != "images" and value != old[key]}
-        images = self._image_changes(dict(now.images), dict(item.images))
+        images = self._image_changes(dict(now.images), dict(item.images), rewrite=rewrite)
         if images:
             changed["images"] = images
         if not changed:
             return
-        with self._users_named(doing, item_id):
+        with self._users_named(doing, item_id, STOP_THEM, running_only=True):
             self._call(doing, "PATCH", f"{ITEMS}/{item_id}", changed)
 
     def delete_item(self, item_id: int) -> None:
@@ -142,12 +150,15 @@ class Controller:
         """
         doing = f"deleting catalog item {item_id}"
         try:
-            with self._users_named(doing, item_id):
+            with self._users_named(doing, item_id, DELETE_THEM):
                 self._call(doing, "DELETE", f"{ITEMS}/{item_id}")
         except ItemNotFound:
             return
 
     # ---- how an item is said --------------------------------------------------------------------------
+
+    def _found(self, entry: Mapping[str, Any]) -> FoundItem:
+        return FoundItem(int(entry["id"]), self._item(entry), self._http.dialect.is_system(entry))
 
     def _item(self, entry: Mapping[str, Any]) -> CatalogItem:
         """An item, its images sorted by architecture; architectures without an image (null, or empty after
@@ -173,13 +184,16 @@ class Controller:
             "images": self._image_changes({}, dict(item.images)),
         }
 
-    def _image_changes(self, now: Mapping[str, str], wanted: Mapping[str, str]) -> list[dict[str, Any]]:
-        """From now to wanted; an empty name drops an architecture (null is refused)."""
+    def _image_changes(
+        self, now: Mapping[str, str], wanted: Mapping[str, str], *, rewrite: bool = False
+    ) -> list[dict[str, Any]]:
+        """From now to wanted, or with ``rewrite`` all that are wanted; an empty name drops an architecture (null is
+        refused)."""
         dialect = self._http.dialect
         return [
             {"containerImage": wanted.get(arch, ""), dialect.arch_key: NUMBERS[arch]}
             for arch in dialect.arches
-            if wanted.get(arch) != now.get(arch)
+            if wanted.get(arch) != now.get(arch) or (rewrite and arch in wanted)
         ]
 
     def _refuse_unknown_arches(self, doing: str, item: CatalogItem) -> None:
@@ -187,36 +201,34 @@ class Controller:
         dialect = self._http.dialect
         unknown = [arch for arch, _ in item.images if arch not in dialect.arches]
         if unknown:
-            why = f"the catalog of Controller {dialect.version} has no {', '.join(unknown)} (added in 3.8)"
+            why = f"the catalog of Controller {dialect.rules.version} has no {', '.join(unknown)} (added in 3.8)"
             raise ControllerError(self.endpoint, doing, why, "Omit it, or update the Controller.")
 
     # ---- who uses an item -----------------------------------------------------------------------------
 
+    def microservices(self, item_id: int) -> tuple[Microservice, ...]:
+        """Those that use the item, by their names (``GET /microservices``, without a filter those of all
+        applications)."""
+        doing = f"asking who uses catalog item {item_id}"
+        body = self._call(doing, "GET", "/microservices")
+        names = {agent.uuid: agent.name for agent in self.agents()}
+        with self._http.understood(doing):
+            users = [each for each in body["microservices"] if each["catalogItemId"] == item_id]
+            return tuple(sorted((_microservice(each, names) for each in users), key=str))
+
     @contextmanager
-    def _users_named(self, doing: str, item_id: int) -> Iterator[None]:
-        """Complete an ItemInUse with who uses the item."""
+    def _users_named(self, doing: str, item_id: int, hint: str, *, running_only: bool = False) -> Iterator[None]:
+        """Complete an ItemInUse with who uses the item, as far as the Controller tells, and what to try."""
         try:
             yield
         except ItemInUse as problem:
-            users = self._users(item_id)
-            why = ": ".join(part for part in (problem.why, ", ".join(users)) if part)
-            hint = "First delete them, or switch them to another item."
-            if not users:
+            users: Sequence[Microservice] = ()
+            with suppress(ControllerError):
+                users = [user for user in self.microservices(item_id) if user.running or not running_only]
+            why = ": ".join(part for part in (problem.why, ", ".join(map(str, users))) if part)
+            if not users and not running_only:
                 hint += " Microservices being deleted count until their agents have removed them."
             raise ItemInUse(self.endpoint, doing, why, hint) from None
-
-    def _users(self, item_id: int) -> list[str]:
-        """``application/microservice on agent`` for each that uses the item, as far as the Controller tells
-        (``GET /microservices``; without a filter, those of all applications)."""
-        doing = "asking who uses the item"
-        try:
-            body = self._call(doing, "GET", "/microservices")
-            names = {agent.uuid: agent.name for agent in self.agents()}
-            with self._http.understood(doing):
-                users = [each for each in body["microservices"] if each["catalogItemId"] == item_id]
-                return sorted(_user(each, names.get(each.get("iofogUuid"))) for each in users)
-        except ControllerError:
-            return []
 
     def _call(self, doing: str, method: str, path: str, body: Any = None, *, repeat: bool = True) -> dict[str, Any]:
         """An authenticated call's JSON; signs in again, once, if the token is refused."""
@@ -231,9 +243,9 @@ class Controller:
         return self._http.json(doing, response)
 
 
-def _ours(found: tuple[int, CatalogItem], before: tuple[int, CatalogItem] | None, wanted: CatalogItem) -> bool:
+def _ours(found: FoundItem, before: FoundItem | None, wanted: CatalogItem) -> bool:
     """Whether an item is the one that was asked for: new, and equal to it."""
-    return (before is None or found[0] != before[0]) and _in_order(found[1]) == _in_order(wanted)
+    return (before is None or found.item_id != before.item_id) and _in_order(found.item) == _in_order(wanted)
 
 
 def _in_order(item: CatalogItem) -> CatalogItem:
@@ -264,6 +276,9 @@ def _said(entry: Mapping[str, Any], key: str) -> str | None:
     return value.strip() or None if isinstance(value, str) else None
 
 
-def _user(microservice: Mapping[str, Any], agent: str | None) -> str:
-    name = f"{microservice.get('application') or '?'}/{microservice['name']}"
-    return f"{name} on {agent}" if agent else name
+def _microservice(entry: Mapping[str, Any], agents: Mapping[str, str]) -> Microservice:
+    return Microservice(
+        name=f"{entry.get('application') or '?'}/{entry['name']}",
+        agent=agents.get(entry.get("iofogUuid") or ""),
+        running=(entry.get("status") or {}).get("status") == "RUNNING",
+    )

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 import requests
 
+from pulumi_iofog import log
 from pulumi_iofog.adapters.controller.dialect import Dialect
-from pulumi_iofog.adapters.http import Transient, accept_unverified, cause, host_of, without_netrc
+from pulumi_iofog.adapters.http import Transient, accept_unverified, cause, host_of, logged, without_netrc
 from pulumi_iofog.errors import ControllerError, ControllerLogin, IofogError, ItemInUse, ItemNotFound, NameTaken
 from pulumi_iofog.inputs.spec import ControllerSettings
 
@@ -61,7 +62,7 @@ class Http:
             self._verify = str(Path(settings.ca_file).expanduser())
         if settings.insecure:
             accept_unverified()
-        self._session = without_netrc(requests.Session())
+        self._session = logged(without_netrc(requests.Session()))
 
     def close(self) -> None:
         self._session.close()
@@ -78,7 +79,8 @@ class Http:
             return Dialect.of(body["versions"]["controller"])
 
     def keep_secret(self, *texts: str | None) -> None:
-        """Keep these out of errors from now on."""
+        """Keep these out of errors and the log from now on."""
+        log.hide(texts)
         self._secrets |= {text for text in texts if text}
 
     def send(
@@ -99,6 +101,7 @@ class Http:
                 if response.status_code not in TRANSIENT:
                     return self._no_redirect(doing, response)
                 problem = self.refused(doing, method, response)
+            log.step("request", f"failed: {problem}", attempt=number + 1)
             if number < TRIES - 1:
                 time.sleep(self._backoff * 2**number)
             if not repeat:
@@ -162,7 +165,7 @@ class Http:
         if status == 404 and "catalog item" in message.lower():
             return ItemNotFound(self.endpoint, doing, message, "Run pulumi refresh, then pulumi up.")
         if name == "DuplicatePropertyError":
-            return NameTaken(self.endpoint, doing, message, "Set adopt=True to take it over, or give another name=.")
+            return NameTaken(self.endpoint, doing, message, "Choose another name=.")
         if FROZEN in message or (method == "DELETE" and FOREIGN_KEY in message.lower()):
             return ItemInUse(self.endpoint, doing, "microservices still use it")
         if is_unauthorized(response):

@@ -30,6 +30,7 @@ class Delivery:
         in_spool, in_engine = sending.space
         missing = max(in_spool - sum(self._arrived.sizes.values()), 0)
         engine.require_space(spool.root, missing, in_engine)
+        self._held = sending.held
         self._saved: dict[Digest, str] = {}
         """Where in the spool layers lie that the engine has given back."""
 
@@ -44,8 +45,9 @@ class Delivery:
         if sources:
             self._spool.make(self._image)
         for source in sources:
-            self._engine.give_back(source, f"{self._spool.folder(self._image)}/{saved_folder(source)}")
-            self._saved.update(self._spool.saved(self._image, source))
+            layers = {part.made_from for part in parts if part.source == source.id and part.made_from}
+            folder = f"{self._spool.folder(self._image)}/{saved_folder(source)}"
+            self._saved.update(self._engine.give_back(source, layers, folder))
 
     def receive(self, part: Part, stream: Callable[[int], Iterable[bytes]], on_bytes: Callable[[int], None]) -> None:
         """Bring a part's bytes into the spool; ``stream`` gives them from an offset on."""
@@ -70,6 +72,7 @@ class Delivery:
             CorruptLayer: one that is carried does not come out right.
         """
         carried = {diff_id: carried[diff_id] for diff_id in target.diff_ids if diff_id in carried}
+        target = load_folder.made_for_host(target, {**self._held, **carried}, self._engine.traits)
         self._spool.write(self._image, load_folder.files(target, carried, self._engine.traits))
         self._engine.load(target, self._spool.folder(self._image), carried)
 

@@ -36,7 +36,7 @@ class EdgeHost:
     def inventory(self, image: Image) -> Inventory:
         """What the engine holds, and what the host has to work with."""
         engine, has = self._engine, self.spool.has
-        listing = engine.images(image.reference.full_name)
+        listing = engine.images(image.reference)
         tagged = listing.named == engine.traits.image_id(image.pin)
         return Inventory(
             engine.traits, engine.platform, tagged, listing.images, has.gzip, has.zstd, has.memory, engine.description
@@ -55,7 +55,7 @@ class EdgeHost:
 
     def holds(self, pin: Pin) -> bool:
         """Whether the image is there under its name, and a container can be made of it."""
-        if self._engine.image_id(pin.reference.full_name) != self._engine.traits.image_id(pin):
+        if self._engine.image_id(pin.reference) != self._engine.traits.image_id(pin):
             return False
         try:
             self._engine.verify(pin)

@@ -3,7 +3,7 @@
     ~/.cache/pulumi-iofog/spool/image-<manifest hex>/     private (0700), removed after success
     ├── parts/NAME          what has arrived of one part; gone on with after a cut
     ├── parts/NAME.sha256    what it was proven to be; it lies below blobs/ then
-    ├── saved/<hex>/        an image that the engine has given back, with manifest.json
+    ├── saved/<hex>/        layers of an image that the engine has given back
     ├── blobs/sha256/<hex>  proven: the registry's blob, a layer as zstd, or its plain tar
     └── oci-layout …        beside them, once it is complete: an OCI image layout
 
@@ -13,9 +13,8 @@ Needs a POSIX shell and coreutils or busybox; for deltas, zstd. Hashes with open
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from typing_extensions import assert_never
@@ -94,7 +93,7 @@ class Spool:
 
         Args:
             expected: what it must be: the digest of what travelled, or of the plain tar.
-            saved: where in the folder layers lie that the engine has given back, by diff id.
+            saved: where layers lie that the engine has given back, by diff id.
 
         Raises:
             CorruptLayer: it is not what it should be; what has arrived of it is removed.
@@ -115,20 +114,6 @@ class Spool:
         result = self._shell.send(f"{self._enter(image)} && tar -xf -", [archive(files)])
         if not result.ok:
             raise self._failed("writing an image layout", result)
-
-    def saved(self, image: Image, source: HeldImage) -> dict[Digest, str]:
-        """Where in the folder the layers of a given-back image lie, by diff id (docker-archive's manifest.json)."""
-        folder = saved_folder(source)
-        text = self._run(
-            "reading what the engine gave back", f"cat {shlex.quote(self.folder(image))}/{folder}/manifest.json"
-        )
-        try:
-            layers: Sequence[str] = json.loads(text)[0]["Layers"]
-        except (ValueError, LookupError, TypeError):
-            raise CorruptLayer(
-                self._agent, "reading what the engine gave back", "its manifest cannot be read"
-            ) from None
-        return {diff_id: f"{folder}/{path}" for diff_id, path in zip(source.diff_ids, layers, strict=False)}
 
     def clear(self, image: Image) -> None:
         """Remove the image's folder, and what others have left there for a week."""

@@ -11,10 +11,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pulumi_iofog import log
 from pulumi_iofog.errors import StoreError
 from pulumi_iofog.oci.image import Digest, Layer, parse_digest, short
 
@@ -119,6 +121,12 @@ def _run(who: str, doing: str, options: list[str], files: list[Path], timeout: f
     # By its path; PYTHONSAFEPATH keeps its folder, where modules have common names, out of sys.path.
     argv = [sys.executable, str(CHILD), *options, "--", *(str(file.absolute()) for file in files)]
     env = {**os.environ, "PYTHONSAFEPATH": "1"}
+    with log.timed("recode", doing=doing) as line:
+        line |= (answer := _answer(who, doing, argv, env, timeout))
+    return answer
+
+
+def _answer(who: str, doing: str, argv: list[str], env: Mapping[str, str], timeout: float) -> dict[str, Any]:
     pipe = subprocess.PIPE
     # A session of its own: Ctrl-C reaches this process, which then closes the child's standard input.
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, start_new_session=True) as child:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from pulumi_iofog import log
 from pulumi_iofog.adapters.http import Transient
 from pulumi_iofog.adapters.registry import docker_config, http
 from pulumi_iofog.adapters.registry.docker_config import TOKEN_USER
@@ -48,7 +49,7 @@ class Authenticator:
         self._found: dict[tuple[str, str], RegistryAuth | None] = {}
         self._lock = threading.Lock()
         self._secrets: set[str] = set()
-        self._keep_secret(auth)
+        self._keep_credentials(auth)
 
     def header(self, place: Place) -> dict[str, str]:
         """The Authorization header that was accepted before, unless it has expired."""
@@ -85,7 +86,7 @@ class Authenticator:
             else:
                 continue
             self._tokens[place.domain, place.path] = token
-            self._secrets.add(token.header.partition(" ")[2])
+            self._keep_secret(token.header.partition(" ")[2])
             return sent.get("Authorization") != token.header
         return False
 
@@ -136,12 +137,17 @@ class Authenticator:
         with self._lock:
             if key not in self._found:
                 self._found[key] = docker_config.first(self._files, *key)
-                self._keep_secret(self._found[key])
+                self._keep_credentials(self._found[key])
             return self._found[key]
 
-    def _keep_secret(self, who: RegistryAuth | None) -> None:
+    def _keep_credentials(self, who: RegistryAuth | None) -> None:
         if who:
-            self._secrets |= {who.password, _basic(who).partition(" ")[2]}
+            self._keep_secret(who.password, _basic(who).partition(" ")[2])
+
+    def _keep_secret(self, *texts: str) -> None:
+        """Keep these out of errors and the log from now on."""
+        log.hide(texts)
+        self._secrets.update(texts)
 
 
 def _challenges(header: str) -> list[tuple[str, dict[str, str]]]:

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from pulumi_iofog.adapters.http import Transient, accept_unverified, cause, host_of, without_netrc
+from pulumi_iofog import log
+from pulumi_iofog.adapters.http import Transient, accept_unverified, cause, host_of, logged, without_netrc
 from pulumi_iofog.errors import RegistryError
 
 T = TypeVar("T")
@@ -64,7 +65,7 @@ class Http:
 
     def __init__(self, timeout: tuple[float, float], backoff: Backoff) -> None:
         self.backoff, self._timeout = backoff, timeout
-        self._session = without_netrc(_Session())
+        self._session = logged(without_netrc(_Session()))
 
     def close(self) -> None:
         self._session.close()
@@ -81,6 +82,7 @@ class Http:
             try:
                 return act()
             except Transient as transient:
+                log.step("request", f"failed: {transient.error}", attempt=number + 1)
                 if number == tries - 1:
                     raise transient.error from None
                 self.backoff.wait(number, transient.retry_after)

@@ -24,11 +24,13 @@ from typing import Any
 
 import paramiko
 
+from pulumi_iofog import log
 from pulumi_iofog.adapters.ssh.channel import Connection, Keepalive, Result, Timeouts, discard_unsent, transport_of
 from pulumi_iofog.adapters.ssh.destination import Destination, command, configured_host, route
 from pulumi_iofog.adapters.ssh.dial import Line, ProxyCommand, dial
 from pulumi_iofog.adapters.ssh.errors import connecting, translated, unreachable
 from pulumi_iofog.adapters.ssh.host_keys import HostKeys
+from pulumi_iofog.adapters.ssh.known_hosts import HostKey
 from pulumi_iofog.adapters.ssh.login import Login
 from pulumi_iofog.errors import Unreachable
 from pulumi_iofog.inputs.spec import Agent
@@ -87,9 +89,10 @@ def _open(
         client.set_missing_host_key_policy(keys)
         line: Line | None = None
         try:
-            with translated(destination, doing):
+            with log.timed("connect", to=destination, attempt=number) as entry, translated(destination, doing):
                 line = dial(destination, through, destination.timeout or timeouts.connect)
-                _log_in(client, destination, keys, line, destination.timeout or timeouts.connect)
+                login = _log_in(client, destination, keys, line, destination.timeout or timeouts.connect)
+                entry.update(login=login.by, host_key=_host_key(client))
             return client
         except BaseException as problem:
             client.close()
@@ -102,7 +105,8 @@ def _open(
     raise AssertionError("no attempt is configured")
 
 
-def _log_in(client: paramiko.SSHClient, destination: Destination, keys: HostKeys, line: Line, timeout: float) -> None:
+def _log_in(client: paramiko.SSHClient, destination: Destination, keys: HostKeys, line: Line, timeout: float) -> Login:
+    login = Login(destination)
     client.connect(
         destination.host,
         destination.port,
@@ -113,8 +117,14 @@ def _log_in(client: paramiko.SSHClient, destination: Destination, keys: HostKeys
         channel_timeout=timeout,
         sock=line,
         transport_factory=_transport_factory(keys),
-        auth_strategy=Login(destination),  # type: ignore[arg-type]  # only authenticate is asked for
+        auth_strategy=login,  # type: ignore[arg-type]  # only authenticate is asked for
     )
+    return login
+
+
+def _host_key(client: paramiko.SSHClient) -> HostKey:
+    shown = transport_of(client).get_remote_server_key()
+    return HostKey(shown.get_name(), shown.get_base64())
 
 
 def _explained(destination: Destination, doing: str, line: Line | None, problem: Unreachable) -> Unreachable:

@@ -68,7 +68,7 @@ class Tried:
 
     Attributes:
         names: what was tried in vain, or could not be tried, and why.
-        enough: what the host accepted, but wanted more.
+        enough: what the host accepted; the last of it may have been enough to log in.
         accepted: what the host accepts next.
         unanswered: prompts of the host that a password does not answer.
         closed: the host has closed the connection.

@@ -30,6 +30,11 @@ class Login:
         self._destination, self._tried = destination, Tried()
         self._shown: set[bytes] = set()
 
+    @property
+    def by(self) -> str:
+        """What the host took."""
+        return " and ".join(name or "nothing" for name in self._tried.enough)
+
     def authenticate(self, transport: paramiko.Transport) -> Any:
         """Log in.
 
@@ -105,11 +110,9 @@ class Login:
                 self._tried.names.append(name)
                 raise refused(self._destination, self._tried) from None
         else:
-            if not next_:
-                return True
-            self._tried.accepted = tuple(next_)
             self._tried.enough.append(name)
-            return False
+            self._tried.accepted = tuple(next_)
+            return not next_
         if name:
             self._tried.names.append(name)
         return False

@@ -1,23 +1,22 @@
 """An agent's container engine, asked and told through its command line over a connection: what all of them do.
 
 Every question is a command and a parser; what the parsers are tested on was recorded from Docker 20.10
-(classic store), Docker 29 (containerd store) and podman 4.3.
+(classic store), Docker 29 (containerd store), podman 4.3, and the lab's edgelet.
 """
 
 from __future__ import annotations
 
-import secrets
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import ClassVar
 
 from pulumi_iofog import text
-from pulumi_iofog.adapters.host.engines.answers import About, Disk, Listing, parse_df, parse_id, parse_images
+from pulumi_iofog.adapters.host.engines.answers import About, Disk, Listing, parse_df
 from pulumi_iofog.adapters.host.shell import Result, says
 from pulumi_iofog.adapters.host.sudo import Runner
-from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace, VerificationFailed
-from pulumi_iofog.oci.image import Blob, Digest, Image, Pin
+from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace
+from pulumi_iofog.oci.image import Blob, Digest, Image, Pin, Reference
 from pulumi_iofog.transfer.encodings import Coming
 from pulumi_iofog.transfer.engine_traits import EngineKind, traits_of
 from pulumi_iofog.transfer.inventory import HeldImage
@@ -26,24 +25,19 @@ from pulumi_iofog.transfer.load_folder import is_lower
 LOADING_MAY_TAKE = 1800.0
 """Seconds without output for a load; a Raspberry Pi with an SD card is slow."""
 NOT_UNPACKED = "a layer cannot be unpacked"
-DOWN = ("cannot connect to the docker daemon", "connection refused")
-LABEL = "pulumi-iofog=verify"
-LEFT_AFTER = "10m"
-"""Age from which a verification's container is one that was left behind."""
+DOWN = ("cannot connect to the docker daemon", "connection refused", "daemon_unavailable")
 
 
 class Engine(ABC):
     """One agent's engine. Made by ``detect.find``; methods raise EngineError and its kin.
 
     Attributes:
-        cli: the command.
+        cli: the command, which is also what its service is called.
         store: what its image store is called, where it has several.
-        save: the command that writes an image, whose id follows, as a docker-archive to standard output.
     """
 
     cli: ClassVar[str]
     store: ClassVar[str] = ""
-    save: ClassVar[str]
 
     def __init__(self, shell: Runner, agent: str, about: About, where: str = "") -> None:
         self._shell, self._agent, self._version, self._where = shell, agent, about.version, where
@@ -63,30 +57,13 @@ class Engine(ABC):
 
     # ---- questions ----------------------------------------------------------------------------------
 
-    def image_id(self, name: str) -> str | None:
-        """The id that a full name points at; None if there is no such image."""
-        script = f"{self.cli} image inspect --format '{{{{.Id}}}}' {shlex.quote(name)}"
-        result = self._shell.run(script)
-        if result.ok:
-            return parse_id(result.text)
-        if says(result, "no such image", "not known", "no such object"):
-            return None
-        raise self._failed(f"looking for {name}", result)
+    @abstractmethod
+    def image_id(self, reference: Reference) -> str | None:
+        """The id of the image that all names of the reference point at; None if there is no such image."""
 
-    def images(self, name: str) -> Listing:
-        """Every image that the engine holds, and which has that full name."""
-        # Not as a pipe, which would hide that the first step has failed.
-        script = (
-            f"ids=$({self.cli} image ls --all --quiet --no-trunc) || exit; ids=$(printf '%s\\n' $ids | sort -u);"
-            f' [ -z "$ids" ] || {self.cli} image inspect --format'
-            " '{{.Id}} {{json .RepoTags}} {{json .RootFS.Layers}}' $ids; true"
-        )
-        result = self._shell.run(script)
-        if not result.ok:
-            raise self._failed("listing images", result)
-        listing = parse_images(result.text, name)
-        self._lower.update(listing.lower)
-        return listing
+    @abstractmethod
+    def images(self, reference: Reference) -> Listing:
+        """Every image that the engine holds, and which the reference names."""
 
     # ---- loading ------------------------------------------------------------------------------------
 
@@ -115,6 +92,7 @@ class Engine(ABC):
         """Load the image from a layout folder on the host.
 
         Args:
+            image: as it is made for the host.
             carried: diff id → what lies in the folder for that layer; the others are left out.
 
         Raises:
@@ -123,24 +101,30 @@ class Engine(ABC):
         """
         self._note_lower(image)
         result = self._shell.run(self._load_script(image, folder, carried), timeout=LOADING_MAY_TAKE)
-        if self._loaded(result):
+        complaint = self._complaint(result, image)
+        if not complaint:
             return
         doing = f"loading {image}"
         if says(result, "no space left"):
             raise self._full(doing)
-        if says(result, NOT_UNPACKED, "invalid diffid"):
-            raise CorruptLayer(self._agent, doing, result.error)
-        if not carried.keys() >= set(image.diff_ids) and not says(result, *DOWN):
-            raise MissingLayers(self._agent, doing, result.error)
+        whole = carried.keys() >= set(image.diff_ids)
+        if self._is_damaged(result, whole=whole):
+            raise CorruptLayer(self._agent, doing, complaint)
+        if not whole and not says(result, *DOWN):
+            raise MissingLayers(self._agent, doing, complaint)
         raise self._failed(doing, result)
 
     @abstractmethod
     def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Blob]) -> str:
         """A script that loads the image from the folder."""
 
-    def _loaded(self, result: Result) -> bool:
-        """Whether the script's answer says that all of the image is loaded."""
-        return result.ok
+    def _complaint(self, result: Result, image: Image) -> str:
+        """What the script's answer says that is wrong; nothing if all of the image is loaded."""
+        return "" if result.ok else result.error
+
+    def _is_damaged(self, result: Result, *, whole: bool) -> bool:
+        """Whether a load has failed for what was carried. ``whole``: nothing was left out."""
+        return says(result, NOT_UNPACKED, "invalid diffid")
 
     def _note_lower(self, image: Image) -> None:
         """Lower layers alone are to go at the end, also where their load has failed."""
@@ -155,63 +139,30 @@ class Engine(ABC):
         """End those who still read along with an earlier transfer that was lost; of an engine that cannot, nobody."""
         return
 
-    def give_back(self, source: HeldImage, folder: str) -> None:
-        """Unpack what the engine saves of an image (docker-archive) into a folder on the host: its layers as
-        plain tars, byte for byte as they were loaded, and manifest.json.
+    @abstractmethod
+    def give_back(self, source: HeldImage, wanted: Collection[Digest], folder: str) -> Mapping[Digest, str]:
+        """Put layers of a held image, as plain tars, into a folder on the host: diff id → path.
+
+        Args:
+            wanted: diff ids of those that are needed, at least.
 
         Raises:
-            CorruptLayer: that cannot be had, for whatever reason; nothing of it is left.
+            CorruptLayer: they cannot be had, for whatever reason.
         """
-        out = shlex.quote(folder)
-        script = (
-            f"[ -d {out} ] || {{ mkdir -p {out}.new && {self.save} {source.id} | tar -xf - -C {out}.new"
-            f" && [ -f {out}.new/manifest.json ] && mv {out}.new {out}; }};"
-            # Through sudo, what is unpacked is root's; it must belong to the user, who removes it.
-            f' code=$?; chown -R "$(stat -c %u {out}/../..)" {out}/..; rm -rf {out}.new; exit $code'
-        )
-        result = self._shell.run(script, timeout=LOADING_MAY_TAKE)
-        if not result.ok:
-            raise CorruptLayer(self._agent, f"taking layers out of image {source.id}", result.error)
 
     # ---- proving, removing --------------------------------------------------------------------------
 
+    @abstractmethod
     def verify(self, pin: Pin) -> None:
-        """Prove that a container can be made of the image, without pulling it.
+        """Prove that a container can be made of the image, without pulling it. Raises VerificationFailed."""
 
-        An image id alone proves nothing: Docker's containerd store lists an image with missing layers.
-        """
-        name = f"pulumi-iofog-verify-{secrets.token_hex(6)}"
-        cli = self.cli
-        script = (
-            f"{cli} create --pull never --name {name} --label {LABEL} --network none"
-            f" {shlex.quote(pin.reference.full_name)} true >/dev/null || exit 1;"
-            f" {cli} inspect --format '{{{{.Image}}}}' {name}; {cli} rm --force --volumes {name} >/dev/null"
-        )
-        result = self._shell.run(script, timeout=300.0)
-        doing = f"verifying {pin.reference} ({pin.platform})"
-        if not result.text.strip():
-            if says(result, "no space left"):
-                raise self._full(doing)
-            raise VerificationFailed(self._agent, doing, f"no container can be created: {result.error}")
-        got, want = parse_id(result.text), self.traits.image_id(pin)
-        if got != want:
-            raise VerificationFailed(self._agent, doing, f"got image {got}, want {want}")
-
+    @abstractmethod
     def remove(self, pin: Pin) -> bool:
         """Remove the image; already gone is success. False if a container still uses it."""
-        name, id_ = pin.reference.full_name, self.traits.image_id(pin)
-        # The name goes only if it still means this image; by its id it goes if nothing names it.
-        what = name if self.image_id(name) == id_ else id_
-        result = self._shell.run(f"{self.cli} image rm {shlex.quote(what)}", timeout=300.0)
-        if result.ok or says(result, "no such image", "not known"):
-            return True
-        if says(result, "in use", "is using", "being used", "must be forced", "must force"):
-            return False
-        raise self._failed(f"removing {pin.reference}", result)
 
     def remove_stale_containers(self) -> None:
-        """Remove containers that an interrupted verification has left."""
-        self._shell.run(f"{self.cli} container prune --force --filter until={LEFT_AFTER} --filter label={LABEL}")
+        """Remove containers that an interrupted verification has left; nothing where that makes none."""
+        return
 
     def untag_lower_images(self) -> None:
         """Remove the names of lower layers, of this transfer and of others; an image without a name goes too."""

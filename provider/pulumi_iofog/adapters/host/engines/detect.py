@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from typing_extensions import assert_never
 
-from pulumi_iofog.adapters.host.engines import docker, podman
+from pulumi_iofog.adapters.host.engines import docker, edgelet, podman
 from pulumi_iofog.adapters.host.engines.answers import About, parse_about
 from pulumi_iofog.adapters.host.engines.base import Engine
 from pulumi_iofog.adapters.host.engines.candidates import CANDIDATES, ambiguous, parse_candidates
 from pulumi_iofog.adapters.host.engines.docker import Docker
 from pulumi_iofog.adapters.host.engines.docker_containerd import DockerContainerd
+from pulumi_iofog.adapters.host.engines.edgelet import Edgelet
 from pulumi_iofog.adapters.host.engines.podman import Podman
 from pulumi_iofog.adapters.host.shell import Shell, says
 from pulumi_iofog.adapters.host.sudo import Runner
@@ -24,13 +26,13 @@ def find(shell: Shell, agent: Agent) -> Engine:
     """The agent's engine: the named one at the named socket, else the only one that the host has.
 
     Without ``sudo=``: Docker as the user, and as root if it does not let the user in. Podman as root, as it
-    is root's images that ioFog sees. The user's own podman, and where Docker does not let the user in the
-    user's own (rootless) Docker, only with ``sudo=False`` or by its socket.
+    is root's images that ioFog sees; edgelet as root, as it answers nobody else. The user's own podman, and where
+    Docker does not let the user in the user's own (rootless) Docker, only with ``sudo=False`` or by its socket.
 
     Raises EngineError if none can be used, with what each has answered, or if there are several.
     """
     agent = _only_one(shell, agent)
-    names: Sequence[EngineName] = (agent.engine,) if agent.engine else ("docker", "podman")
+    names: Sequence[EngineName] = (agent.engine,) if agent.engine else get_args(EngineName)
     reasons = []
     for name in names:
         for way in _ways(shell, agent, name):
@@ -68,6 +70,8 @@ def _about(name: EngineName) -> str:
             return docker.ABOUT
         case "podman":
             return podman.ABOUT
+        case "edgelet":
+            return edgelet.ABOUT
         case _:
             assert_never(name)
 
@@ -80,6 +84,8 @@ def _engine(way: _Way, agent: str, about: About) -> Engine:
             return DockerContainerd(way.runner, agent, about, way.where)
         case "podman":
             return Podman(way.runner, agent, about, way.where)
+        case "edgelet":
+            return Edgelet(way.runner, agent, about, way.where)
         case kind:
             assert_never(kind)
 
@@ -106,6 +112,9 @@ def _ways(shell: Shell, agent: Agent, name: EngineName) -> Iterator[_Way]:
             may_be_user = agent.sudo is False
             if socket and socket.startswith("/run/user/"):
                 first, may_be_user, may_be_root = podman.of_user(socket), True, False
+        case "edgelet":
+            # The socket that its Controller knows is containerd's, which its command does not ask for.
+            first, may_be_user = edgelet.ON_PATH, agent.sudo is False
         case _:
             assert_never(name)
     if may_be_user:
@@ -125,8 +134,12 @@ def _hint(reasons: Sequence[str], agent: Agent) -> str:
         return f"Let sudo do without a terminal: 'Defaults:{agent.user or 'USER'} !requiretty' in sudoers"
     if "a password is required" in said:
         return f"sudo asks for a password: give password=, or let the user use sudo without one{own}"
+    if "unauthorized" in said:
+        return f"edgelet answers only root: let {agent.user or 'the user'} use sudo, and leave sudo=False out"
+    if "daemon_unavailable" in said:
+        return "Start edgelet on the agent: systemctl start edgelet"
     if "permission denied" in said or "sudoers" in said:
         return f"Let {agent.user or 'the user'} reach the engine: the docker group, or sudo{own}"
     if "cannot connect" in said or "daemon running" in said:
         return "Start the engine on the agent: systemctl start docker"
-    return "Install docker or podman on the agent, or name the one that is there with engine="
+    return "Install docker, podman or edgelet on the agent, or name the one that is there with engine="

@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Iterable, Mapping
 
 from pulumi_iofog.adapters.host.engines.archive import entry, unpacking
-from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, NOT_UNPACKED, Engine
+from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, NOT_UNPACKED
+from pulumi_iofog.adapters.host.engines.docker_like import DockerLike
 from pulumi_iofog.adapters.host.engines.read_along import END_ABANDONED, arriving
 from pulumi_iofog.adapters.host.shell import says
 from pulumi_iofog.oci.image import Blob, Digest, Image
@@ -32,7 +33,7 @@ def at(socket: str) -> str:
     return f"export DOCKER_HOST={shlex.quote(f'unix://{socket}')}\n"
 
 
-class Docker(Engine):
+class Docker(DockerLike):
     """See base.Engine."""
 
     cli = "docker"
@@ -61,7 +62,7 @@ class Docker(Engine):
         self._note_lower(image)
         result = self._shell.tell(_docker_load(folder, arriving(coming)), lines, timeout=LOADING_MAY_TAKE)
         # Docker takes an archive that has broken off between two files for an empty one.
-        return self._loaded(result) and says(result, "loaded image")
+        return not self._complaint(result, image) and says(result, "loaded image")
 
     def end_abandoned_loads(self, spool: str) -> None:
         self._shell.run(f"cd {shlex.quote(spool)} && {END_ABANDONED}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pulumi_iofog.adapters.host.engines.docker import Docker
 from pulumi_iofog.adapters.host.shell import Result, says
+from pulumi_iofog.oci.image import Image
 
 
 class DockerContainerd(Docker):
@@ -11,6 +12,6 @@ class DockerContainerd(Docker):
 
     store = "containerd store"
 
-    def _loaded(self, result: Result) -> bool:
+    def _complaint(self, result: Result, image: Image) -> str:
         # It answers 0 and leaves a broken image where a layer is missing.
-        return result.ok and not says(result, "error unpacking")
+        return result.error if says(result, "error unpacking") else super()._complaint(result, image)

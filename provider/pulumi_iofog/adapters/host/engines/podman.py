@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from pulumi_iofog.adapters.host.engines.base import Engine
+from pulumi_iofog.adapters.host.engines.docker_like import DockerLike
 from pulumi_iofog.oci.image import Blob, Digest, Image
 
 # Not podman info, which takes six times as long, unless nothing else tells the root.
@@ -23,7 +23,7 @@ def of_user(socket: str) -> str:
     return f'[ "$(id -u)" = {uid} ] || {{ echo "{other}" >&2; exit 1; }}\n'
 
 
-class Podman(Engine):
+class Podman(DockerLike):
     """See base.Engine."""
 
     cli = "podman"

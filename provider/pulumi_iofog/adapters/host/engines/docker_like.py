@@ -1,0 +1,112 @@
+"""What is asked and told in the words of Docker's command line, which podman has too."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+from collections.abc import Collection, Mapping
+from typing import ClassVar
+
+from pulumi_iofog.adapters.host.engines.answers import Listing, parse_id, parse_images
+from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, Engine
+from pulumi_iofog.adapters.host.shell import says
+from pulumi_iofog.errors import CorruptLayer, VerificationFailed
+from pulumi_iofog.oci.image import Digest, Pin, Reference
+from pulumi_iofog.transfer.inventory import HeldImage
+
+LABEL = "pulumi-iofog=verify"
+LEFT_AFTER = "10m"
+"""Age from which a verification's container is one that was left behind."""
+
+
+class DockerLike(Engine):
+    """See base.Engine.
+
+    Attributes:
+        save: the command that writes an image, whose id follows, as a docker-archive to standard output.
+    """
+
+    save: ClassVar[str]
+
+    # ---- questions ----------------------------------------------------------------------------------
+
+    def image_id(self, reference: Reference) -> str | None:
+        name = reference.full_name
+        script = f"{self.cli} image inspect --format '{{{{.Id}}}}' {shlex.quote(name)}"
+        result = self._shell.run(script)
+        if result.ok:
+            return parse_id(result.text)
+        if says(result, "no such image", "not known", "no such object"):
+            return None
+        raise self._failed(f"looking for {name}", result)
+
+    def images(self, reference: Reference) -> Listing:
+        # Not as a pipe, which would hide that the first step has failed.
+        script = (
+            f"ids=$({self.cli} image ls --all --quiet --no-trunc) || exit; ids=$(printf '%s\\n' $ids | sort -u);"
+            f' [ -z "$ids" ] || {self.cli} image inspect --format'
+            " '{{.Id}} {{json .RepoTags}} {{json .RootFS.Layers}}' $ids; true"
+        )
+        result = self._shell.run(script)
+        if not result.ok:
+            raise self._failed("listing images", result)
+        listing = parse_images(result.text, reference.full_name)
+        self._lower.update(listing.lower)
+        return listing
+
+    def give_back(self, source: HeldImage, wanted: Collection[Digest], folder: str) -> Mapping[Digest, str]:
+        # What the engine saves is a docker-archive of the whole image: its layers as plain tars, byte for byte as they
+        # were loaded, and manifest.json.
+        out = shlex.quote(folder)
+        script = (
+            f"[ -d {out} ] || {{ mkdir -p {out}.new && {self.save} {source.id} | tar -xf - -C {out}.new"
+            f" && [ -f {out}.new/manifest.json ] && mv {out}.new {out}; }};"
+            # Through sudo, what is unpacked is root's; it must belong to the user, who removes it.
+            f' code=$?; chown -R "$(stat -c %u {out}/../..)" {out}/..; rm -rf {out}.new;'
+            f" [ $code = 0 ] || exit $code; cat {out}/manifest.json"
+        )
+        result = self._shell.run(script, timeout=LOADING_MAY_TAKE)
+        doing = f"taking layers out of image {source.id}"
+        if not result.ok:
+            raise CorruptLayer(self._agent, doing, result.error)
+        try:
+            paths = [f"{folder}/{path}" for path in json.loads(result.text)[0]["Layers"]]
+        except (ValueError, LookupError, TypeError):
+            raise CorruptLayer(self._agent, doing, "its manifest cannot be read") from None
+        return dict(zip(source.diff_ids, paths, strict=False))
+
+    # ---- proving, removing --------------------------------------------------------------------------
+
+    def verify(self, pin: Pin) -> None:
+        # An image id alone proves nothing: Docker's containerd store lists an image with missing layers.
+        name = f"pulumi-iofog-verify-{secrets.token_hex(6)}"
+        cli = self.cli
+        script = (
+            f"{cli} create --pull never --name {name} --label {LABEL} --network none"
+            f" {shlex.quote(pin.reference.full_name)} true >/dev/null || exit 1;"
+            f" {cli} inspect --format '{{{{.Image}}}}' {name}; {cli} rm --force --volumes {name} >/dev/null"
+        )
+        result = self._shell.run(script, timeout=300.0)
+        doing = f"verifying {pin.reference} ({pin.platform})"
+        if not result.text.strip():
+            if says(result, "no space left"):
+                raise self._full(doing)
+            raise VerificationFailed(self._agent, doing, f"no container can be created: {result.error}")
+        got, want = parse_id(result.text), self.traits.image_id(pin)
+        if got != want:
+            raise VerificationFailed(self._agent, doing, f"got image {got}, want {want}")
+
+    def remove(self, pin: Pin) -> bool:
+        name, id_ = pin.reference.full_name, self.traits.image_id(pin)
+        # The name goes only if it still means this image; by its id it goes if nothing names it.
+        what = name if self.image_id(pin.reference) == id_ else id_
+        result = self._shell.run(f"{self.cli} image rm {shlex.quote(what)}", timeout=300.0)
+        if result.ok or says(result, "no such image", "not known"):
+            return True
+        if says(result, "in use", "is using", "being used", "must be forced", "must force"):
+            return False
+        raise self._failed(f"removing {pin.reference}", result)
+
+    def remove_stale_containers(self) -> None:
+        self._shell.run(f"{self.cli} container prune --force --filter until={LEFT_AFTER} --filter label={LABEL}")

@@ -1,0 +1,278 @@
+"""ioFog's own engine: edgelet, a daemon that answers only root, with a containerd of its own.
+
+    its command        loads, lists (a row a manifest, with one of its names) and removes
+    containerd's root  read as root, as nothing else tells: every name, each image's layers, the blobs
+
+A load lies: it says "loaded" where a layer is missing or damaged, so that it is the content's size and the files that
+prove an image. No command makes a container without a microservice.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import io
+import json
+import shlex
+import tarfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pulumi_iofog.adapters.host.engines.answers import Listing
+from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, Engine
+from pulumi_iofog.adapters.host.engines.containerd_store import CATALOG, CONTENT, ContainerdStore, image_names
+from pulumi_iofog.adapters.host.shell import Result, says
+from pulumi_iofog.errors import CorruptLayer, EngineError, VerificationFailed
+from pulumi_iofog.oci.image import Blob, Digest, Image, Manifest, Pin, Reference
+from pulumi_iofog.transfer.inventory import HeldImage
+from pulumi_iofog.transfer.load_folder import blob_path
+
+NAMESPACE = "k8s.io"
+"""Of containerd, where CRI keeps everything."""
+NOT_FOUND = 4
+"""The exit code for what is not there (docs/cli/README.md of eclipse-iofog/edgelet)."""
+SMALL_BLOCKS = 1024
+"""Of 512 bytes: a manifest or config is smaller."""
+ARCHIVE = "image.tar"
+
+ON_PATH = 'PATH="$PATH:/usr/local/bin"\n'
+"""For a Runner: the folder that it is installed in, which root by sudo need not have on PATH."""
+# An ELF file says at its byte 18 what it is for; 'uname -m' says only what the kernel is.
+ABOUT = rf"""edgelet image ls --output json >/dev/null || exit
+edgelet system info --output json 2>/dev/null | grep -q '"containerEngine": *"\(docker\|podman\)"' && {{
+echo 'it is set up to use docker or podman: name that one with engine=' >&2; exit 1; }}
+uname -m
+arch=$(case $(od -An -tu1 -N19 "$(command -v edgelet)" | tr -s ' \n' ' ') in
+' 127 69 76 70'*' 62 ') echo amd64;; ' 127 69 76 70'*' 183 ') echo arm64;;
+' 127 69 76 70'*' 40 ') echo arm;; ' 127 69 76 70'*' 243 ') echo riscv64;;
+*) uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/; s/armv.*/arm/';; esac)
+echo "$arch $(edgelet system version --output json | sed -n 's/.*"version": *"\([^"]*\)".*/\1/p' | head -n 1)"
+root=/var/lib/edgelet-containerd/root
+[ -d $root/{CONTENT} ] || root=$(for each in $(grep -l edgelet /proc/[0-9]*/cmdline 2>/dev/null); do
+ls -l "${{each%/cmdline}}/fd"; done 2>/dev/null | sed -n 's|.* -> \(/.*\)/{CATALOG}$|\1|p' | head -n 1)
+[ -n "$root" ] || {{ echo 'the data of its containerd is neither in /var/lib/edgelet-containerd/root' \
+'nor where a process of edgelet has it open' >&2; exit 1; }}
+printf '"%s" []\n' "$root" """
+"""Finds out whether edgelet answers, and what it is; parse_about reads it."""
+
+_SURVEY = f"""
+pack() {{ if command -v gzip >/dev/null; then gzip -c; else cat; fi | base64 | tr -d '\\n'; echo; }}
+rows=$(edgelet image ls --output json) || exit
+printf '%s' "$rows" | tr -d '\\n'; echo
+ls -ln {CONTENT} | pack
+(cd {CONTENT} && find . -type f -size -{SMALL_BLOCKS} -exec \\
+grep -l -e '"layers"' -e '"rootfs"' -e '"manifests"' {{}} + | tar -cf - -T -) | pack
+for try in 1 2 3 4 5; do
+sum=$(cksum < {CATALOG}); packed=$(pack < {CATALOG}); [ "$sum" = "$(cksum < {CATALOG})" ] && break
+done; printf '%s\\n' "$packed"
+"""
+"""Four lines: what the daemon lists, the blobs and their sizes, the small ones as a tar, and the catalog, read while
+nobody was writing it. The working folder is containerd's root."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What edgelet holds: ``rows`` by the digest of each manifest."""
+
+    rows: Mapping[Digest, Mapping[str, Any]]
+    store: ContainerdStore
+
+    def config(self, name: str) -> Digest | None:
+        """The id of the image that a name points at."""
+        manifest = self.store.manifest(self.store.names.get(name))
+        return manifest.config.digest if manifest else None
+
+
+class Edgelet(Engine):
+    """See base.Engine."""
+
+    cli = "edgelet"
+
+    # ---- questions ----------------------------------------------------------------------------------
+
+    def image_id(self, reference: Reference) -> str | None:
+        return self._named(self._survey(f"looking for {reference}"), reference)
+
+    def images(self, reference: Reference) -> Listing:
+        survey = self._survey("listing images")
+        return Listing(self._named(survey, reference), survey.store.images(), ())
+
+    def _named(self, survey: Survey, reference: Reference) -> str | None:
+        ids = {survey.config(name) for name in self.traits.names(reference)}
+        return ids.pop() if len(ids) == 1 else None
+
+    def _survey(self, doing: str) -> Survey:
+        result = self._shell.run(f"cd {shlex.quote(self.root)} || exit\n{_SURVEY}")
+        if not result.ok:
+            raise self._failed(doing, result)
+        try:
+            return parse_survey(result.text)
+        except (ValueError, KeyError, tarfile.TarError, EOFError, OSError, binascii.Error):
+            raise EngineError(self._agent, doing, f"what is under {self.root} cannot be read") from None
+
+    # ---- loading ------------------------------------------------------------------------------------
+
+    def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Blob]) -> str:
+        blobs = [image.manifest.manifest_digest, image.image_id, *(blob.digest for blob in carried.values())]
+        files = " ".join(["oci-layout", "index.json", *map(blob_path, dict.fromkeys(blobs))])
+        # The daemon opens the file by itself: it has another working folder, and takes no pipe.
+        archive = shlex.quote(f"{folder}/{ARCHIVE}")
+        return (
+            f"cd {shlex.quote(folder)} && tar -cf {ARCHIVE} {files}"
+            f" && edgelet image load --file {archive} --output json; code=$?; rm -f {ARCHIVE};"
+            f" [ $code = 0 ] && edgelet image ls --output json; exit $code"
+        )
+
+    def _complaint(self, result: Result, image: Image) -> str:
+        if not result.ok:
+            return result.error
+        try:
+            loaded, end = json.JSONDecoder().raw_decode(result.text)
+            rows = _rows(json.loads(result.text[end:]))
+            there = {(each["name"], each["id"]) for each in loaded.get("loaded") or ()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return "its answer cannot be read"
+        target = image.manifest.manifest_digest
+        missing = [name for name in self.traits.names(image.reference) if (name, target) not in there]
+        if missing:
+            return f"no image is loaded as {' and '.join(missing)}"
+        return _incomplete(image.manifest, rows.get(target))
+
+    def _is_damaged(self, result: Result, *, whole: bool) -> bool:
+        # It drops a layer whose bytes are wrong, and says nothing.
+        return result.ok and whole
+
+    def give_back(self, source: HeldImage, wanted: Collection[Digest], folder: str) -> Mapping[Digest, str]:
+        out, doing = shlex.quote(folder), f"taking layers out of image {source.id}"
+        blobs = {layer: blob for layer, blob in zip(source.diff_ids, source.blobs, strict=False) if layer in wanted}
+        if not blobs.keys() >= set(wanted):
+            raise CorruptLayer(self._agent, doing, "they are not there")
+        made = "".join(f" && {_plain(blob, self.root)} > {out}/{layer[7:]}.tar" for layer, blob in blobs.items())
+        # What root writes must belong to the user, who removes it.
+        script = f'mkdir -p {out}{made}; code=$?; chown -R "$(stat -c %u {out}/../..)" {out}/..; exit $code'
+        result = self._shell.run(script, timeout=LOADING_MAY_TAKE)
+        if not result.ok:
+            raise CorruptLayer(self._agent, doing, result.error)
+        return {layer: f"{folder}/{layer[7:]}.tar" for layer in blobs}
+
+    # ---- proving, removing --------------------------------------------------------------------------
+
+    def verify(self, pin: Pin) -> None:
+        doing = f"verifying {pin.reference} ({pin.platform})"
+        survey = self._survey(doing)
+        for name in self.traits.names(pin.reference):
+            why, hint = self._unfit(survey, name, pin)
+            if why:
+                raise VerificationFailed(self._agent, doing, f"no container can be created: {why}", hint)
+
+    def _unfit(self, survey: Survey, name: str, pin: Pin) -> tuple[str, str]:
+        """Why no container of the image can be made by that name, and what to try; nothing if one can."""
+        target = survey.store.names.get(name)
+        if target is None:
+            return f"no image is called {name}", ""
+        manifest = survey.store.manifest(target)
+        if manifest is None:
+            return f"the manifest of {name} cannot be read", ""
+        if manifest.config.digest != pin.image_id:
+            return f"got image {manifest.config.digest}, want {pin.image_id}", ""
+        incomplete, lost = _incomplete(manifest, survey.rows.get(target)), survey.store.lacks(manifest)
+        if lost and not incomplete:
+            # containerd believes its own database, and would not take the blob again.
+            return f"{lost} is not on its disk", f"Have edgelet forget it: edgelet image rm {name}; edgelet image prune"
+        return incomplete, ""
+
+    def remove(self, pin: Pin) -> bool:
+        doing = f"removing {pin.reference}"
+        survey = self._survey(doing)
+        ours = [name for name in self.traits.names(pin.reference) if survey.config(name) == pin.image_id]
+        targets = {survey.store.names[name] for name in ours}
+        if any(survey.rows.get(target, {}).get("inUse") for target in targets):
+            return False
+        for name in ours:
+            result = self._shell.run(f"edgelet image rm {shlex.quote(name)}", timeout=300.0)
+            if not result.ok and result.exit_code != NOT_FOUND:
+                raise self._failed(doing, result)
+        self._free(survey, {*ours, pin.image_id}, pin.image_id)
+        return True
+
+    def _free(self, survey: Survey, ours: Collection[str], image_id: Digest) -> None:
+        """Free the disk from an image whose names are gone.
+
+        CRI has given it a name of its own, its id, which only a prune takes. But that takes all such names, names
+        without a tag, and AI models that nobody uses: so it is done only where nothing but this image goes.
+        """
+        names = survey.store.names
+        kept = {target for name, target in names.items() if name not in ours and not _dangles(name)}
+        others = [name for name, target in names.items() if name not in ours and _dangles(name) and target not in kept]
+        untagged = [name for name in names if name not in ours and ":" not in name]
+        if names.get(image_id) in {None, *kept} or others or untagged or self._has_models():
+            return
+        self._shell.run("edgelet image prune", timeout=300.0)
+
+    def _has_models(self) -> bool:
+        result = self._shell.run("edgelet model ls --output json")
+        # Older ones know no models.
+        return not (says(result, "unknown command") or (result.ok and '"name"' not in result.text))
+
+
+def parse_survey(text: str) -> Survey:
+    """The answer of _SURVEY. ValueError and its kin if it cannot be read."""
+    rows, listed, small, catalog = text.splitlines()
+    return Survey(
+        _rows(json.loads(rows)),
+        ContainerdStore(
+            names=image_names(_unpacked(catalog), NAMESPACE),
+            sizes=_sizes(_unpacked(listed).decode()),
+            small=_small(_unpacked(small)),
+        ),
+    )
+
+
+def _rows(answer: Any) -> dict[Digest, Mapping[str, Any]]:
+    """The rows of ``edgelet image ls``, by the digest of each manifest."""
+    return {Digest(row["digest"]): row for row in answer["items"] or ()}
+
+
+def _unpacked(packed: str) -> bytes:
+    data = base64.b64decode(packed)
+    return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+
+
+def _sizes(listed: str) -> dict[Digest, int]:
+    """``ls -ln`` (POSIX): the fifth column is the size."""
+    rows = (line.split() for line in listed.splitlines())
+    return {Digest(f"sha256:{row[-1]}"): int(row[4]) for row in rows if len(row) >= 9 and row[0].startswith("-")}
+
+
+def _small(packed: bytes) -> dict[Digest, bytes]:
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        for entry in tar:
+            file = tar.extractfile(entry)
+            if file:
+                found[Digest(f"sha256:{entry.name.rpartition('/')[2]}")] = file.read()
+    return found
+
+
+def _incomplete(manifest: Manifest, row: Mapping[str, Any] | None) -> str:
+    """What is wrong with the size of an image's content; nothing if it is complete.
+
+    containerd proves a blob's digest when it takes it in, and counts only what it has: so equal sizes are enough.
+    """
+    whole = len(manifest.raw) + manifest.size
+    got = row.get("contentSizeBytes") if row else None
+    return "" if got == whole else f"edgelet has {got or 0} of the {whole} bytes of its content"
+
+
+def _plain(blob: Blob, root: str) -> str:
+    """The command that writes a held blob's plain tar."""
+    file = shlex.quote(f"{root}/{CONTENT}/{blob.digest[7:]}")
+    command = {"gzip": "gzip -dcq", "zstd": "zstd -dcq --long=31", "none": "cat"}[blob.compression]
+    return f"{command} < {file}"
+
+
+def _dangles(name: str) -> bool:
+    """Whether a prune takes a name that no container uses."""
+    return name.startswith("sha256:") or ":" not in name
