@@ -7,6 +7,7 @@ on demand. So one that is brought ahead of its microservice may be gone when tha
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from pulumi_iofog import text
 from pulumi_iofog.inputs.spec import AgentPruning, EngineName, KnownAgent
@@ -14,6 +15,19 @@ from pulumi_iofog.oci.image import Reference
 
 UNPROVISIONED_HOURS = 1
 """What an agent keeps to until it has joined the Controller."""
+
+
+@dataclass(frozen=True, slots=True)
+class PruningChange:
+    """What has become of the agents' pruning.
+
+    Attributes:
+        before: agent → hours after which it pruned before it was turned off.
+        errors: agent → why it could not be changed.
+    """
+
+    before: dict[str, int]
+    errors: dict[str, str]
 
 
 def is_removed(names: Sequence[str], used: Collection[str]) -> bool:
@@ -51,7 +65,7 @@ def misspelt(reference: Reference, engines: Mapping[str, EngineName | None]) -> 
     ]
 
 
-def removals(agents: Iterable[KnownAgent], using: Collection[str], mode: AgentPruning) -> list[str]:
+def removals(agents: Iterable[KnownAgent], using: Collection[str | None], mode: AgentPruning) -> list[str]:
     """A line for each frequency at which agents will remove the image before a microservice uses it, or would if
     that were not turned off.
 

@@ -19,7 +19,7 @@ from pulumi_iofog.check import state
 from pulumi_iofog.check.catalog import ItemPlan, Wanted, plan_change, plan_new
 from pulumi_iofog.check.diff import MISSING, Estimate, estimate
 from pulumi_iofog.check.lookups import Lookups
-from pulumi_iofog.check.pruning import to_turn_off
+from pulumi_iofog.check.pruning import PruningChange, to_turn_off
 from pulumi_iofog.check.resolve import Resolution
 from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import IofogError
@@ -184,33 +184,35 @@ class Session(Adapters):
 
     # ---- the agents' own pruning --------------------------------------------------------------------
 
-    def arrange_pruning(self, wanted: Collection[str], before: Mapping[str, int]) -> tuple[dict[str, int], list[str]]:
-        """Have the wanted agents remove no unused images, and all others as before.
+    def arrange_pruning(self, before: Mapping[str, int]) -> PruningChange:
+        """With ``agent_pruning="configure"``, have the agents remove no unused images; all others as before.
 
         Args:
-            wanted: names of agents.
-            before: agent → hours after which it pruned, of those where earlier runs have turned that off.
-
-        Returns:
-            The same after this run; and the error of each agent that could not be changed.
+            before: agent → hours after which it pruned, where earlier runs have turned that off.
         """
+        configure = self.spec.agent_pruning == "configure"
+        return self._change_pruning([agent.name for agent in self.spec.agents] if configure else [], before)
+
+    def restore_pruning(self, before: Mapping[str, int]) -> PruningChange:
+        """Have all agents prune as they did before."""
+        return self._change_pruning([], before)
+
+    def _change_pruning(self, wanted: Collection[str], before: Mapping[str, int]) -> PruningChange:
+        change = PruningChange({name: hours for name, hours in before.items() if name in wanted}, {})
         if not wanted and not before:
-            return {}, []
+            return change
         known = {agent.name: agent for agent in self.controller.agents()}
         found = to_turn_off([known[name] for name in wanted if name in known], before)
-        orders = dict.fromkeys(found, 0) | {name: hours for name, hours in before.items() if name not in wanted}
-        kept, failed = {**before, **found}, []
-        for name, hours in orders.items():
+        back = {name: hours for name, hours in before.items() if name not in wanted and name in known}
+        for name, hours in {**dict.fromkeys(found, 0), **back}.items():
             try:
-                if name in known:
-                    self.controller.set_pruning(known[name].uuid, hours)
-                if hours:
-                    del kept[name]
+                self.controller.set_pruning(known[name].uuid, hours)
             except IofogError as problem:
-                failed.append(f"{name}: {problem}")
-                if not hours:
-                    del kept[name]
-        return kept, failed
+                change.errors[name] = f"{name}: {problem}"
+            # What is turned off now, or could not be turned on again, is kept in mind.
+            if (hours == 0) != (name in change.errors):
+                change.before[name] = found.get(name, hours)
+        return change
 
     # ---- refresh, destroy ---------------------------------------------------------------------------
 
