@@ -9,7 +9,7 @@ and must lead here for ever.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -142,8 +142,11 @@ class OfflineImageProvider(SavedProvider):
             rewrite = brought(outcomes, plan.rewrite_for)
             item_id = session.place_item(item, plan.taken, rewrite=rewrite)
             session.remember_item(plugin.console().urn, new.desired.endpoint, item_id)
+            pruning = session.arrange_pruning({})
         _conclude(outcomes, plan, rewritten=rewrite)
-        return CreateResult(str(item_id), _outputs(props, item_id, pending, _engines({}, new, outcomes), plan))
+        _warn(pruning.errors.values())
+        outputs = _outputs(item_id, plan, [*pending, *pruning.errors], _engines({}, new, outcomes), pruning.before)
+        return CreateResult(str(item_id), {**state.inputs_of(props), **outputs})
 
     @logged
     def update(self, id_: str, olds: Props, news: Props) -> UpdateResult:
@@ -155,8 +158,11 @@ class OfflineImageProvider(SavedProvider):
             rewrite = brought(outcomes, plan.rewrite_for)
             if rewrite or new.changes_since(old).item:
                 session.controller.update_item(int(id_), _item(new), rewrite=rewrite)
+            pruning = session.arrange_pruning(olds.get("pruning_before") or {})
         _conclude(outcomes, plan, rewritten=rewrite)
-        return UpdateResult(_outputs(news, int(id_), pending, _engines(olds, new, outcomes), plan))
+        _warn(pruning.errors.values())
+        outputs = _outputs(int(id_), plan, [*pending, *pruning.errors], _engines(olds, new, outcomes), pruning.before)
+        return UpdateResult({**state.inputs_of(news), **outputs})
 
     def _roll_out(self, session: Session, old: Recorded | None, new: Recorded) -> tuple[list[Outcome], list[str]]:
         """Visit the agents that changed. What became of each, and the names of those that are pending."""
@@ -193,7 +199,8 @@ class OfflineImageProvider(SavedProvider):
         with self._session(last.spec) as session:
             session.controller.delete_item(int(id_))
             kept = session.remove_images(last) if last.spec.prune else []
-        _warn(kept)
+            pruning = session.restore_pruning(props.get("pruning_before") or {})
+        _warn([*kept, *pruning.errors.values()])
 
     def _session(self, spec: Spec) -> Session:
         # Not in configure, whose errors Pulumi shows without a resource to point at.
@@ -209,10 +216,13 @@ def _item(new: Recorded) -> CatalogItem:
     return new.desired.item
 
 
-def _outputs(props: Props, item_id: int, pending: list[str], engines: dict[str, str], plan: ItemPlan) -> Props:
-    found = {"catalog_item_id": item_id, "pending_agents": pending, "engines": engines}
-    due = {"rebuild_due": True} if set(pending) & set(plan.rewrite_for) else {}
-    return {**state.inputs_of(props), **found, **due}
+def _outputs(
+    item_id: int, plan: ItemPlan, pending: Iterable[str], engines: Mapping[str, str], pruning: Mapping[str, int]
+) -> Props:
+    names = list(dict.fromkeys(pending))
+    due = {"rebuild_due": True} if set(names) & set(plan.rewrite_for) else {}
+    turned_off = {"pruning_before": dict(pruning)} if pruning else {}
+    return {"catalog_item_id": item_id, "pending_agents": names, "engines": dict(engines), **due, **turned_off}
 
 
 def _engines(olds: Props, new: Recorded, outcomes: list[Outcome]) -> dict[str, str]:

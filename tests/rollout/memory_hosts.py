@@ -61,10 +61,11 @@ class MemoryHost:
         self.calls.append("room")
         return MemoryDelivery(self, image)
 
-    def verify(self, pin: Pin) -> None:
+    def verify(self, pin: Pin) -> Sequence[str]:
         self.calls.append("verify")
         if self.images.get(pin.reference.full_name) != pin.image_id or pin.reference.full_name in self.broken:
             raise VerificationFailed("edge", "verifying", "no container can be created")
+        return sorted(name for name, id_ in self.images.items() if id_ == pin.image_id)
 
     def remove(self, pin: Pin) -> bool:
         self.calls.append("remove")

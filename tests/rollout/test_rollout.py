@@ -213,6 +213,15 @@ def test_a_replaced_image_is_removed_unless_a_container_uses_it(site: Site) -> N
     assert note == "edge-1 keeps registry.example/app:1: a container still uses it"
 
 
+def test_a_name_that_stands_in_front_of_the_images_own_is_told(site: Site) -> None:
+    bring(job(), site.tools())
+    site.hosts["edge-1"].images["another.example/app:1"] = V1.image.image_id
+    assert bring(job(), site.tools()).note == (
+        "edge-1 lists registry.example/app:1 as another.example/app:1 first, so the ioFog agent's pruning removes it"
+        " although microservices use it: remove that name there"
+    )
+
+
 def test_a_job_and_every_error_can_go_to_another_process() -> None:
     assert pickle.loads(pickle.dumps(job())) == job()  # noqa: S301
     for problem in (

@@ -35,11 +35,12 @@ from pulumi_iofog.check.platforms import (
     move_of,
 )
 from pulumi_iofog.check.platforms import pin as pin_offer
+from pulumi_iofog.check.pruning import catalog_name, misspelt, removals
 from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import Failure, Failures, InputError, IofogError, NameTaken
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
-from pulumi_iofog.inputs.spec import Agent, Arch, CatalogItem, Spec
-from pulumi_iofog.oci.image import Digest, Pin
+from pulumi_iofog.inputs.spec import Agent, Arch, CatalogItem, EngineName, Spec
+from pulumi_iofog.oci.image import Digest, Pin, Reference
 
 PROBES_AT_ONCE = 8
 EVERYWHERE: tuple[Arch, ...] = ("x86", "arm")
@@ -88,7 +89,7 @@ def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
     agents = check.agents()
     chosen = check.choices(agents, offers)
     pins = check.pins(offers, chosen)
-    catalog = check.catalog(offers, pins)
+    catalog = check.catalog(offers, pins, agents, chosen)
     item = check.item(check.desired(agents, chosen, pins, catalog if len(offers) == len(spec.references) else None))
     failures.raise_if_any()
     looked_up = [offer for offer in offers if not isinstance(offer, PinnedOffer)]
@@ -99,7 +100,7 @@ def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
         digests={name: pins[arch].image_id if arch else None for name, arch in chosen.items()},
         catalog=catalog,
         top_digests={offer.argument.reference.text: offer.top_digest for offer in looked_up},
-        warnings=(*(line for offer in offers if (line := move_of(offer))), *check.warnings()),
+        warnings=(*(line for offer in offers if (line := move_of(offer))), *check.warnings(pins, agents, chosen)),
         item=item,
     )
 
@@ -138,10 +139,27 @@ class _Check:
             return agent
         return with_engine(agent, self.controller.get(agent.name), path, self.failures)
 
-    def warnings(self) -> Iterator[str]:
+    def warnings(
+        self, pins: Mapping[Arch, Pin], agents: Sequence[Agent], chosen: Mapping[str, Arch | None]
+    ) -> Iterator[str]:
         """What the user should know of, a line each."""
         for agent in self.spec.agents:
             yield from differences(agent, self.controller.get(agent.name))
+        for arch, pin in pins.items():
+            yield from misspelt(pin.reference, _engines(agents, chosen, arch))
+        known = [each for agent in self.spec.agents if (each := self.controller.get(agent.name))]
+        if removals(known, (), self.spec.agent_pruning):
+            yield from removals(known, self._using(), self.spec.agent_pruning)
+
+    def _using(self) -> set[str | None]:
+        """The agents that have a microservice of the item."""
+        last = self.last.desired.item if self.last else None
+
+        def ask(controller: Controller) -> set[str | None]:
+            found = controller.find_item(last.name if last else self.spec.name)
+            return {each.agent for each in controller.microservices(found.item_id)} if found else set()
+
+        return self.asking.ask(ask) or set()
 
     # ---- choices ------------------------------------------------------------------------------------
 
@@ -227,9 +245,19 @@ class _Check:
                     pins[arch] = found
         return pins
 
-    def catalog(self, offers: Sequence[Offer], pins: Mapping[Arch, Pin]) -> dict[Arch, str]:
+    def catalog(
+        self,
+        offers: Sequence[Offer],
+        pins: Mapping[Arch, Pin],
+        agents: Sequence[Agent],
+        chosen: Mapping[str, Arch | None],
+    ) -> dict[Arch, str]:
         """The item's images. Where ``arm=`` serves 32-bit agents, ``armv7`` is one of them if the catalog has it."""
-        catalog = {offer.argument.arch: offer.argument.reference.catalog_name for offer in offers}
+
+        def name(reference: Reference, *arches: Arch) -> str:
+            return catalog_name(reference, set(_engines(agents, chosen, *arches).values()))
+
+        catalog = {offer.argument.arch: name(offer.argument.reference, *offer.argument.arches) for offer in offers}
         borrowed = "armv7" in pins and "armv7" not in catalog
         newer = [arch for arch in catalog if arch not in EVERYWHERE]
         if not (newer or borrowed):
@@ -242,7 +270,7 @@ class _Check:
                 why = f"the catalog of Controller {rules.version} has no {arch}: it came with 3.8. Omit {arch}="
                 self.failures.add(arch, why)
         if borrowed and "armv7" in rules.arches:
-            catalog["armv7"] = pins["armv7"].reference.catalog_name
+            catalog["armv7"] = name(pins["armv7"].reference, "armv7")
             if "arm" not in pins:
                 # The older catalogs' ARM may have 32 bits, but here it is linux/arm64.
                 del catalog["arm"]
@@ -289,3 +317,8 @@ class _Check:
                 raise InputError([Failure("name", str(problem))]) from None
 
         return self.asking.ask(plan)
+
+
+def _engines(agents: Sequence[Agent], chosen: Mapping[str, Arch | None], *arches: Arch) -> dict[str, EngineName | None]:
+    """Agent → engine, of those that get an image for one of the architectures."""
+    return {agent.name: agent.engine for agent in agents if chosen[agent.name] in arches}

@@ -21,7 +21,7 @@ from pulumi_iofog.inputs.reader import UNKNOWN
 from pulumi_iofog.inputs.spec import ARCHES, Arch, CatalogItem, Spec, parse
 from pulumi_iofog.oci.image import Pin, Platform, Reference, parse_digest
 
-OUTPUTS_ONLY = ("catalog_item_id", "pending_agents", "engines", "rebuild_due")
+OUTPUTS_ONLY = ("catalog_item_id", "pending_agents", "engines", "rebuild_due", "pruning_before")
 COMPUTED = ("images", "agent_digests", "catalog_item")
 
 

@@ -19,6 +19,7 @@ from pulumi_iofog.oci.image import Reference
 EngineName = Literal["docker", "podman", "edgelet"]
 Arch = Literal["x86", "arm", "riscv64", "armv7"]
 PullPolicy = Literal["always", "missing", "never"]
+AgentPruning = Literal["warn", "ignore", "configure"]
 ARCHES: tuple[Arch, ...] = ("x86", "arm", "riscv64", "armv7")
 """``arm`` is linux/arm64; an image for it may have one for linux/arm/v7, which is ``armv7``, in its index."""
 AGENT_SECRETS = frozenset({"private_key", "passphrase", "password"})
@@ -95,6 +96,9 @@ class KnownAgent:
             a 32-bit ARM from a 64-bit one no better than ``("arm", "armv7")``.
         engine: the name of its container engine as the Controller has it, which may be one that is not known here.
         engine_socket: where that listens, as the Controller has it (``dockerUrl``).
+        pruning_hours: after how many hours, again and again, the agent removes images that no microservice uses; 0
+            for never.
+        provisioned: whether the agent has joined the Controller; until then it does so every hour.
     """
 
     name: str
@@ -103,6 +107,8 @@ class KnownAgent:
     arches: tuple[Arch, ...]
     engine: str | None
     engine_socket: str | None = None
+    pruning_hours: int | None = None
+    provisioned: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +134,7 @@ class Spec:
     prune: bool
     adopt: bool
     rebuild: bool
+    agent_pruning: AgentPruning
     unknown: frozenset[str] = frozenset()
     paths: Mapping[str, str] = field(default_factory=dict)
 
@@ -182,6 +189,7 @@ def parse(inputs: Mapping[str, Any]) -> Spec:
         prune=top.flag("prune", default=False),
         adopt=top.flag("adopt", default=False),
         rebuild=top.flag("rebuild", default=True),
+        agent_pruning=cast(AgentPruning, top.choice("agent_pruning", get_args(AgentPruning)) or "warn"),
         paths={agent.name: path for path, agent in paths},
         unknown=frozenset(top.unknown),
     )

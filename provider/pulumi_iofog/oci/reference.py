@@ -25,6 +25,7 @@ Digest = NewType("Digest", str)
 ``image_id`` (the config's), ``diff_id`` (a layer's plain tar), ``chain_id``."""
 Transport = Literal["docker", "docker-daemon", "oci", "oci-archive", "docker-archive"]
 
+DOCKER_HUB = "docker.io"
 UNNAMED = "pulumi-iofog.local/image"
 """The repository of an image that is given only by its id."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -90,9 +91,15 @@ class Reference:
 
     @property
     def catalog_name(self) -> str:
-        """The name in the catalog item: as the user wrote it, but never only a digest, because no engine
-        finds a loaded image by its registry's digest."""
-        return self.full_name if self.pinned else self.name
+        """The name in the catalog item, always with a tag: ``gateway:1.4``, ``registry.example/app:latest``.
+
+        It is the name by which Docker lists the image, which omits Docker Hub's domain (FamiliarName of
+        github.com/distribution/reference): the ioFog agent compares the two letter by letter. Podman lists
+        ``full_name``. Never a digest, as no engine finds a loaded image by its registry's digest.
+        """
+        if self.domain != DOCKER_HUB:
+            return self.full_name
+        return f"{self.path.removeprefix('library/')}:{self.local_tag}"
 
     @property
     def target(self) -> str:
@@ -188,9 +195,9 @@ def _split_domain(name: str) -> tuple[str, str]:
     if slash and ("." in first or ":" in first or first == "localhost"):
         domain, path = first, rest
     else:
-        domain, path = "docker.io", name
+        domain, path = DOCKER_HUB, name
     if domain == "index.docker.io":
-        domain = "docker.io"
-    if domain == "docker.io" and "/" not in path:
+        domain = DOCKER_HUB
+    if domain == DOCKER_HUB and "/" not in path:
         path = f"library/{path}"
     return domain, path

@@ -12,6 +12,7 @@ from pulumi.dynamic import Resource
 
 from pulumi_iofog.errors import Failure, InputError
 from pulumi_iofog.inputs.iofogctl_document import read_documents
+from pulumi_iofog.inputs.spec import AgentPruning
 from pulumi_iofog.program.args import (
     AgentArgs,
     AgentArgsDict,
@@ -65,6 +66,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         prune: Input[bool] | None = None,
         adopt: Input[bool] | None = None,
         rebuild: Input[bool] | None = None,
+        agent_pruning: Input[AgentPruning] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """
@@ -91,6 +93,8 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             adopt: take over a catalog item of that name which this stack did not create (default: False).
             rebuild: have the Controller start microservices anew from new content under an unchanged name,
                 as of a tag that moved; False leaves running ones alone (default: True).
+            agent_pruning: if agents will remove the image before a microservice uses it: ``warn`` (default),
+                ``ignore``, or ``configure``: turn that off on the Controller, and on again on destroy.
             opts: Pulumi's resource options. A replacement deletes the old catalog item first, as names are
                 unique; ``import_`` is refused (use ``adopt`` instead).
 
@@ -118,6 +122,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             "prune": prune,
             "adopt": adopt,
             "rebuild": rebuild,
+            "agent_pruning": agent_pruning,
         }
         props: dict[str, Any] = {key: value for key, value in arguments.items() if value is not None}
         # The engine must be told of every output before it has a value.

@@ -9,6 +9,7 @@ import pulumi
 from pulumi import Input, Output
 
 from pulumi_iofog.errors import Failures
+from pulumi_iofog.inputs.spec import AgentPruning
 from pulumi_iofog.program.args import (
     AgentArgs,
     AgentArgsDict,
@@ -62,6 +63,7 @@ class OfflineImageSet(pulumi.ComponentResource):
         prune: Input[bool] | None = None,
         adopt: Input[bool] | None = None,
         rebuild: Input[bool] | None = None,
+        agent_pruning: Input[AgentPruning] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """
@@ -81,6 +83,8 @@ class OfflineImageSet(pulumi.ComponentResource):
             adopt: take over catalog items of those names which this stack did not create (default: False).
             rebuild: have the Controller start microservices anew from new content under an unchanged name
                 (default: True).
+            agent_pruning: if agents will remove images before a microservice uses them: ``warn`` (default),
+                ``ignore``, or ``configure``: turn that off on the Controller, and on again on destroy.
             opts: Pulumi's resource options; they apply to each image.
 
         Raises:
@@ -101,6 +105,7 @@ class OfflineImageSet(pulumi.ComponentResource):
                 max_unavailable=max_unavailable,
                 prune=prune,
                 adopt=adopt,
+                agent_pruning=agent_pruning,
                 opts=pulumi.ResourceOptions(parent=self, **passed),
                 **{"name": key, "auth": auth, "rebuild": rebuild, **fields},
             )

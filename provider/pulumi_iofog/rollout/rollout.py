@@ -28,7 +28,7 @@ from functools import partial
 
 from pulumi_iofog.errors import CorruptLayer, EngineError, IofogError, MissingLayers, Unreachable, VerificationFailed
 from pulumi_iofog.inputs.spec import Agent
-from pulumi_iofog.oci.image import Blob, Digest, Image, Pin
+from pulumi_iofog.oci.image import Blob, Digest, Image, Pin, Reference
 from pulumi_iofog.rollout.load import Load
 from pulumi_iofog.rollout.outcome import Outcome
 from pulumi_iofog.rollout.tools import Host, Recipe, Tools
@@ -104,14 +104,15 @@ def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
         meter.connected = True
         inventory = host.inventory(job.image)
         _refuse_wrong_platform(job, inventory)
-        updated = not (inventory.tagged and _sound(host, job.image))
-        if updated:
-            _send_and_load(job, host, inventory, tools, meter)
+        names = _names_if_sound(host, job.image) if inventory.tagged else None
+        updated = names is None
+        if names is None:
+            names = _send_and_load(job, host, inventory, tools, meter)
         else:
             host.remove_stale_containers()
             host.untag_lower_images()
         host.clear_spool(job.image)
-        note = _prune(job, host)
+        note = "; ".join(filter(None, (_prune(job, host), _name_in_front(job, names))))
     return Outcome(name, updated, meter.sent, job.image.manifest.size, note, engine=inventory.described)
 
 
@@ -126,16 +127,16 @@ def _refuse_wrong_platform(job: Job, inventory: Inventory) -> None:
     )
 
 
-def _sound(host: Host, image: Image) -> bool:
-    """Whether the image that the engine lists can be used; an id alone proves nothing."""
+def _names_if_sound(host: Host, image: Image) -> Sequence[str] | None:
+    """The names of the image that the engine lists, if it can be used; an id alone proves nothing."""
     try:
-        host.verify(image.pin)
+        return host.verify(image.pin)
     except VerificationFailed:
-        return False
-    return True
+        return None
 
 
-def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, meter: _Meter) -> None:
+def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, meter: _Meter) -> Sequence[str]:
+    """What the engine calls the image then."""
     means = _means(job, host, inventory, tools, meter)
     # Listed, yet unsound: what the engine seems to hold cannot be trusted.
     thin, blobs_only = not inventory.tagged, False
@@ -169,7 +170,9 @@ def _means(job: Job, host: Host, inventory: Inventory, tools: Tools, meter: _Met
     return Means(meter.rate, layers, tools.memory)
 
 
-def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, tools: Tools, meter: _Meter) -> None:
+def _carry_out(
+    job: Job, host: Host, inventory: Inventory, sending: Transfer, tools: Tools, meter: _Meter
+) -> Sequence[str]:
     """Send part by part; what the host does with a part it does while the next one is on its way.
 
     This thread keeps the link busy. Two lanes of work run beside it, as a proof may take as long as a load and
@@ -199,8 +202,28 @@ def _carry_out(job: Job, host: Host, inventory: Inventory, sending: Transfer, to
         loading.finish()
         tools.progress.begin(name, "verifying")
         proving.do(host.untag_lower_images)
-        host.verify(image.pin)
+        names = host.verify(image.pin)
         proving.finish()
+    return names
+
+
+def _name_in_front(job: Job, names: Sequence[str]) -> str:
+    """That another name stands before the image's own. The ioFog agent's pruning looks only at the first one
+    (check/pruning.py)."""
+    own = job.image.reference.full_name
+    if not names or _full_name(names[0]) == own:
+        return ""
+    return (
+        f"{job.agent.name} lists {job.image.reference} as {names[0]} first, so the ioFog agent's pruning removes it"
+        " although microservices use it: remove that name there"
+    )
+
+
+def _full_name(name: str) -> str:
+    try:
+        return Reference.parse(name).full_name
+    except ValueError:
+        return name
 
 
 def _prune(job: Job, host: Host) -> str:

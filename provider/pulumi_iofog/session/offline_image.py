@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from pulumi_iofog.check import state
 from pulumi_iofog.check.catalog import ItemPlan, Wanted, plan_change, plan_new
 from pulumi_iofog.check.diff import MISSING, Estimate, estimate
 from pulumi_iofog.check.lookups import Lookups
+from pulumi_iofog.check.pruning import PruningChange, to_turn_off
 from pulumi_iofog.check.resolve import Resolution
 from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import IofogError
@@ -180,6 +181,38 @@ class Session(Adapters):
     def _item_made_by(self, endpoint: str | None, item_id: int) -> str | None:
         found = self.cache.records.get(_record_of_item(endpoint, item_id), float("inf"))
         return found["urn"] if found else None
+
+    # ---- the agents' own pruning --------------------------------------------------------------------
+
+    def arrange_pruning(self, before: Mapping[str, int]) -> PruningChange:
+        """With ``agent_pruning="configure"``, have the agents remove no unused images; all others as before.
+
+        Args:
+            before: agent → hours after which it pruned, where earlier runs have turned that off.
+        """
+        configure = self.spec.agent_pruning == "configure"
+        return self._change_pruning([agent.name for agent in self.spec.agents] if configure else [], before)
+
+    def restore_pruning(self, before: Mapping[str, int]) -> PruningChange:
+        """Have all agents prune as they did before."""
+        return self._change_pruning([], before)
+
+    def _change_pruning(self, wanted: Collection[str], before: Mapping[str, int]) -> PruningChange:
+        change = PruningChange({name: hours for name, hours in before.items() if name in wanted}, {})
+        if not wanted and not before:
+            return change
+        known = {agent.name: agent for agent in self.controller.agents()}
+        found = to_turn_off([known[name] for name in wanted if name in known], before)
+        back = {name: hours for name, hours in before.items() if name not in wanted and name in known}
+        for name, hours in {**dict.fromkeys(found, 0), **back}.items():
+            try:
+                self.controller.set_pruning(known[name].uuid, hours)
+            except IofogError as problem:
+                change.errors[name] = f"{name}: {problem}"
+            # What is turned off now, or could not be turned on again, is kept in mind.
+            if (hours == 0) != (name in change.errors):
+                change.before[name] = found.get(name, hours)
+        return change
 
     # ---- refresh, destroy ---------------------------------------------------------------------------
 

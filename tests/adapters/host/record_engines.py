@@ -38,7 +38,7 @@ def calls(engine: Engine, folder: str = SPOOL) -> dict[str, Callable[[], Any]]:
         "images": lambda: _listed(engine.images(REFERENCE)),
         "load": lambda: engine.load(ONE.image, folder, _carried(ONE.image)),
         "load thin": lambda: engine.load(TWO.image, folder, _carried(TWO.image, besides=FIRST)),
-        "verify": lambda: engine.verify(ONE.image.pin),
+        "verify": lambda: list(engine.verify(ONE.image.pin)),
         "remove": lambda: engine.remove(ONE.image.pin),
         "require_space": lambda: engine.require_space("/home/edge", 1 << 50, 1 << 50),
     }

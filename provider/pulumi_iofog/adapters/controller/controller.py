@@ -16,6 +16,7 @@ from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, Microservice
 from pulumi_iofog.inputs.spec import CatalogItem, ControllerSettings, KnownAgent
 
 ITEMS = "/catalog/microservices"
+NOT_PROVISIONED = "NOT_PROVISIONED"
 ADOPT_IT = "Set adopt=True to take it over, or choose another name=."
 DELETE_THEM = "First delete them, or switch them to another item."
 STOP_THEM = "Stopping them is enough."
@@ -63,6 +64,10 @@ class Controller:
         body = self._call(doing, "GET", "/iofog-list")
         with self._http.understood(doing):
             return tuple(_agent(entry, self._http.dialect) for entry in body["fogs"])
+
+    def set_pruning(self, uuid: str, hours: int) -> None:
+        """Set after how many hours an agent removes unused images; 0: never (``PATCH /iofog/UUID``)."""
+        self._call("changing an agent's pruning", "PATCH", f"/iofog/{uuid}", {self._http.dialect.pruning_key: hours})
 
     # ---- catalog items ------------------------------------------------------------------------------
 
@@ -257,7 +262,13 @@ def _agent(entry: Mapping[str, Any], dialect: Dialect) -> KnownAgent:
         engine=_said(entry, "containerEngine"),
         # 3.9 calls it by the second name.
         engine_socket=_said(entry, "dockerUrl") or _said(entry, "containerEngineUrl"),
+        pruning_hours=_hours(entry.get(dialect.pruning_key)),
+        provisioned=entry.get("daemonStatus") != NOT_PROVISIONED,
     )
+
+
+def _hours(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _said(entry: Mapping[str, Any], key: str) -> str | None:

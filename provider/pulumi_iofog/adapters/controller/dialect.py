@@ -23,6 +23,8 @@ REBUILDS_SINCE: Version = (3, 5, 7)
 """Older ones refuse to write an item's images while a microservice of it is running (catalog-service.js,
 _updateCatalogItemImages)."""
 ARCH_ID_SINCE: Version = (3, 8)
+PRUNING_SINCE: Version = (3, 9)
+"""Older ones call an agent's pruning frequency Docker's (iofog-service.js)."""
 NUMBERS: Mapping[Arch, int] = {"x86": 1, "arm": 2, "riscv64": 3, "armv7": 4}
 """Architecture → its number; 0 stands for one that is not known yet."""
 UNLISTED = frozenset({"Networking Tool", "RESTBlue", "HAL", "Router", "Proxy", "Port Router"})
@@ -39,12 +41,14 @@ class Dialect:
     Attributes:
         scheme: what precedes the token in ``Authorization``.
         arch_key: what an image's architecture is called.
+        pruning_key: what an agent's pruning frequency, in hours, is called.
         second_factor: whether its users may have one, without which a password is not enough.
         rules: what its catalog takes and does.
     """
 
     scheme: str
     arch_key: str
+    pruning_key: str
     second_factor: bool
     rules: CatalogRules
 
@@ -59,6 +63,7 @@ class Dialect:
         return cls(
             scheme="Bearer " if number >= BEARER_SINCE else "",
             arch_key="archId" if newer else "fogTypeId",
+            pruning_key="pruningFrequency" if number >= PRUNING_SINCE else "dockerPruningFrequency",
             second_factor=newer,
             rules=CatalogRules(
                 version=version,

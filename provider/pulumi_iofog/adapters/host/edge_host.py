@@ -50,8 +50,8 @@ class EdgeHost:
         """Begin to bring an image. Raises NoSpace before a byte is sent, if the disk cannot take it."""
         return Delivery(self.spool, self._engine, image, sending)
 
-    def verify(self, pin: Pin) -> None:
-        self._engine.verify(pin)
+    def verify(self, pin: Pin) -> tuple[str, ...]:
+        return self._engine.verify(pin)
 
     def holds(self, pin: Pin) -> bool:
         """Whether the image is there under its name, and a container can be made of it."""

@@ -47,6 +47,14 @@ def parse_id(text: str) -> str:
     return line if ":" in line else f"sha256:{line}"
 
 
+def parse_names(text: str) -> tuple[str, ...]:
+    """A JSON list of an image's names, in the engine's order; empty if there is none."""
+    try:
+        return tuple(str(name) for name in json.loads(text) or ())
+    except (ValueError, TypeError):
+        return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """What an engine holds.

@@ -153,8 +153,12 @@ class Engine(ABC):
     # ---- proving, removing --------------------------------------------------------------------------
 
     @abstractmethod
-    def verify(self, pin: Pin) -> None:
-        """Prove that a container can be made of the image, without pulling it. Raises VerificationFailed."""
+    def verify(self, pin: Pin) -> tuple[str, ...]:
+        """Prove that a container can be made of the image, without pulling it. Raises VerificationFailed.
+
+        Returns:
+            The image's names in the order in which the engine lists them; empty if it does not say.
+        """
 
     @abstractmethod
     def remove(self, pin: Pin) -> bool:

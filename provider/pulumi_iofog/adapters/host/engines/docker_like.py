@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Collection, Mapping
 from typing import ClassVar
 
-from pulumi_iofog.adapters.host.engines.answers import Listing, parse_id, parse_images
+from pulumi_iofog.adapters.host.engines.answers import Listing, parse_id, parse_images, parse_names
 from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, Engine
 from pulumi_iofog.adapters.host.shell import says
 from pulumi_iofog.errors import CorruptLayer, VerificationFailed
@@ -78,24 +78,27 @@ class DockerLike(Engine):
 
     # ---- proving, removing --------------------------------------------------------------------------
 
-    def verify(self, pin: Pin) -> None:
+    def verify(self, pin: Pin) -> tuple[str, ...]:
         # An image id alone proves nothing: Docker's containerd store lists an image with missing layers.
         name = f"pulumi-iofog-verify-{secrets.token_hex(6)}"
         cli = self.cli
         script = (
             f"{cli} create --pull never --name {name} --label {LABEL} --network none"
             f" {shlex.quote(pin.reference.full_name)} true >/dev/null || exit 1;"
-            f" {cli} inspect --format '{{{{.Image}}}}' {name}; {cli} rm --force --volumes {name} >/dev/null"
+            f" {cli} inspect --format '{{{{.Image}}}}' {name}; {cli} rm --force --volumes {name} >/dev/null;"
+            f" {cli} image inspect --format '{{{{json .RepoTags}}}}' {shlex.quote(pin.reference.full_name)}"
         )
         result = self._shell.run(script, timeout=300.0)
         doing = f"verifying {pin.reference} ({pin.platform})"
-        if not result.text.strip():
+        container, _, names = result.text.strip().partition("\n")
+        if not container:
             if says(result, "no space left"):
                 raise self._full(doing)
             raise VerificationFailed(self._agent, doing, f"no container can be created: {result.error}")
-        got, want = parse_id(result.text), self.traits.image_id(pin)
+        got, want = parse_id(container), self.traits.image_id(pin)
         if got != want:
             raise VerificationFailed(self._agent, doing, f"got image {got}, want {want}")
+        return parse_names(names)
 
     def remove(self, pin: Pin) -> bool:
         name, id_ = pin.reference.full_name, self.traits.image_id(pin)

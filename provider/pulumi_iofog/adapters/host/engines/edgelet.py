@@ -160,13 +160,14 @@ class Edgelet(Engine):
 
     # ---- proving, removing --------------------------------------------------------------------------
 
-    def verify(self, pin: Pin) -> None:
+    def verify(self, pin: Pin) -> tuple[str, ...]:
         doing = f"verifying {pin.reference} ({pin.platform})"
         survey = self._survey(doing)
         for name in self.traits.names(pin.reference):
             why, hint = self._unfit(survey, name, pin)
             if why:
                 raise VerificationFailed(self._agent, doing, f"no container can be created: {why}", hint)
+        return self.traits.names(pin.reference)
 
     def _unfit(self, survey: Survey, name: str, pin: Pin) -> tuple[str, str]:
         """Why no container of the image can be made by that name, and what to try; nothing if one can."""

@@ -1,0 +1,101 @@
+"""What the ioFog agent's own pruning does to an image that it is brought. Pure.
+
+The agent removes images that nobody uses: every so many hours, every half hour while its disk is over 80 % full, and
+on demand. So one that is brought ahead of its microservice may be gone when that comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pulumi_iofog import text
+from pulumi_iofog.inputs.spec import AgentPruning, EngineName, KnownAgent
+from pulumi_iofog.oci.image import Reference
+
+UNPROVISIONED_HOURS = 1
+"""What an agent keeps to until it has joined the Controller."""
+
+
+@dataclass(frozen=True, slots=True)
+class PruningChange:
+    """What has become of the agents' pruning.
+
+    Attributes:
+        before: agent → hours after which it pruned before it was turned off.
+        errors: agent → why it could not be changed.
+    """
+
+    before: dict[str, int]
+    errors: dict[str, str]
+
+
+def is_removed(names: Sequence[str], used: Collection[str]) -> bool:
+    """Whether the agent's pruning removes an image that no running container outside ioFog uses.
+
+    Args:
+        names: of the image, in the order in which the engine lists them.
+        used: the images of the agent's configured microservices, as the catalog has them.
+
+    Only the first name counts, letter by letter (the agent's DockerPruningManager and DockerUtil.getUnusedImages,
+    tried with its own classes: a name without a tag, another domain or a second name in front are no match).
+    """
+    return not names or names[0] not in used
+
+
+def catalog_name(reference: Reference, engines: Collection[EngineName | None]) -> str:
+    """The spelling of the catalog item that equals what these engines list first, as far as one can: podman lists
+    Docker Hub's images with their domain, Docker without."""
+    return reference.full_name if engines and set(engines) == {"podman"} else reference.catalog_name
+
+
+def misspelt(reference: Reference, engines: Mapping[str, EngineName | None]) -> list[str]:
+    """A line where the agents of one image need two spellings.
+
+    Args:
+        engines: agent → engine, of those that get the image.
+    """
+    name = catalog_name(reference, set(engines.values()))
+    others = [agent for agent, engine in engines.items() if engine == "podman" and name != reference.full_name]
+    if not others:
+        return []
+    return [
+        f"{text.listing(others)}: podman lists {name} as {reference.full_name}, so the ioFog agent's pruning removes it"
+        " there although a microservice uses it. Use a reference with a registry's name for all agents"
+    ]
+
+
+def removals(agents: Iterable[KnownAgent], using: Collection[str | None], mode: AgentPruning) -> list[str]:
+    """A line for each frequency at which agents will remove the image before a microservice uses it, or would if
+    that were not turned off.
+
+    Args:
+        agents: that get it, as the Controller knows them.
+        using: names of those on which a microservice of the item is configured.
+    """
+    groups: dict[tuple[int, bool], list[str]] = {}
+    for agent in agents:
+        turned_off = mode == "configure" and bool(agent.pruning_hours)
+        hours = agent.pruning_hours if agent.provisioned or turned_off else UNPROVISIONED_HOURS
+        if hours and (turned_off or agent.name not in using):
+            groups.setdefault((hours, turned_off), []).append(agent.name)
+    return [] if mode == "ignore" else [_line(names, *key) for key, names in sorted(groups.items())]
+
+
+def _line(names: Sequence[str], hours: int, turned_off: bool) -> str:
+    often = "every hour" if hours == 1 else f"every {hours} hours"
+    if turned_off:
+        return f"{text.listing(names)}: the ioFog agent's pruning ({often}) will be turned off until destroy"
+    return (
+        f"{text.listing(names)}: the ioFog agent removes images that no microservice uses, {often}; create the"
+        ' microservice before that, or set agent_pruning="configure", which turns that off (or "ignore")'
+    )
+
+
+def to_turn_off(agents: Iterable[KnownAgent], before: Mapping[str, int]) -> dict[str, int]:
+    """Agent → the hours that it prunes after now, of those whose pruning is to be turned off.
+
+    Args:
+        before: what earlier runs have found, and turned off.
+    """
+    return {agent.name: agent.pruning_hours for agent in agents if agent.pruning_hours and agent.name not in before}
