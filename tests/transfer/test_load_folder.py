@@ -75,9 +75,9 @@ def test_edgelet_is_told_the_blobs_that_it_holds_and_those_that_are_carried() ->
     ("reference", "names"),
     [
         ("gateway:1.4", ["gateway:1.4", "docker.io/library/gateway:1.4"]),
-        ("docker.io/library/gateway:1.4", ["docker.io/library/gateway:1.4"]),
+        ("docker.io/library/gateway:1.4", ["gateway:1.4", "docker.io/library/gateway:1.4"]),
         ("registry.example/gateway:1.4", ["registry.example/gateway:1.4"]),
-        (f"gateway@sha256:{64 * '0'}", [f"docker.io/library/gateway:sha256-{64 * '0'}"]),
+        (f"gateway@sha256:{64 * '0'}", [f"{domain}gateway:sha256-{64 * '0'}" for domain in ("", "docker.io/library/")]),
     ],
 )
 def test_edgelet_has_both_spellings_of_one_manifest(reference: str, names: list[str]) -> None:
