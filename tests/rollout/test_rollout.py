@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pulumi_iofog import log
 from pulumi_iofog.errors import InputError, RolloutFailed, Unreachable
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import ARM64, Image, Pin
@@ -220,6 +221,22 @@ def test_a_name_that_stands_in_front_of_the_images_own_is_told(site: Site) -> No
         "edge-1 lists registry.example/app:1 as another.example/app:1 first, so the ioFog agent's pruning removes it"
         " although microservices use it: remove that name there"
     )
+
+
+def test_every_step_of_an_agent_is_in_the_log_and_the_traceback_of_one_that_failed(site: Site, tmp_path: Path) -> None:
+    site.hosts["edge-2"] = MemoryHost(down=True)
+    log.configure({"iofog:log": str(tmp_path / "log")}.get)
+    try:
+        roll_out([job(), job("edge-2")], site.recipe(), pool=2)
+    finally:
+        log.configure({}.get)
+    lines = (tmp_path / "log").read_text().splitlines()
+    steps = [line.split(" agent=edge-1 ")[1].split()[0] for line in lines if " agent=edge-1 " in line]
+    assert set(steps) == {"inventory", "plan", "send", "prove", "load", "done"}
+    assert steps.count("send") == steps.count("prove") == len(V1.image.layers)
+    assert any(f" send layer={V1.image.diff_ids[0]} bytes=" in line for line in lines)
+    assert any(" agent=edge-2 visit bytes=0: failed" in line for line in lines)
+    assert any("Unreachable" in line for line in lines), "with its traceback"
 
 
 def test_a_job_and_every_error_can_go_to_another_process() -> None:

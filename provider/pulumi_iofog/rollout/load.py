@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from pulumi_iofog import log
 from pulumi_iofog.oci.image import Blob, Digest, Image
 from pulumi_iofog.rollout.read_along import ReadAlong
 from pulumi_iofog.rollout.tools import Delivery
@@ -43,14 +44,17 @@ class Load:
 
     def prove(self, part: Part) -> None:
         """Prove what has arrived."""
-        self._carried[part.layer.diff_id] = self._delivery.prove(part, self._expected(part))
+        with log.timed("prove", layer=part.layer.diff_id):
+            self._carried[part.layer.diff_id] = self._delivery.prove(part, self._expected(part))
         if self._along:
             self._along.whole()
 
     def finish(self) -> None:
         """Load what is proven."""
-        if not (self._along and self._along.complete()):
-            self._delivery.load(self._target, self._carried)
+        with log.timed("load", layers=len(self._target.layers), carried=len(self._carried)) as line:
+            line["along"] = bool(self._along and self._along.complete())
+            if not line["along"]:
+                self._delivery.load(self._target, self._carried)
         if self._target is not self._image:
             self._discard_loaded()
 

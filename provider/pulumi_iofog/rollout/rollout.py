@@ -26,6 +26,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
+from pulumi_iofog import log
 from pulumi_iofog.errors import CorruptLayer, EngineError, IofogError, MissingLayers, Unreachable, VerificationFailed
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Blob, Digest, Image, Pin, Reference
@@ -62,15 +63,19 @@ def roll_out(jobs: Sequence[Job], recipe: Recipe, *, pool: int, executor: Execut
             and the recipe, both picklable, and what they show is shown by whoever made the recipe.
     """
     with nullcontext(executor) if executor else ThreadPoolExecutor(pool, thread_name_prefix="agent") as workers:
-        futures: dict[Future[Outcome], str] = {workers.submit(work, job, recipe): job.agent.name for job in jobs}
+        futures: dict[Future[Outcome], str] = {
+            workers.submit(log.carried(work), job, recipe): job.agent.name for job in jobs
+        }
         done = {futures[future]: future.result() for future in as_completed(futures)}
     return [done[job.agent.name] for job in jobs]
 
 
 def work(job: Job, recipe: Recipe) -> Outcome:
     """Do one job, wherever that is."""
-    with recipe.tools() as tools:
-        return bring(job, tools)
+    with log.about(agent=job.agent.name), recipe.tools() as tools:
+        outcome = bring(job, tools)
+        log.step("done", updated=outcome.updated, bytes=outcome.sent, note=outcome.note)
+        return outcome
 
 
 def bring(job: Job, tools: Tools) -> Outcome:
@@ -92,6 +97,7 @@ def bring(job: Job, tools: Tools) -> Outcome:
                 tools.progress.begin(name, "waiting for the link")
                 tools.wait(wait)
     except IofogError as problem:
+        log.failed("visit", bytes=meter.sent)
         return Outcome(name, sent=meter.sent, error=str(problem))
     finally:
         tools.progress.end(name)
@@ -103,6 +109,7 @@ def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
     with tools.connect(job.agent) as host:
         meter.connected = True
         inventory = host.inventory(job.image)
+        log.step("inventory", engine=inventory.described, images=len(inventory.images), tagged=inventory.tagged)
         _refuse_wrong_platform(job, inventory)
         names = _names_if_sound(host, job.image) if inventory.tagged else None
         updated = names is None
@@ -183,6 +190,8 @@ def _carry_out(
     tools.progress.begin(name, "comparing")
     parts = [payloads.ready(image.reference, part) for part in sending.parts]
     missing = [part for part in parts if not delivery.has(part)]
+    for part in parts:
+        log.step("plan", f"{part.encoding}", layer=part.layer.diff_id, at_most=part.most, there=part not in missing)
     with Worker() as proving, Worker() as loading, ExitStack() as reading, payloads.ahead(image.reference, missing):
         proving.do(host.remove_stale_containers)
         proven = proving.do(partial(delivery.take_back, parts, inventory))
@@ -194,7 +203,10 @@ def _carry_out(
             if sending.reads_along(group):
                 reading.enter_context(load.along(group))
             for part in group:
-                delivery.receive(part, partial(payloads.stream, image.reference, part), meter)
+                with log.timed("send", layer=part.layer.diff_id) as line:
+                    before = meter.sent
+                    delivery.receive(part, partial(payloads.stream, image.reference, part), meter)
+                    line["bytes"] = meter.sent - before
                 proven = proving.do(partial(load.prove, part))
             loading.do(after(proven, load.finish))
         tools.progress.begin(name, "loading")

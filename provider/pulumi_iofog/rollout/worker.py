@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from typing_extensions import Self
 
+from pulumi_iofog import log
 from pulumi_iofog.errors import IofogError, Unreachable
 
 
@@ -30,7 +31,7 @@ class Worker:
 
     def do(self, act: Callable[[], None]) -> Future[None]:
         self._raise_from(each for each in self._given if each.done())
-        self._given.append(self._worker.submit(self._run, act))
+        self._given.append(self._worker.submit(log.carried(self._run), act))
         return self._given[-1]
 
     def finish(self) -> None:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable
 from itertools import chain
 
+from pulumi_iofog import log
 from pulumi_iofog.adapters.host.shell import Result, Shell
 
 
@@ -23,8 +24,8 @@ class Runner:
 
     def run(self, script: str, *, timeout: float = 60.0) -> Result:
         # What may be left of standard input is not the script's.
-        script = self._as_whom(f"exec </dev/null; {script}")
-        return self._shell.run(script, stdin=self._for_sudo(), timeout=timeout)
+        whole = self._as_whom(f"exec </dev/null; {script}")
+        return log.command(script, lambda: self._shell.run(whole, stdin=self._for_sudo(), timeout=timeout))
 
     def tell(self, script: str, lines: Iterable[bytes], *, timeout: float = 60.0) -> Result:
         """Run a script that is told lines while it runs; one that it does not know may come first."""
