@@ -91,8 +91,8 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             prune: also remove images from agents: the replaced one after an update, the image on
                 destroy (default: False).
             adopt: take over a catalog item of that name which this stack did not create (default: False).
-            rebuild: have the Controller start microservices anew from new content under an unchanged name,
-                as of a tag that moved; False leaves running ones alone (default: True).
+            rebuild: have the Controller restart microservices if an unchanged name has new content, as
+                after a tag has moved; False leaves running ones alone (default: True).
             agent_pruning: if agents will remove the image before a microservice uses it: ``warn`` (default),
                 ``ignore``, or ``configure``: turn that off on the Controller, and on again on destroy.
             opts: Pulumi's resource options. A replacement deletes the old catalog item first, as names are

@@ -81,7 +81,7 @@ class OfflineImageSet(pulumi.ComponentResource):
             max_unavailable: agents that may fail for an image without failing it (default: 0).
             prune: also remove images from agents when they are replaced or destroyed (default: False).
             adopt: take over catalog items of those names which this stack did not create (default: False).
-            rebuild: have the Controller start microservices anew from new content under an unchanged name
+            rebuild: have the Controller restart microservices if an unchanged name has new content
                 (default: True).
             agent_pruning: if agents will remove images before a microservice uses them: ``warn`` (default),
                 ``ignore``, or ``configure``: turn that off on the Controller, and on again on destroy.
