@@ -33,7 +33,7 @@ from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import ControllerError, Failures, IofogError, ItemNotFound
 from pulumi_iofog.inputs.spec import CatalogItem, Spec
 from pulumi_iofog.rollout import rollout
-from pulumi_iofog.rollout.outcome import Outcome, brought, report
+from pulumi_iofog.rollout.outcome import Outcome, brought, missed, report
 from pulumi_iofog.rollout.outcome import pending as pending_agents
 from pulumi_iofog.rollout.progress import Progress
 from pulumi_iofog.rollout.tools import Ready
@@ -138,6 +138,7 @@ class OfflineImageProvider(SavedProvider):
         new = state.recorded(props)
         with self._session(new.spec) as session:
             plan, item = session.plan_item(None, None, new), _item(new)
+            _log_item(plan)
             outcomes, pending = self._roll_out(session, None, new)
             rewrite = brought(outcomes, plan.rewrite_for)
             item_id = session.place_item(item, plan.taken, rewrite=rewrite)
@@ -145,7 +146,8 @@ class OfflineImageProvider(SavedProvider):
             pruning = session.arrange_pruning({})
         _conclude(outcomes, plan, rewritten=rewrite)
         _warn(pruning.errors.values())
-        outputs = _outputs(item_id, plan, [*pending, *pruning.errors], _engines({}, new, outcomes), pruning.before)
+        due, engines = missed(outcomes, plan.rewrite_for), _engines({}, new, outcomes)
+        outputs = _outputs(item_id, [*pending, *pruning.errors], due, engines, pruning.before)
         return CreateResult(str(item_id), {**state.inputs_of(props), **outputs})
 
     @logged
@@ -154,6 +156,7 @@ class OfflineImageProvider(SavedProvider):
         old, new = state.last_recorded(olds), state.recorded(news)
         with self._session(new.spec) as session:
             plan = session.plan_item(int(id_), old, new)
+            _log_item(plan)
             outcomes, pending = self._roll_out(session, old, new)
             rewrite = brought(outcomes, plan.rewrite_for)
             if rewrite or new.changes_since(old).item:
@@ -161,7 +164,8 @@ class OfflineImageProvider(SavedProvider):
             pruning = session.arrange_pruning(olds.get("pruning_before") or {})
         _conclude(outcomes, plan, rewritten=rewrite)
         _warn(pruning.errors.values())
-        outputs = _outputs(int(id_), plan, [*pending, *pruning.errors], _engines(olds, new, outcomes), pruning.before)
+        due, engines = missed(outcomes, plan.rewrite_for), _engines(olds, new, outcomes)
+        outputs = _outputs(int(id_), [*pending, *pruning.errors], due, engines, pruning.before)
         return UpdateResult({**state.inputs_of(news), **outputs})
 
     def _roll_out(self, session: Session, old: Recorded | None, new: Recorded) -> tuple[list[Outcome], list[str]]:
@@ -217,12 +221,12 @@ def _item(new: Recorded) -> CatalogItem:
 
 
 def _outputs(
-    item_id: int, plan: ItemPlan, pending: Iterable[str], engines: Mapping[str, str], pruning: Mapping[str, int]
+    item_id: int, pending: Iterable[str], due: list[str], engines: Mapping[str, str], pruning: Mapping[str, int]
 ) -> Props:
     names = list(dict.fromkeys(pending))
-    due = {"rebuild_due": True} if set(names) & set(plan.rewrite_for) else {}
+    rebuild = {"rebuild_due": due} if due else {}
     turned_off = {"pruning_before": dict(pruning)} if pruning else {}
-    return {"catalog_item_id": item_id, "pending_agents": names, "engines": dict(engines), **due, **turned_off}
+    return {"catalog_item_id": item_id, "pending_agents": names, "engines": dict(engines), **rebuild, **turned_off}
 
 
 def _engines(olds: Props, new: Recorded, outcomes: list[Outcome]) -> dict[str, str]:
@@ -244,6 +248,10 @@ def _log_resolution(found: Resolution) -> None:
         log.step("resolved", arch=arch, reference=pin.reference, platform=pin.platform, manifest=pin.manifest_digest)
     for agent in found.agents:
         log.step("resolved", agent=agent.name, host=agent.host, image=found.digests.get(agent.name))
+
+
+def _log_item(plan: ItemPlan) -> None:
+    log.step("item", "; ".join(plan.lines()), taken=plan.taken, rewrite_for=",".join(plan.rewrite_for) or None)
 
 
 def _conclude(outcomes: list[Outcome], plan: ItemPlan, *, rewritten: bool) -> None:

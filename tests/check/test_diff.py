@@ -33,10 +33,10 @@ def desired(
     item: CatalogItem | None = ITEM,
     image_ids: Collection[str] = (),
     pending: tuple[str, ...] = (),
-    due: bool = False,
+    due: tuple[str, ...] = (),
 ) -> Desired:
     named = {p.agent.name: p for p in placements}
-    return Desired(named, item, "https://c.example", frozenset(image_ids), frozenset(pending), due)
+    return Desired(named, item, "https://c.example", frozenset(image_ids), frozenset(pending), frozenset(due))
 
 
 OLD = desired(placed("a"), placed("b"))
@@ -102,9 +102,9 @@ def test_pending_and_missing_agents_are_visited_again() -> None:
         pytest.param(desired(placed("a", MISSING), image_ids={ONE}), ONE, (), id="lost, and given back"),
         pytest.param(desired(placed("a", MISSING), image_ids={ONE}), TWO, ("a",), id="lost, and given another"),
         pytest.param(desired(placed("a"), pending=("a",)), ONE, (), id="it never had one"),
-        pytest.param(desired(placed("a"), pending=("a",), due=True), ONE, ("a",), id="it has an older one"),
+        pytest.param(desired(placed("a"), pending=("a",), due=("a",)), ONE, ("a",), id="it has an older one"),
         pytest.param(
-            desired(placed("a", MISSING), image_ids={ONE}, pending=("a",), due=True),
+            desired(placed("a", MISSING), image_ids={ONE}, pending=("a",), due=("a",)),
             ONE,
             ("a",),
             id="it has an older one, also after a refresh",

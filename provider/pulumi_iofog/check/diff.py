@@ -39,7 +39,7 @@ class Desired:
     Attributes:
         image_ids: of all its images, whichever agents have them.
         pending: agents that did not get it.
-        rebuild_due: once pending ones hold it, their microservices are to be started anew.
+        rebuild_due: pending ones whose microservices are to be started anew once they hold it.
     """
 
     placements: Mapping[str, Placement]
@@ -47,7 +47,7 @@ class Desired:
     endpoint: str | None
     image_ids: frozenset[str] = frozenset()
     pending: frozenset[str] = frozenset()
-    rebuild_due: bool = False
+    rebuild_due: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +90,9 @@ def compare(old: Desired | None, new: Desired) -> Changes:
 def _other_content(old: Desired, new: Placement) -> bool:
     """Whether microservices may be running an older image there. Not on an agent that is new, or that gets back
     what it has lost."""
-    name = new.agent.name
-    if old.rebuild_due and name in old.pending:
+    if new.agent.name in old.rebuild_due:
         return True
-    before = old.placements.get(name)
+    before = old.placements.get(new.agent.name)
     if before is None or new.image_id is None or before.image_id == new.image_id:
         return False
     return before.image_id != MISSING or new.image_id not in old.image_ids

@@ -89,7 +89,7 @@ def _desired(props: Mapping[str, Any], spec: Spec, pins: Mapping[Arch, Pin]) -> 
         item=item_of(props),
         endpoint=spec.controller.endpoint if spec.controller else None,
         image_ids=frozenset(names),
-        rebuild_due=props.get("rebuild_due") is True,
+        rebuild_due=frozenset(props.get("rebuild_due") or ()),
         pending=frozenset(props.get("pending_agents") or ()),
     )
 

@@ -41,6 +41,11 @@ def brought(outcomes: Sequence[Outcome], agents: Sequence[str]) -> bool:
     return any(outcome.agent in agents and not outcome.error for outcome in outcomes)
 
 
+def missed(outcomes: Sequence[Outcome], agents: Sequence[str]) -> list[str]:
+    """Those of the agents that do not hold it."""
+    return [outcome.agent for outcome in outcomes if outcome.agent in agents and outcome.error]
+
+
 def report(outcomes: Sequence[Outcome]) -> str:
     """The lasting line: ``3 agents updated, 1 already had it; 41.2 MB sent instead of 238 MB``."""
     updated = [outcome for outcome in outcomes if outcome.updated]
