@@ -67,7 +67,7 @@ def build(folder: Path, version: str, *, platforms: Sequence[str] = tuple(PLATFO
 
 def write_pause(archive: Path, name: str) -> None:
     """The image that sandboxes are made of, which only sleeps, as an archive that containerd can import."""
-    layer = _layer({"bin/busybox": _busybox("amd64")}, {}, "pause")
+    layer = _layer({"bin/busybox": busybox("amd64")}, {}, "pause")
     platform = {"os": "linux", "architecture": "amd64"}
     config = {
         **platform,
@@ -123,7 +123,7 @@ def _image(layout: Path, version: str, arch: str) -> dict[str, Any]:
 
 @cache
 def _base(arch: str) -> Layer:
-    files: dict[str, bytes] = {"bin/busybox": _busybox(arch), "etc/passwd": b"root:x:0:0:root:/:/bin/sh\n"}
+    files: dict[str, bytes] = {"bin/busybox": busybox(arch), "etc/passwd": b"root:x:0:0:root:/:/bin/sh\n"}
     return _layer(files, {f"bin/{name}": "busybox" for name in APPLETS}, "base")
 
 
@@ -175,7 +175,7 @@ def _path(digest: str) -> str:
     return f"blobs/sha256/{digest.removeprefix('sha256:')}"
 
 
-def _busybox(arch: str) -> bytes:
+def busybox(arch: str) -> bytes:
     """busybox of a Debian architecture, from its package; downloaded once, into the lab's cache."""
     kept = cache_folder() / "busybox" / arch
     kept.parent.mkdir(parents=True, exist_ok=True)

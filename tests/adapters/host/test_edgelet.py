@@ -7,15 +7,16 @@ import json
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from lab import Host, Lab, proof
+from lab import Host, Lab, images, proof
 from lab.engines.edgelet import BLOBS, DATA, PAUSE, Edgelet
-from lab.shell import wait_for
+from lab.shell import run, wait_for
 from pulumi_iofog.adapters.host.engines.containerd_store import CATALOG, image_names
 from pulumi_iofog.adapters.host.engines.detect import find
-from pulumi_iofog.adapters.host.engines.edgelet import parse_survey
+from pulumi_iofog.adapters.host.engines.edgelet import SURVEY, parse_survey
 from pulumi_iofog.adapters.ssh import connect as ssh
 from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, VerificationFailed
 from pulumi_iofog.inputs.spec import Agent
@@ -112,6 +113,21 @@ def test_what_is_no_database_is_told_so(data: bytes) -> None:
         parse_survey("nothing")
 
 
+def test_a_host_that_has_only_busybox_is_read_as_well(edge: Edge, tmp_path: Path) -> None:
+    edge.bring(ONE)
+    await_name_of_cri(edge, ONE)
+    root, programs = edge.host.folder / f"{DATA[1:]}/root", tmp_path / "bin"
+    programs.mkdir()
+    (programs / "busybox").write_bytes(images.busybox("amd64"))
+    (programs / "busybox").chmod(0o755)
+    run(str(programs / "busybox"), "--install", "-s", str(programs))
+    rows = edge.host.run("edgelet image ls -o json")
+    (programs / "edgelet").write_text(f"#!{programs}/sh\ncat <<'END'\n{rows}\nEND\n")
+    (programs / "edgelet").chmod(0o755)
+    said = run("env", "-i", f"PATH={programs}", str(programs / "sh"), "-c", f"cd {root} && {SURVEY}")
+    assert parse_survey(said) == parse_survey(edge.host.run(f"cd {DATA}/root && {SURVEY}"))
+
+
 # ---- what the import does not say -------------------------------------------------------------------
 
 
@@ -120,6 +136,8 @@ def test_a_layer_that_it_has_not_is_known_by_name_afterwards(edge: Edge) -> None
     with pytest.raises(MissingLayers, match=r"edgelet has \d+ of the \d+ bytes of its content"):
         edge.bring(TWO, frozenset([base]))
     assert edge.held(TWO.image) == {top}
+    assert not edge.edge.inventory(TWO.image).tagged
+    assert [part.layer.diff_id for part in transfer(TWO.image, edge.edge.inventory(TWO.image), Means()).parts] == [base]
     assert not proof.can_create(edge.host, NAME)
     with pytest.raises(VerificationFailed, match="no container can be created: edgelet has"):
         edge.engine.verify(TWO.image.pin)

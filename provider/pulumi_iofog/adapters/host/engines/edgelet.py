@@ -57,15 +57,15 @@ ls -l "${{each%/cmdline}}/fd"; done 2>/dev/null | sed -n 's|.* -> \(/.*\)/{CATAL
 printf '"%s" []\n' "$root" """
 """Finds out whether edgelet answers, and what it is; parse_about reads it."""
 
-_SURVEY = f"""
+SURVEY = f"""
 pack() {{ if command -v gzip >/dev/null; then gzip -c; else cat; fi | base64 | tr -d '\\n'; echo; }}
 rows=$(edgelet image ls -o json) || exit
 printf '%s' "$rows" | tr -d '\\n'; echo
 ls -ln {CONTENT} | pack
-(cd {CONTENT} && find . -type f -size -{SMALL_BLOCKS} -exec \\
-grep -l -e '"layers"' -e '"rootfs"' -e '"manifests"' {{}} + | tar -cf - -T -) | pack
+(cd {CONTENT} && set -- $(find . -type f -size -{SMALL_BLOCKS} -exec \\
+grep -l -e '"layers"' -e '"rootfs"' -e '"manifests"' {{}} +) && [ $# = 0 ] || tar -cf - "$@") | pack
 for try in 1 2 3 4 5; do
-sum=$(cksum < {CATALOG}); packed=$(pack < {CATALOG}); [ "$sum" = "$(cksum < {CATALOG})" ] && break
+sum=$(sha256sum < {CATALOG}); packed=$(pack < {CATALOG}); [ "$sum" = "$(sha256sum < {CATALOG})" ] && break
 done; printf '%s\\n' "$packed"
 """
 """Four lines: what the daemon lists, the blobs and their sizes, the small ones as a tar, and the catalog, read while
@@ -97,14 +97,17 @@ class Edgelet(Engine):
 
     def images(self, reference: Reference) -> Listing:
         survey = self._survey("listing images")
-        return Listing(self._named(survey, reference), survey.store.images(), ())
+        id_ = self._named(survey, reference)
+        # One that lacks something is none: so just that is sent.
+        whole = id_ and not any(self._unfit(survey, name, id_)[0] for name in self.traits.names(reference))
+        return Listing(id_ if whole else None, survey.store.images(), ())
 
-    def _named(self, survey: Survey, reference: Reference) -> str | None:
+    def _named(self, survey: Survey, reference: Reference) -> Digest | None:
         ids = {survey.config(name) for name in self.traits.names(reference)}
         return ids.pop() if len(ids) == 1 else None
 
     def _survey(self, doing: str) -> Survey:
-        result = self._shell.run(f"cd {shlex.quote(self.root)} || exit\n{_SURVEY}")
+        result = self._shell.run(f"cd {shlex.quote(self.root)} || exit\n{SURVEY}")
         if not result.ok:
             raise self._failed(doing, result)
         try:
@@ -164,12 +167,12 @@ class Edgelet(Engine):
         doing = f"verifying {pin.reference} ({pin.platform})"
         survey = self._survey(doing)
         for name in self.traits.names(pin.reference):
-            why, hint = self._unfit(survey, name, pin)
+            why, hint = self._unfit(survey, name, pin.image_id)
             if why:
                 raise VerificationFailed(self._agent, doing, f"no container can be created: {why}", hint)
         return self.traits.names(pin.reference)
 
-    def _unfit(self, survey: Survey, name: str, pin: Pin) -> tuple[str, str]:
+    def _unfit(self, survey: Survey, name: str, want: Digest) -> tuple[str, str]:
         """Why no container of the image can be made by that name, and what to try; nothing if one can."""
         target = survey.store.names.get(name)
         if target is None:
@@ -177,8 +180,8 @@ class Edgelet(Engine):
         manifest = survey.store.manifest(target)
         if manifest is None:
             return f"the manifest of {name} cannot be read", ""
-        if manifest.config.digest != pin.image_id:
-            return f"got image {manifest.config.digest}, want {pin.image_id}", ""
+        if manifest.config.digest != want:
+            return f"got image {manifest.config.digest}, want {want}", ""
         incomplete, lost = _incomplete(manifest, survey.rows.get(target)), survey.store.lacks(manifest)
         if lost and not incomplete:
             # containerd believes its own database, and would not take the blob again.
@@ -220,7 +223,7 @@ class Edgelet(Engine):
 
 
 def parse_survey(text: str) -> Survey:
-    """The answer of _SURVEY. ValueError and its kin if it cannot be read."""
+    """The answer of SURVEY. ValueError and its kin if it cannot be read."""
     rows, listed, small, catalog = text.splitlines()
     return Survey(
         _rows(json.loads(rows)),
@@ -249,7 +252,9 @@ def _sizes(listed: str) -> dict[Digest, int]:
 
 
 def _small(packed: bytes) -> dict[Digest, bytes]:
-    found = {}
+    found: dict[Digest, bytes] = {}
+    if not packed:
+        return found
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         for entry in tar:
             file = tar.extractfile(entry)
