@@ -25,7 +25,7 @@ from pulumi_iofog.oci.image import (
     OCI_INDEX,
     OCI_MANIFEST,
     RISCV64,
-    Blob,
+    Descriptor,
     Digest,
     Pin,
     Platform,
@@ -95,7 +95,7 @@ class World:
             raise RegistryError(str(reference), "resolving", "no route to host", "Check the network.")
         return raw, OCI_INDEX if b'"manifests"' in raw else OCI_MANIFEST
 
-    def small_blob(self, reference: Reference, blob: Blob) -> bytes:
+    def small_blob(self, reference: Reference, blob: Descriptor) -> bytes:
         return next(m.blobs[blob.digest] for m in MADE if blob.digest in m.blobs)
 
     def agents(self) -> Sequence[KnownAgent]:

@@ -14,7 +14,7 @@ from pulumi_iofog.oci.image import (
     ARM_V7,
     OCI_INDEX,
     OCI_MANIFEST,
-    Blob,
+    Descriptor,
     Platform,
     Reference,
     assemble,
@@ -147,7 +147,7 @@ def test_an_image_is_its_manifest_and_config() -> None:
     assert manifest.manifest_digest == sha256(raw)
     image = assemble(Reference.parse("a:1"), AMD64, manifest, config(sha256(b"x"), sha256(b"y")))
     assert image.diff_ids == (sha256(b"x"), sha256(b"y"))
-    assert image.layers[1].blob == Blob(sha256(b"three"), 5, "")
+    assert image.layers[1].blob == Descriptor(sha256(b"three"), 5, "")
     assert image.image_id == sha256(b"config")
     assert str(image) == "a:1 (linux/amd64)"
 

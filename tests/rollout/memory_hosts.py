@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, Unreachable, VerificationFailed
 from pulumi_iofog.inputs.spec import Agent
-from pulumi_iofog.oci.image import AMD64, Blob, Digest, Image, Pin, Platform, Reference
+from pulumi_iofog.oci.image import AMD64, Descriptor, Digest, Image, Pin, Platform, Reference
 from pulumi_iofog.rollout.tools import Ready, Tools
 from pulumi_iofog.transfer.encodings import Coming, Part
 from pulumi_iofog.transfer.engine_traits import EngineKind, traits_of
@@ -140,7 +140,7 @@ class MemoryDelivery:
             have = len(self.host.spool.setdefault(part.name, b""))
             self.host.take_bytes(part, b"".join(stream(have)), on_bytes)
 
-    def prove(self, part: Part, expected: Blob) -> Blob:
+    def prove(self, part: Part, expected: Descriptor) -> Descriptor:
         self.host.calls.append("prove")
         if type(part.encoding) in self.host.corrupts:
             del self.host.spool[part.name]
@@ -149,7 +149,7 @@ class MemoryDelivery:
         self.host.discarded.discard(expected.digest)
         return expected
 
-    def load(self, target: Image, carried: Mapping[Digest, Blob]) -> None:
+    def load(self, target: Image, carried: Mapping[Digest, Descriptor]) -> None:
         assert carried.keys() <= self.host.proven
         assert not self.host.discarded & {blob.digest for blob in carried.values()}
         self.host.load(target, set(carried), lower=target != self.image)
@@ -166,16 +166,16 @@ class MemoryDelivery:
         self.host.calls.append("followed" if target == self.image else f"followed {len(target.layers)}")
         return True
 
-    def discard(self, blobs: Iterable[Blob]) -> None:
+    def discard(self, blobs: Iterable[Descriptor]) -> None:
         for blob in blobs:
             self.host.discarded.add(blob.digest)
-            self.host.spool.pop(blob.digest[7:], None)
+            self.host.spool.pop(blob.digest.hex, None)
 
 
 class Quiet:
     def begin(self, agent: str, doing: str, size: int = 0) -> None: ...
     def moved(self, agent: str, count: int) -> None: ...
-    def end(self, agent: str) -> None: ...
+    def end(self, agent: str, *, failed: bool = False) -> None: ...
 
 
 class Site:
@@ -185,15 +185,15 @@ class Site:
         self.folder, self.hosts = folder, {}  # type: ignore[var-annotated]
         self.pulled: list[Digest] = []
         self.announced: list[list[Digest]] = []
-        self.known: dict[Digest, Blob] = {}
+        self.known: dict[Digest, Descriptor] = {}
         self.waited: list[float] = []
         self.most_at_once = self._now = 0
         self._lock = threading.Lock()
         for image in made:
             for digest, data in image.blobs.items():
-                (folder / digest[7:]).write_bytes(data)
+                (folder / digest.hex).write_bytes(data)
 
-    def older(self, diff_ids: Iterable[Digest]) -> dict[Digest, Blob]:
+    def older(self, diff_ids: Iterable[Digest]) -> dict[Digest, Descriptor]:
         return {diff_id: self.known[diff_id] for diff_id in diff_ids if diff_id in self.known}
 
     def ready(self, reference: Reference, part: Part) -> Part:
@@ -201,14 +201,14 @@ class Site:
 
     def stream(self, reference: Reference, part: Part, offset: int) -> Iterator[bytes]:
         self.pulled.append(part.layer.blob.digest)
-        yield (self.folder / part.layer.blob.digest[7:]).read_bytes()[offset:]
+        yield (self.folder / part.layer.blob.digest.hex).read_bytes()[offset:]
 
     @contextmanager
     def ahead(self, reference: Reference, parts: Sequence[Part]) -> Iterator[None]:
         self.announced.append([part.layer.blob.digest for part in parts])
         yield
 
-    def expected(self, reference: Reference, part: Part) -> Blob:
+    def expected(self, reference: Reference, part: Part) -> Descriptor:
         return part.layer.blob
 
     @contextmanager

@@ -88,7 +88,7 @@ def test_a_lost_link_is_taken_up_where_it_was(site: Site) -> None:
 
 def test_what_has_arrived_before_is_not_pulled_again(site: Site) -> None:
     base, app = V1.image.layers
-    site.hosts["edge-1"] = MemoryHost(spool={base.blob.digest[7:]: V1.blobs[base.blob.digest]})
+    site.hosts["edge-1"] = MemoryHost(spool={base.blob.digest.hex: V1.blobs[base.blob.digest]})
     assert bring(job(), site.tools()).error is None
     assert site.announced == [[app.blob.digest]]
 

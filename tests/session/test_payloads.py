@@ -14,7 +14,7 @@ import pytest
 from pulumi_iofog.adapters.cache.store import Store
 from pulumi_iofog.adapters.recode import recode
 from pulumi_iofog.adapters.registry.registry import Registry
-from pulumi_iofog.oci.image import Blob, Digest, Reference, sha256
+from pulumi_iofog.oci.image import Descriptor, Digest, Reference, sha256
 from pulumi_iofog.session.payloads import Payloads
 from pulumi_iofog.transfer.encodings import AsIs, Delta, Part, Recoded
 from tests.images import MadeImage, layer_tar, make_image
@@ -33,7 +33,7 @@ class MemoryRegistry(Registry):
         self._held = {digest: data for image in made for digest, data in image.blobs.items()}
         self.pulled: list[Digest] = []
 
-    def blob(self, reference: Reference, blob: Blob, offset: int = 0) -> Generator[bytes, None, None]:
+    def blob(self, reference: Reference, blob: Descriptor, offset: int = 0) -> Generator[bytes, None, None]:
         self.pulled.append(blob.digest)
         yield self._held[blob.digest][offset:]
 
@@ -85,7 +85,7 @@ def test_what_a_part_must_turn_out_to_be_is_known(blobs: Payloads) -> None:
     encoded = part(NEW, Recoded(9, 23))
     data = bytes_of(blobs, NEW, encoded)
     made = blobs.expected(reference, encoded)
-    assert made == Blob(sha256(data), len(data), "application/vnd.oci.image.layer.v1.tar+zstd")
+    assert made == Descriptor(sha256(data), len(data), "application/vnd.oci.image.layer.v1.tar+zstd")
     assert made.plain_size == len(layer_tar({"lib": NOISE, "note": b"new"}))
     assert layer.blob.plain_size is None
 

@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from pulumi_iofog.oci.image import Blob, Digest, parse_config, sha256
+from pulumi_iofog.oci.image import Descriptor, Digest, parse_config, sha256
 from pulumi_iofog.transfer.engine_traits import EngineKind, traits_of
 from pulumi_iofog.transfer.load_folder import (
     PREFIX_REPOSITORY,
@@ -94,7 +94,7 @@ def test_dockers_archive_names_what_is_carried() -> None:
 
 
 def test_docker_is_given_the_plain_tar_of_what_lies_packed() -> None:
-    packed = Blob(Digest("sha256:" + 64 * "a"), 100, "application/vnd.oci.image.layer.v1.tar+zstd", 2049)
+    packed = Descriptor(Digest("sha256:" + 64 * "a"), 100, "application/vnd.oci.image.layer.v1.tar+zstd", 2049)
     engines: tuple[EngineKind, ...] = ("docker", "docker-containerd")
     for engine in engines:
         unpacked = to_unpack({APP.diff_id: packed, BASE.diff_id: BASE.blob}, traits_of(engine))
@@ -122,7 +122,7 @@ def test_small_files_make_an_archive() -> None:
 
 
 def test_podman_is_given_what_lies_packed_as_it_is() -> None:
-    packed = Blob(Digest("sha256:" + 64 * "a"), 100, "application/vnd.oci.image.layer.v1.tar+zstd", 2049)
+    packed = Descriptor(Digest("sha256:" + 64 * "a"), 100, "application/vnd.oci.image.layer.v1.tar+zstd", 2049)
     carried = {**ALL, APP.diff_id: packed}
     made = files(made_for_host(IMAGE, carried, traits_of("podman")), carried, traits_of("podman"))
     layers = manifest_in(made)["layers"]

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from pulumi_iofog.oci.image import AMD64, OCI_LAYER, Blob, Digest, Image, Layer
+from pulumi_iofog.oci.image import AMD64, OCI_LAYER, Descriptor, Digest, Image, Layer
 from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Part, Recoded
 from pulumi_iofog.transfer.engine_traits import EngineKind, traits_of
 from pulumi_iofog.transfer.inventory import HeldImage, Inventory, Means
@@ -23,7 +23,9 @@ def layer(
 ) -> Layer:
     """A layer whose digests are made of a letter."""
     number = f"{ord(letter):02x}"
-    return Layer(Digest("sha256:" + number * 32), Blob(Digest(f"sha256:{'b' + number[1]:0<64}"), size, media_type))
+    return Layer(
+        Digest("sha256:" + number * 32), Descriptor(Digest(f"sha256:{'b' + number[1]:0<64}"), size, media_type)
+    )
 
 
 BASE, DEPENDENCIES, APP = layer("a"), layer("b", 28_000_000), layer("c", 2_000_000)
@@ -139,7 +141,7 @@ def test_no_delta_where_it_cannot_work(holds: Inventory, means: Means) -> None:
 def test_a_plain_layer_may_be_recoded_for_containerd_too() -> None:
     """From an archive of docker save: the host decodes it into the very blob that the manifest names."""
     diff_id = NEW_BASE.diff_id
-    plain = image(Layer(diff_id, Blob(diff_id, NEW_BASE.blob.size, OCI_LAYER)))
+    plain = image(Layer(diff_id, Descriptor(diff_id, NEW_BASE.blob.size, OCI_LAYER)))
     holds = inventory(engine="docker-containerd")
     assert ways(transfer(plain, holds, Means(MIDDLE))) == [Recoded(6, 23)]
     assert ways(transfer(plain, holds, Means(None))) == [AsIs()]
@@ -228,7 +230,7 @@ def test_an_engine_that_reads_zstd_needs_none_on_the_host() -> None:
 
 
 def test_what_edgelet_holds_is_named_as_it_holds_it_and_never_sent_again() -> None:
-    other = Blob(Digest("sha256:" + 64 * "9"), 40_000_000, "application/vnd.oci.image.layer.v1.tar+zstd")
+    other = Descriptor(Digest("sha256:" + 64 * "9"), 40_000_000, "application/vnd.oci.image.layer.v1.tar+zstd")
     images = (HeldImage("sha256:old", (BASE.diff_id, APP.diff_id), (other, APP.blob)),)
     there = dataclasses.replace(inventory(engine="edgelet"), images=images)
     sending = transfer(V1, there, Means(MIDDLE))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pulumi_iofog import text
 from pulumi_iofog.inputs.spec import Agent, CatalogItem
-from pulumi_iofog.oci.image import Blob, Manifest
+from pulumi_iofog.oci.image import Descriptor, Manifest
 from pulumi_iofog.transfer.planner import SMALL
 
 MISSING = "missing"
@@ -165,5 +165,5 @@ def _group(estimates: Sequence[Estimate]) -> list[str]:
     return lines
 
 
-def _unique(blobs: Sequence[Blob]) -> list[Blob]:
+def _unique(blobs: Sequence[Descriptor]) -> list[Descriptor]:
     return list({blob.digest: blob for blob in blobs}.values())

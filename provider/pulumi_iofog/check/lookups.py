@@ -9,7 +9,7 @@ from typing import Protocol
 from pulumi_iofog.check.catalog import Catalog
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
 from pulumi_iofog.inputs.spec import Agent, KnownAgent
-from pulumi_iofog.oci.image import Blob, Digest, Pin, Platform, Reference
+from pulumi_iofog.oci.image import Descriptor, Digest, Pin, Platform, Reference
 
 
 class Manifests(Protocol):
@@ -17,7 +17,7 @@ class Manifests(Protocol):
 
     def named(self, reference: Reference) -> Reference: ...
     def fetch_manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]: ...
-    def small_blob(self, reference: Reference, blob: Blob) -> bytes: ...
+    def small_blob(self, reference: Reference, blob: Descriptor) -> bytes: ...
 
 
 class Controller(Catalog, Protocol):

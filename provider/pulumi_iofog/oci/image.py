@@ -76,7 +76,7 @@ RISCV64 = Platform("linux", "riscv64")
 
 
 @dataclass(frozen=True, slots=True)
-class Blob:
+class Descriptor:
     """One content-addressed piece as it is in the registry (OCI descriptor), or as it travels.
 
     Attributes:
@@ -97,7 +97,7 @@ class Blob:
         return "gzip" if self.media_type.endswith("gzip") else "none"
 
     @classmethod
-    def of(cls, descriptor: Mapping[str, Any]) -> Blob:
+    def of(cls, descriptor: Mapping[str, Any]) -> Descriptor:
         """From a descriptor's JSON; ValueError if digest or size is missing or wrong."""
         digest, size = descriptor.get("digest"), descriptor.get("size")
         if not isinstance(digest, str) or not isinstance(size, int) or size < 0:
@@ -111,8 +111,8 @@ class Manifest:
 
     raw: bytes
     media_type: str
-    config: Blob
-    layers: tuple[Blob, ...]
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
 
     @property
     def manifest_digest(self) -> Digest:
@@ -140,7 +140,7 @@ class Layer:
     """A layer: the digest of its plain tar, and the blob that carries it."""
 
     diff_id: Digest
-    blob: Blob
+    blob: Descriptor
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class IndexEntry:
     """One manifest that an index offers."""
 
     platform: Platform
-    blob: Blob
+    blob: Descriptor
 
 
 def parse_index(raw: bytes) -> tuple[IndexEntry, ...]:
@@ -187,7 +187,7 @@ def parse_index(raw: bytes) -> tuple[IndexEntry, ...]:
         os, arch = platform.get("os", ""), platform.get("architecture", "")
         if os in ("", "unknown") or arch in ("", "unknown"):
             continue
-        entries.append(IndexEntry(Platform(os, arch, platform.get("variant", "")), Blob.of(descriptor)))
+        entries.append(IndexEntry(Platform(os, arch, platform.get("variant", "")), Descriptor.of(descriptor)))
     return tuple(entries)
 
 
@@ -196,7 +196,9 @@ def parse_manifest(raw: bytes, media_type: str) -> Manifest:
     body = _object(raw)
     if not isinstance(body.get("config"), dict) or not isinstance(body.get("layers"), list):
         raise ValueError("not an image manifest")
-    return Manifest(raw, media_type, Blob.of(body["config"]), tuple(Blob.of(layer) for layer in body["layers"]))
+    return Manifest(
+        raw, media_type, Descriptor.of(body["config"]), tuple(Descriptor.of(layer) for layer in body["layers"])
+    )
 
 
 def parse_config(raw: bytes) -> tuple[Platform, tuple[Digest, ...]]:

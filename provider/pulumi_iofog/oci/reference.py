@@ -18,11 +18,21 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Literal, NewType, cast, get_args
+from typing import Literal, cast, get_args
 
-Digest = NewType("Digest", str)
-"""``sha256:`` and 64 lower-case hex digits. A field's name says of what: ``manifest_digest``,
-``image_id`` (the config's), ``diff_id`` (a layer's plain tar), ``chain_id``."""
+
+class Digest(str):
+    """``sha256:`` and 64 lower-case hex digits (OCI ``descriptor.md``). A field's name says of what:
+    ``manifest_digest``, ``image_id`` (the config's), ``diff_id`` (a layer's plain tar), ``chain_id``."""
+
+    __slots__ = ()
+
+    @property
+    def hex(self) -> str:
+        """Without the algorithm: what a file is named by."""
+        return self.removeprefix("sha256:")
+
+
 Transport = Literal["docker", "docker-daemon", "oci", "oci-archive", "docker-archive"]
 
 DOCKER_HUB = "docker.io"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from pulumi_iofog import log
-from pulumi_iofog.oci.image import Blob, Digest, Image
+from pulumi_iofog.oci.image import Descriptor, Digest, Image
 from pulumi_iofog.rollout.read_along import ReadAlong
 from pulumi_iofog.rollout.tools import Delivery
 from pulumi_iofog.transfer.encodings import Part
@@ -25,8 +25,8 @@ class Load:
         delivery: Delivery,
         image: Image,
         target: Image,
-        expected: Callable[[Part], Blob],
-        carried: dict[Digest, Blob],
+        expected: Callable[[Part], Descriptor],
+        carried: dict[Digest, Descriptor],
     ) -> None:
         self._delivery, self._image, self._target = delivery, image, target
         self._expected, self._carried = expected, carried

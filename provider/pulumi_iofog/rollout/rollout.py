@@ -29,7 +29,7 @@ from functools import partial
 from pulumi_iofog import log
 from pulumi_iofog.errors import CorruptLayer, EngineError, IofogError, MissingLayers, Unreachable, VerificationFailed
 from pulumi_iofog.inputs.spec import Agent
-from pulumi_iofog.oci.image import Blob, Digest, Image, Pin, Reference
+from pulumi_iofog.oci.image import Descriptor, Digest, Image, Pin, Reference
 from pulumi_iofog.rollout.load import Load
 from pulumi_iofog.rollout.outcome import Outcome
 from pulumi_iofog.rollout.tools import Host, Recipe, Tools
@@ -80,27 +80,34 @@ def work(job: Job, recipe: Recipe) -> Outcome:
 
 def bring(job: Job, tools: Tools) -> Outcome:
     """Bring one image onto one agent. Every IofogError becomes the agent's own failed Outcome."""
-    name, meter = job.agent.name, _Meter(tools, job.agent.name)
-    waits = iter(LOST_TRIES)
+    name, meter, failed = job.agent.name, _Meter(tools, job.agent.name), True
     try:
-        while True:
-            before = meter.sent
-            try:
-                return _visit(job, tools, meter)
-            except Unreachable:
-                if meter.sent > before:
-                    waits = iter(LOST_TRIES)
-                wait = next(waits, None)
-                # A host that has not answered at all is not waited for: it may be none.
-                if wait is None or not meter.connected:
-                    raise
-                tools.progress.begin(name, "waiting for the link")
-                tools.wait(wait)
+        outcome = _visit_until_done(job, tools, meter)
+        failed = False
+        return outcome
     except IofogError as problem:
         log.failed("visit", bytes=meter.sent)
         return Outcome(name, sent=meter.sent, error=str(problem))
     finally:
-        tools.progress.end(name)
+        tools.progress.end(name, failed=failed)
+
+
+def _visit_until_done(job: Job, tools: Tools, meter: _Meter) -> Outcome:
+    """Visit the agent, and again where its link was lost on the way."""
+    waits = iter(LOST_TRIES)
+    while True:
+        before = meter.sent
+        try:
+            return _visit(job, tools, meter)
+        except Unreachable:
+            if meter.sent > before:
+                waits = iter(LOST_TRIES)
+            wait = next(waits, None)
+            # A host that has not answered at all is not waited for: it may be none.
+            if wait is None or not meter.connected:
+                raise
+            tools.progress.begin(job.agent.name, "waiting for the link")
+            tools.wait(wait)
 
 
 def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
@@ -196,7 +203,7 @@ def _carry_out(
         proving.do(host.remove_stale_containers)
         proven = proving.do(partial(delivery.take_back, parts, inventory))
         tools.progress.begin(name, "sending", sending.most)
-        groups, carried = sending.groups(parts), dict[Digest, Blob]()
+        groups, carried = sending.groups(parts), dict[Digest, Descriptor]()
         for group in groups:
             target = image if group is groups[-1] else prefix(image, image.layers.index(group[-1].layer) + 1)
             load = Load(delivery, image, target, partial(payloads.expected, image.reference), carried)

@@ -8,7 +8,7 @@ from typing import Protocol
 from pulumi_iofog.adapters.cache.store import Store
 from pulumi_iofog.errors import ImageNotFound, IofogError
 from pulumi_iofog.oci.image import (
-    Blob,
+    Descriptor,
     Image,
     Manifest,
     Pin,
@@ -52,7 +52,7 @@ class Images:
         self._store.put(raw)
         return raw, media_type
 
-    def small_blob(self, reference: Reference, blob: Blob) -> bytes:
+    def small_blob(self, reference: Reference, blob: Descriptor) -> bytes:
         """A blob as bytes: a config, never a layer."""
         return self._payloads.path(reference, blob).read_bytes()
 

@@ -21,7 +21,7 @@ from pulumi_iofog.adapters.cache.records import Records
 from pulumi_iofog.adapters.cache.store import Store
 from pulumi_iofog.adapters.recode import recode
 from pulumi_iofog.errors import IofogError, StoreError
-from pulumi_iofog.oci.image import OCI_LAYER, Blob, Digest, Image, Layer, Reference, parse_digest
+from pulumi_iofog.oci.image import OCI_LAYER, Descriptor, Digest, Image, Layer, Reference, parse_digest
 from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Part, Recoded
 from pulumi_iofog.transfer.load_folder import plain_blob
 
@@ -36,7 +36,7 @@ class Source(Protocol):
     """A registry, archive, layout or engine."""
 
     def manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]: ...
-    def blob(self, reference: Reference, blob: Blob, offset: int = 0) -> Generator[bytes, None, None]: ...
+    def blob(self, reference: Reference, blob: Descriptor, offset: int = 0) -> Generator[bytes, None, None]: ...
 
 
 class Payloads:
@@ -51,7 +51,7 @@ class Payloads:
     def __init__(self, store: Store, records: Records, source: Callable[[Reference], Source]) -> None:
         self._store, self._records, self._source = store, records, source
 
-    def path(self, reference: Reference, blob: Blob) -> Path:
+    def path(self, reference: Reference, blob: Descriptor) -> Path:
         """A blob as a file, pulled once."""
         return self._store.fetch(blob, lambda offset: self._source(reference).blob(reference, blob, offset))
 
@@ -64,7 +64,7 @@ class Payloads:
             record = {"reference": str(image.reference), "digest": blob.digest, "size": blob.size}
             self._records.put(_key(layer.diff_id), {**record, "media_type": blob.media_type})
 
-    def older(self, diff_ids: Iterable[Digest]) -> Mapping[Digest, Blob]:
+    def older(self, diff_ids: Iterable[Digest]) -> Mapping[Digest, Descriptor]:
         """Those of the layers whose blobs are known."""
         found = ((diff_id, self._recall(diff_id)) for diff_id in set(diff_ids))
         return {diff_id: known[1].blob for diff_id, known in found if known}
@@ -74,7 +74,7 @@ class Payloads:
         if record is None:
             return None
         try:
-            blob = Blob(parse_digest(record["digest"]), int(record["size"]), str(record["media_type"]))
+            blob = Descriptor(parse_digest(record["digest"]), int(record["size"]), str(record["media_type"]))
             return Reference.parse(record["reference"]), Layer(diff_id, blob)
         except (KeyError, ValueError, TypeError):
             return None
@@ -120,7 +120,7 @@ class Payloads:
             case other:
                 assert_never(other)
 
-    def expected(self, reference: Reference, part: Part) -> Blob:
+    def expected(self, reference: Reference, part: Part) -> Descriptor:
         """What a part must lie in the host's spool as; where it is made here, once it has been made. The size of a
         tar that the host makes is 0, as it is not known here."""
         layer = part.layer
@@ -136,7 +136,7 @@ class Payloads:
             case other:
                 assert_never(other)
 
-    def _recoded(self, reference: Reference, part: Part, way: Recoded) -> Blob:
+    def _recoded(self, reference: Reference, part: Part, way: Recoded) -> Descriptor:
         file = self._recode(reference, part, way)
         record = self._store.records.get(_record_of(part), FOREVER)
         if record is None:
@@ -144,7 +144,7 @@ class Payloads:
             with tempfile.TemporaryDirectory(dir=file.parent) as folder:
                 blob = self.path(reference, part.layer.blob)
                 record = self._encode(part, way, blob, Path(folder, file.name))
-        return Blob(parse_digest(record["digest"]), record["size"], OCI_ZSTD_LAYER, record["plain_size"])
+        return Descriptor(parse_digest(record["digest"]), record["size"], OCI_ZSTD_LAYER, record["plain_size"])
 
     @contextmanager
     def ahead(self, reference: Reference, parts: Sequence[Part]) -> Iterator[None]:

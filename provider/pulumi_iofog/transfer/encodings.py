@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pulumi_iofog.oci.image import Blob, Digest, Layer
+from pulumi_iofog.oci.image import Descriptor, Digest, Layer
 
 PLAIN_FACTOR = 3
 """Plain size of a layer by its compressed size, where it is not known."""
@@ -62,7 +62,7 @@ class AsIs(_Facts):
     plain: ClassVar[bool] = False
 
     def file_name(self, layer: Layer) -> str:
-        return layer.blob.digest[7:]
+        return layer.blob.digest.hex
 
     def expected(self, layer: Layer) -> Digest | None:
         return layer.blob.digest
@@ -84,7 +84,7 @@ class Recoded(_Facts):
     plain: ClassVar[bool] = False
 
     def file_name(self, layer: Layer) -> str:
-        return f"{layer.diff_id[7:]}.zstd-{self.level}-{self.window_log}"
+        return f"{layer.diff_id.hex}.zstd-{self.level}-{self.window_log}"
 
     def expected(self, layer: Layer) -> Digest | None:
         return None
@@ -104,7 +104,7 @@ class Delta(_Facts):
     plain: ClassVar[bool] = True
 
     def file_name(self, layer: Layer) -> str:
-        return f"{layer.diff_id[7:]}.from-{self.base[7:]}"
+        return f"{layer.diff_id.hex}.from-{self.base.hex}"
 
     def made_from(self, layer: Layer) -> Digest | None:
         return self.base
@@ -125,7 +125,7 @@ class Copied(_Facts):
     plain: ClassVar[bool] = True
 
     def file_name(self, layer: Layer) -> str:
-        return f"{layer.diff_id[7:]}.tar"
+        return f"{layer.diff_id.hex}.tar"
 
     def made_from(self, layer: Layer) -> Digest | None:
         return layer.diff_id
@@ -187,7 +187,7 @@ class Part:
         return plain_most(self.layer)
 
 
-Coming = Sequence[tuple[Part, Blob]]
+Coming = Sequence[tuple[Part, Descriptor]]
 """Parts in their order, each with what lies in the spool once it is proven."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pulumi_iofog.oci.image import Blob, Digest, Platform
+from pulumi_iofog.oci.image import Descriptor, Digest, Platform
 from pulumi_iofog.transfer.engine_traits import EngineTraits
 
 
@@ -21,7 +21,7 @@ class HeldImage:
 
     id: str
     diff_ids: tuple[Digest, ...]
-    blobs: tuple[Blob, ...] = ()
+    blobs: tuple[Descriptor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +59,5 @@ class Means:
     """
 
     rate: float | None = None
-    layers: Mapping[Digest, Blob] = field(default_factory=dict)
+    layers: Mapping[Digest, Descriptor] = field(default_factory=dict)
     memory: int = 0

@@ -14,14 +14,24 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pulumi_iofog.oci.image import OCI_LAYER, Blob, Digest, Image, Layer, Reference, assemble, parse_manifest, sha256
+from pulumi_iofog.oci.image import (
+    OCI_LAYER,
+    Descriptor,
+    Digest,
+    Image,
+    Layer,
+    Reference,
+    assemble,
+    parse_manifest,
+    sha256,
+)
 from pulumi_iofog.transfer.engine_traits import EngineTraits
 
 PREFIX_REPOSITORY = "pulumi-iofog.local/prefix"
 """Under which an engine keeps the lower layers of an image while the rest is on its way."""
 
 
-def made_for_host(image: Image, blobs: Mapping[Digest, Blob], engine: EngineTraits) -> Image:
+def made_for_host(image: Image, blobs: Mapping[Digest, Descriptor], engine: EngineTraits) -> Image:
     """The image as the engine is given it: with a manifest of its own where the engine takes one that names the layers
     as they came. Its id is the config's digest there, which stays, as do the diff ids; so nobody need remember it.
 
@@ -42,7 +52,7 @@ def made_for_host(image: Image, blobs: Mapping[Digest, Blob], engine: EngineTrai
     return replace(image, manifest=parse_manifest(_json(body), image.manifest.media_type), layers=layers)
 
 
-def files(image: Image, carried: Mapping[Digest, Blob], engine: EngineTraits) -> dict[str, bytes]:
+def files(image: Image, carried: Mapping[Digest, Descriptor], engine: EngineTraits) -> dict[str, bytes]:
     """Relative path → content of everything but the layers.
 
     Args:
@@ -51,17 +61,18 @@ def files(image: Image, carried: Mapping[Digest, Blob], engine: EngineTraits) ->
             layer encoded anew. Layers that are not in it are left out, because the engine holds them.
     """
     packed = to_unpack(carried, engine)
+    plain = {layer: Descriptor(layer, 0, "") for layer in packed}
     return {
         "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
         "index.json": _json(_index(image, engine)),
-        "manifest.json": _json(_docker_archive(image, {**carried, **{layer: Blob(layer, 0, "") for layer in packed}})),
+        "manifest.json": _json(_docker_archive(image, {**carried, **plain})),
         blob_path(image.manifest.manifest_digest): image.manifest.raw,
         blob_path(image.image_id): image.config,
         **{head_path(layer): head(layer, blob) for layer, blob in packed.items()},
     }
 
 
-def to_unpack(carried: Mapping[Digest, Blob], engine: EngineTraits) -> dict[Digest, Blob]:
+def to_unpack(carried: Mapping[Digest, Descriptor], engine: EngineTraits) -> dict[Digest, Descriptor]:
     """What the engine is given as a plain tar though it lies packed in the folder: diff id → blob.
 
     It is unpacked on its way into the engine, so that no plain tar is ever written beside the engine's own copy.
@@ -84,17 +95,17 @@ def archive(files: Mapping[str, bytes]) -> bytes:
 
 def head_path(diff_id: Digest) -> str:
     """Where in the folder the header lies that a layer has in the archive."""
-    return f"heads/{diff_id[7:]}"
+    return f"heads/{diff_id.hex}"
 
 
-def head(diff_id: Digest, blob: Blob) -> bytes:
+def head(diff_id: Digest, blob: Descriptor) -> bytes:
     """The header of a layer in the archive: of its plain tar where the size of that is known, else of the blob."""
     entry = tarfile.TarInfo(blob_path(blob.digest if blob.plain_size is None else diff_id))
     entry.size = given_size(blob)
     return entry.tobuf(tarfile.GNU_FORMAT)  # which takes more than 8 GiB
 
 
-def given_size(blob: Blob) -> int:
+def given_size(blob: Descriptor) -> int:
     """Bytes of what Docker is given for a blob: its plain tar where the size of that is known."""
     return blob.size if blob.plain_size is None else blob.plain_size
 
@@ -109,10 +120,10 @@ def blob_path(digest: Digest) -> str:
     return f"blobs/{digest.replace(':', '/')}"
 
 
-def plain_blob(layer: Layer, size: int = 0) -> Blob:
+def plain_blob(layer: Layer, size: int = 0) -> Descriptor:
     """A layer's plain tar in place of its blob. Of one that is left out, no engine looks at the size."""
     docker = layer.blob.media_type.startswith("application/vnd.docker.")
-    return Blob(layer.diff_id, size, "application/vnd.docker.image.rootfs.diff.tar" if docker else OCI_LAYER)
+    return Descriptor(layer.diff_id, size, "application/vnd.docker.image.rootfs.diff.tar" if docker else OCI_LAYER)
 
 
 def prefix(image: Image, count: int) -> Image:
@@ -129,10 +140,10 @@ def prefix(image: Image, count: int) -> Image:
     )
     # Of the image's own media types: an engine need not take OCI's and Docker's mixed.
     media_type = image.manifest.media_type
-    own = _descriptor(Blob(sha256(config), len(config), image.manifest.config.media_type))
+    own = _descriptor(Descriptor(sha256(config), len(config), image.manifest.config.media_type))
     layers = [_descriptor(layer.blob) for layer in image.layers[:count]]
     manifest = _json({"schemaVersion": 2, "mediaType": media_type, "config": own, "layers": layers})
-    reference = Reference.parse(f"{PREFIX_REPOSITORY}:{image.image_id[7:19]}-{count}")
+    reference = Reference.parse(f"{PREFIX_REPOSITORY}:{image.image_id.hex[:12]}-{count}")
     return assemble(reference, image.platform, parse_manifest(manifest, media_type), config)
 
 
@@ -153,7 +164,7 @@ def _index(image: Image, engine: EngineTraits) -> dict[str, Any]:
     return {"schemaVersion": 2, "manifests": [{**entry, "annotations": each} for each in annotations]}
 
 
-def _docker_archive(image: Image, carried: Mapping[Digest, Blob]) -> list[dict[str, Any]]:
+def _docker_archive(image: Image, carried: Mapping[Digest, Descriptor]) -> list[dict[str, Any]]:
     return [
         {
             "Config": blob_path(image.image_id),
@@ -163,7 +174,7 @@ def _docker_archive(image: Image, carried: Mapping[Digest, Blob]) -> list[dict[s
     ]
 
 
-def _descriptor(blob: Blob) -> dict[str, Any]:
+def _descriptor(blob: Descriptor) -> dict[str, Any]:
     return {"mediaType": blob.media_type, "digest": blob.digest, "size": blob.size}
 
 

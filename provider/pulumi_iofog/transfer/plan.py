@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pulumi_iofog.oci.image import Blob, Digest
+from pulumi_iofog.oci.image import Descriptor, Digest
 from pulumi_iofog.transfer.encodings import Part
 from pulumi_iofog.transfer.engine_traits import EngineTraits
 
@@ -31,7 +31,7 @@ class Transfer:
     absent: frozenset[Digest] = frozenset()
     stops: frozenset[int] = frozenset()
     along: bool = False
-    held: Mapping[Digest, Blob] = field(default_factory=dict)
+    held: Mapping[Digest, Descriptor] = field(default_factory=dict)
 
     def groups(self, parts: Sequence[Part]) -> list[tuple[Part, ...]]:
         """What is loaded at once: the parts up to each stop, and last, with the whole image, the rest."""

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from typing_extensions import assert_never
 
-from pulumi_iofog.oci.image import Blob, Digest, Image, Layer
+from pulumi_iofog.oci.image import Descriptor, Digest, Image, Layer
 from pulumi_iofog.transfer.delta_memory import delta_memory
 from pulumi_iofog.transfer.encodings import PLAIN_FACTOR, AsIs, Copied, Delta, Encoding, Part, Recoded
 from pulumi_iofog.transfer.inventory import Inventory, Means
@@ -137,7 +137,7 @@ def _delta(layer: Layer, index: int, otherwise: Recoded | AsIs, inventory: Inven
     return Delta(base, source, otherwise)
 
 
-def _fits(old: Blob, new: Blob, inventory: Inventory, means: Means) -> bool:
+def _fits(old: Descriptor, new: Descriptor, inventory: Inventory, means: Means) -> bool:
     """Whether a delta between them is plausible, and both sides have the memory for it."""
     if not new.size / 4 <= old.size <= new.size * 4:
         return False

@@ -15,12 +15,12 @@ if __name__ == "__main__":
     sys.modules["pulumi_iofog"] = bare
 
 from pulumi_iofog.adapters.cache.store import Store
-from pulumi_iofog.oci.image import Blob, sha256
+from pulumi_iofog.oci.image import Descriptor, sha256
 
 PIECE = 50_000
 PIECES = 8
 DATA = b"".join(bytes([number]) * PIECE for number in range(PIECES))
-BLOB = Blob(sha256(DATA), len(DATA), "")
+BLOB = Descriptor(sha256(DATA), len(DATA), "")
 
 
 def fetch(root: Path, notes: Path) -> None:

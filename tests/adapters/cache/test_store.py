@@ -14,7 +14,7 @@ import pytest
 
 from pulumi_iofog.adapters.cache.store import Store
 from pulumi_iofog.errors import RegistryError, StoreError
-from pulumi_iofog.oci.image import Blob, sha256
+from pulumi_iofog.oci.image import Descriptor, sha256
 from tests.adapters.sources.blob_source import BLOB, DATA, Source, files
 
 
@@ -68,7 +68,7 @@ def test_threads_download_different_blobs_side_by_side(store: Store) -> None:
             together.wait()
             yield data
 
-        return store.fetch(Blob(sha256(data), len(data), ""), download).read_bytes()
+        return store.fetch(Descriptor(sha256(data), len(data), ""), download).read_bytes()
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(fetch, [b"a", b"b"])) == [b"a", b"b"]
@@ -118,7 +118,7 @@ def test_a_part_that_is_whole(store: Store) -> None:
 
 
 def test_an_empty_blob(store: Store) -> None:
-    assert store.fetch(Blob(sha256(b""), 0, ""), Source()).read_bytes() == b""
+    assert store.fetch(Descriptor(sha256(b""), 0, ""), Source()).read_bytes() == b""
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_blob_that_was_cut_off_is_downloaded_again(store: Store) -> None:
 def test_a_manifest_that_lies_about_a_size(store: Store) -> None:
     path = store.fetch(BLOB, Source())
     with pytest.raises(StoreError, match=rf"it has {BLOB.size} bytes, its manifest says 7\. The image's manifest is"):
-        store.fetch(Blob(BLOB.digest, 7, ""), Source())
+        store.fetch(Descriptor(BLOB.digest, 7, ""), Source())
     assert path.read_bytes() == DATA
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from pulumi_iofog.adapters.cache.store import Store
 from pulumi_iofog.errors import StoreError
-from pulumi_iofog.oci.image import Blob, sha256
+from pulumi_iofog.oci.image import Descriptor, sha256
 from tests.adapters.sources.blob_source import BLOB, DATA, Source, files
 
 
@@ -39,7 +39,7 @@ def test_a_full_disk(small_disk: Path) -> None:
     """Room that is made is used: the download goes on."""
     (small_disk / "other").write_bytes(bytes(200_000))
     store, source = Store(small_disk / "cache"), Source(DATA[:400_000])
-    blob = Blob(sha256(source.data), len(source.data), "")
+    blob = Descriptor(sha256(source.data), len(source.data), "")
     wanted = (
         rf"^{store.root}: keeping {blob.digest}: no space left on device\."
         r" Free space there, or set XDG_CACHE_HOME to a folder on a larger disk \(.* free\)$"

@@ -16,7 +16,7 @@ import pytest
 from pulumi_iofog.adapters.cache.files import KEEP_PARTS
 from pulumi_iofog.adapters.cache.records import MOST
 from pulumi_iofog.adapters.cache.store import Store
-from pulumi_iofog.oci.image import Blob, sha256
+from pulumi_iofog.oci.image import Descriptor, sha256
 from tests.adapters.cache import store_process
 from tests.adapters.cache.store_process import BLOB, DATA, PIECE, PIECES
 
@@ -73,7 +73,7 @@ def test_several_processes_download_once(store: Store, run: Run, tmp_path: Path)
     processes = [run("fetch", store.root, notes) for _ in range(3)]
     assert [process.wait(30) for process in processes] == [0] * 3
     assert [int(line) for line in notes.read_text().split()] == [number * PIECE for number in range(PIECES)]
-    assert _blobs(store) == {BLOB.digest[7:]}
+    assert _blobs(store) == {BLOB.digest.hex}
 
 
 def test_a_process_that_is_killed_leaves_its_part(store: Store, run: Run, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_process_that_is_killed_leaves_its_part(store: Store, run: Run, tmp_pa
     assert waiting.wait(30) == 0
     first = int(notes.read_text().split()[0])
     assert first > 0
-    assert _blobs(store) == {BLOB.digest[7:]}
+    assert _blobs(store) == {BLOB.digest.hex}
 
 
 # ---- trimming ---------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def test_a_download_trims(store: Store, monkeypatch: pytest.MonkeyPatch) -> None
     _keep(store, b"old", age=100)
     monkeypatch.setattr(Store.trim, "__defaults__", (len(DATA),))
     store.fetch(BLOB, _whole)
-    assert _blobs(store) == {BLOB.digest[7:]}
+    assert _blobs(store) == {BLOB.digest.hex}
 
 
 def test_what_is_in_use_stays(store: Store) -> None:
@@ -193,7 +193,7 @@ def test_a_file_that_is_being_written_is_not_trimmed(store: Store) -> None:
 def test_no_other_file_appears(store: Store) -> None:
     for number in range(5):
         data = b"%d" % number
-        store.fetch(Blob(sha256(data), 1, ""), lambda offset, data=data: (part for part in [data]))  # type: ignore[misc]
+        store.fetch(Descriptor(sha256(data), 1, ""), lambda offset, data=data: (part for part in [data]))  # type: ignore[misc]
     store.close()
     store.trim(0)
     assert [path for path in store.root.rglob("*") if path.is_file()] == []

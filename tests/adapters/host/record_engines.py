@@ -20,7 +20,7 @@ from pulumi_iofog.adapters.ssh import connect as ssh
 from pulumi_iofog.adapters.ssh.connect import Connection, Result
 from pulumi_iofog.errors import IofogError
 from pulumi_iofog.inputs.spec import Agent
-from pulumi_iofog.oci.image import Blob, Digest, Image
+from pulumi_iofog.oci.image import Descriptor, Digest, Image
 from tests.adapters.host.edge import APP, BASE, REFERENCE, V1, V2, Edge, reach
 from tests.images import make_image
 
@@ -48,7 +48,7 @@ def _listed(listing: Listing) -> list[Any]:
     return [listing.named, [[each.id, list(each.diff_ids)] for each in listing.images]]
 
 
-def _carried(image: Image, besides: frozenset[Digest] = frozenset()) -> dict[Digest, Blob]:
+def _carried(image: Image, besides: frozenset[Digest] = frozenset()) -> dict[Digest, Descriptor]:
     return {layer.diff_id: layer.blob for layer in image.layers if layer.diff_id not in besides}
 
 

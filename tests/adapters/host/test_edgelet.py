@@ -151,7 +151,7 @@ def test_wrong_bytes_are_dropped_without_a_word_and_told_from_the_size(edge: Edg
     image, folder = ONE.image, edge.edge.spool.folder(ONE.image)
     edge.bring(ONE)
     proof.empty(edge.host)
-    edge.host.run(f"echo wrong > {folder}/blobs/sha256/{image.layers[1].blob.digest[7:]}")
+    edge.host.run(f"echo wrong > {folder}/blobs/sha256/{image.layers[1].blob.digest.hex}")
     with pytest.raises(CorruptLayer, match=r"loading gateway:1 .*: edgelet has \d+ of the \d+ bytes"):
         edge.engine.load(image, folder, {each.diff_id: each.blob for each in image.layers})
     edge.host.run(f"rm -r {folder}")
@@ -180,9 +180,9 @@ def test_a_replaced_image_is_freed_and_what_both_have_stays(edge: Edge) -> None:
     edge.bring(ONE)
     await_name_of_cri(edge, ONE)
     edge.bring(TWO, frozenset(ONE.image.diff_ids[:1]))
-    assert ONE.image.layers[1].blob.digest[7:] in blobs(edge)
+    assert ONE.image.layers[1].blob.digest.hex in blobs(edge)
     assert edge.engine.remove(ONE.image.pin)
-    assert ONE.image.layers[1].blob.digest[7:] not in blobs(edge)
+    assert ONE.image.layers[1].blob.digest.hex not in blobs(edge)
     edge.engine.verify(TWO.image.pin)
     assert [edge.content(NAME, path) for path in ("etc/base", "app/run")] == ["the base", "version 2"]
 
@@ -205,7 +205,7 @@ def test_nothing_is_pruned_that_is_not_ours(edge: Edge, other: str) -> None:
         )
     assert edge.engine.remove(ONE.image.pin)
     assert not {NAME, FULL} & set(proof.images(edge.host))
-    assert theirs.image.layers[0].blob.digest[7:] in blobs(edge)
+    assert theirs.image.layers[0].blob.digest.hex in blobs(edge)
     assert other == "dangling" or "theirs" in proof.images(edge.host)
 
 

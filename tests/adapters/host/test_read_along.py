@@ -20,7 +20,7 @@ from pulumi_iofog.adapters.host.edge_host import EdgeHost
 from pulumi_iofog.adapters.ssh import connect as ssh
 from pulumi_iofog.errors import CorruptLayer, Unreachable
 from pulumi_iofog.inputs.spec import Agent
-from pulumi_iofog.oci.image import Blob
+from pulumi_iofog.oci.image import Descriptor
 from pulumi_iofog.rollout.rollout import Job, bring
 from pulumi_iofog.rollout.tools import Tools
 from pulumi_iofog.session.payloads import Payloads
@@ -64,7 +64,7 @@ class Told:
 
 
 @contextmanager
-def followed(edge: Edge, coming: list[tuple[Part, Blob]]) -> Iterator[tuple[Delivery, Told, Future[bool]]]:
+def followed(edge: Edge, coming: list[tuple[Part, Descriptor]]) -> Iterator[tuple[Delivery, Told, Future[bool]]]:
     """Docker reads what comes from now on."""
     delivery, told = edge.delivery(OLD.image), Told()
     with ThreadPoolExecutor(1) as lane:
@@ -90,7 +90,7 @@ def arrive(delivery: Delivery, told: Told, travelling: list[tuple[Encoding, byte
         told(WHOLE)
 
 
-def coming(travelling: list[tuple[Encoding, bytes]]) -> list[tuple[Part, Blob]]:
+def coming(travelling: list[tuple[Encoding, bytes]]) -> list[tuple[Part, Descriptor]]:
     parts = [(Part(layer, way), data) for layer, (way, data) in zip(OLD.image.layers, travelling, strict=True)]
     return [(part, expected(part, data)) for part, data in parts]
 

@@ -15,7 +15,7 @@ from lab import Lab, proof
 from pulumi_iofog.adapters.host.spool import Arrived
 from pulumi_iofog.errors import CorruptLayer, EngineError
 from pulumi_iofog.inputs.spec import Agent
-from pulumi_iofog.oci.image import Blob, sha256
+from pulumi_iofog.oci.image import Descriptor, sha256
 from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Encoding, Part, Recoded
 from pulumi_iofog.transfer.inventory import HeldImage, Inventory
 from pulumi_iofog.transfer.load_folder import plain_blob, prefix
@@ -74,16 +74,16 @@ def bring(edge: Edge, made: MadeImage, travelling: list[tuple[Encoding, bytes]])
     delivery.load(image, carried)
 
 
-def expected(part: Part, data: bytes) -> Blob:
+def expected(part: Part, data: bytes) -> Descriptor:
     """What a part must lie in the spool as."""
     if part.plain:
         return plain_blob(part.layer)
     if isinstance(part.encoding, Recoded):
         plain = len(layer_tar(ABOVE if part.layer.diff_id == sha256(layer_tar(ABOVE)) else OLD_BASE))
-        return Blob(sha256(data), len(data), "application/vnd.oci.image.layer.v1.tar+zstd", plain)
+        return Descriptor(sha256(data), len(data), "application/vnd.oci.image.layer.v1.tar+zstd", plain)
     unpack = isinstance(part.encoding, AsIs) and part.encoding.unpack
     plain = len(gzip.decompress(data)) if unpack else None
-    return Blob(sha256(data), len(data), part.layer.blob.media_type, plain)
+    return Descriptor(sha256(data), len(data), part.layer.blob.media_type, plain)
 
 
 def held_id(edge: Edge, made: MadeImage) -> str:

@@ -16,7 +16,7 @@ import pytest
 
 from pulumi_iofog.adapters.recode import child, recode
 from pulumi_iofog.errors import StoreError
-from pulumi_iofog.oci.image import OCI_LAYER, Blob, Layer, sha256
+from pulumi_iofog.oci.image import OCI_LAYER, Descriptor, Layer, sha256
 from pulumi_iofog.transfer.delta_memory import delta_memory
 from tests.images import layer_tar
 
@@ -32,7 +32,7 @@ NEW = layer_tar({"lib/a": LIBRARY[:5000] + b"new" + LIBRARY[5000:], "lib/b": DAT
 
 
 def layer_of(blob: bytes, plain: bytes, compression: str) -> Layer:
-    return Layer(sha256(plain), Blob(sha256(blob), len(blob), f"{OCI_LAYER}{compression}"))
+    return Layer(sha256(plain), Descriptor(sha256(blob), len(blob), f"{OCI_LAYER}{compression}"))
 
 
 def write(path: Path, data: bytes) -> Path:
@@ -224,7 +224,7 @@ def test_a_killed_parent_takes_its_child_along(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from pulumi_iofog.adapters.recode import recode;"
         " from pulumi_iofog.oci.image import *; d = Digest('sha256:' + '0' * 64);"
-        " recode.as_zstd(Layer(d, Blob(d, 1, '')), Path(sys.argv[1], 'blob'), Path(sys.argv[1], 'out'), level=19)"
+        " recode.as_zstd(Layer(d, Descriptor(d, 1, '')), Path(sys.argv[1], 'blob'), Path(sys.argv[1], 'out'), level=19)"
     )
     with subprocess.Popen([sys.executable, "-c", program, tmp_path]) as parent:
         wait_for((tmp_path / "out.part").exists)

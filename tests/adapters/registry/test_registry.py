@@ -26,7 +26,7 @@ from pulumi_iofog.oci.image import (
     DOCKER_MANIFEST,
     OCI_INDEX,
     OCI_MANIFEST,
-    Blob,
+    Descriptor,
     Reference,
     parse_config,
     parse_index,
@@ -177,7 +177,7 @@ def test_by_way_of_a_mirror_with_a_private_ca(pushed: Pushed, make_registry: Mak
     registry, reference, layer = make_registry(options=options), pushed.reference("both:1"), X86.image.layers[0].blob
     assert registry.manifest(reference) == (INDEX, OCI_INDEX)
     assert b"".join(registry.blob(reference, layer)) == X86.blobs[layer.digest]
-    wanted = {sha256(INDEX)[7:], layer.digest[7:]}
+    wanted = {sha256(INDEX).hex, layer.digest.hex}
     # It finishes what it keeps after it has answered.
     assert wait_for(lambda: wanted <= {file.parent.name for file in pushed.kept.rglob("data")}, 10)
 
@@ -195,7 +195,7 @@ def test_a_manifest_that_is_not_there(pushed: Pushed, make_registry: MakeRegistr
 
 def test_a_blob_that_is_not_there(pushed: Pushed, make_registry: MakeRegistry) -> None:
     with pytest.raises(ImageNotFound, match=r"pulling sha256:.* of .*: not found \(blob unknown to registry\)"):
-        list(make_registry().blob(pushed.reference("both:1"), Blob(sha256(b"absent"), 9, "")))
+        list(make_registry().blob(pushed.reference("both:1"), Descriptor(sha256(b"absent"), 9, "")))
 
 
 # ---- credentials ------------------------------------------------------------------------------------

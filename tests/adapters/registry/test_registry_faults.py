@@ -11,7 +11,7 @@ import pytest
 from pulumi_iofog.adapters.registry.http import CHUNK, Backoff
 from pulumi_iofog.adapters.registry.registry import MANIFEST_LIMIT, Registry
 from pulumi_iofog.errors import ImageNotFound, RegistryError
-from pulumi_iofog.oci.image import OCI_INDEX, OCI_MANIFEST, Blob, Reference, sha256
+from pulumi_iofog.oci.image import OCI_INDEX, OCI_MANIFEST, Descriptor, Reference, sha256
 from tests.adapters.conftest import MakeRegistry
 from tests.adapters.registry.registry_server import (
     DATA,
@@ -90,7 +90,7 @@ def test_a_blob_is_neither_decoded_nor_encoded(server: RegistryServer, make_regi
 
 
 def test_a_blob_that_is_gone(server: RegistryServer, make_registry: MakeRegistry) -> None:
-    absent = Blob(sha256(b"absent"), 10, "")
+    absent = Descriptor(sha256(b"absent"), 10, "")
     with pytest.raises(ImageNotFound, match=rf"pulling {absent.digest} of {server.address}/app:1: not found \(manif"):
         list(make_registry().blob(server.app(), absent))
     assert len(server.asked) == 1

@@ -6,10 +6,10 @@ from collections.abc import Generator
 
 from pulumi_iofog.adapters.cache.store import Store
 from pulumi_iofog.errors import RegistryError
-from pulumi_iofog.oci.image import Blob, sha256
+from pulumi_iofog.oci.image import Descriptor, sha256
 
 DATA = bytes(range(256)) * 4000
-BLOB = Blob(sha256(DATA), len(DATA), "")
+BLOB = Descriptor(sha256(DATA), len(DATA), "")
 
 
 class Source:

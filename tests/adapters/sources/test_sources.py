@@ -136,7 +136,7 @@ def test_one_by_its_digest(both: Path, local: Local) -> None:
         digest = made.image.manifest.manifest_digest
         reference, raw, _ = single(local, f"oci:{both}:@{digest}")
         assert raw == made.image.manifest.raw
-        assert reference.catalog_name == f"docker.io/library/both:sha256-{digest[7:]}"
+        assert reference.full_name == f"docker.io/library/both:sha256-{digest.hex}"
         assert local.manifest(Reference.parse(f"oci:{both}:plant/app:2@{digest}"))[0] == raw
     with pytest.raises(
         SourceError,
@@ -204,7 +204,7 @@ def test_compressed_layers_in_a_docker_archive(tmp_path: Path, local: Local, nam
     """Docker's containerd store saves them by digest; by any other name they are read for it."""
     file = tmp_path / "app.tar"
     layers = [X86.blobs[layer.blob.digest] for layer in X86.image.layers]
-    names = [f"blobs/sha256/{sha256(data)[7:]}" if name == "blobs" else f"{n}.tar" for n, data in enumerate(layers)]
+    names = [f"blobs/sha256/{sha256(data).hex}" if name == "blobs" else f"{n}.tar" for n, data in enumerate(layers)]
     with tarfile.open(file, "w") as tar:
         for each, data in zip(names, layers, strict=True):
             _add(tar, each, data)
@@ -313,7 +313,7 @@ def test_a_list_of_images_that_is_none(tmp_path: Path, local: Local, body: str) 
 
 
 def test_a_damaged_layout(both: Path, local: Local) -> None:
-    (both / "blobs/sha256" / sha256(INDEX)[7:]).write_bytes(b"{}")
+    (both / "blobs/sha256" / sha256(INDEX).hex).write_bytes(b"{}")
     with pytest.raises(SourceError, match=rf"reading {sha256(INDEX)}: it is damaged: got {sha256(b'{}')}"):
         local.named(Reference.parse(f"oci:{both}"))
 

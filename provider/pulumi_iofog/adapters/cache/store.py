@@ -33,7 +33,7 @@ from pulumi_iofog import log, text
 from pulumi_iofog.adapters.cache import file_lock, files
 from pulumi_iofog.adapters.cache.records import Records
 from pulumi_iofog.errors import StoreError
-from pulumi_iofog.oci.image import Blob, Digest, sha256
+from pulumi_iofog.oci.image import Descriptor, Digest, sha256
 
 Download = Callable[[int], Generator[bytes, None, None]]
 """Called with the offset to begin at, in bytes."""
@@ -132,7 +132,7 @@ class Store:
                 files.write(path, data)
         return path
 
-    def fetch(self, blob: Blob, download: Download) -> Path:
+    def fetch(self, blob: Descriptor, download: Download) -> Path:
         """The verified blob as a file; downloaded once, however many threads and processes want it.
 
         A broken download leaves its part, from which the next one resumes. The file stays until the store
@@ -149,7 +149,7 @@ class Store:
                 self.trim()
         return path
 
-    def _whole(self, blob: Blob) -> Path | None:
+    def _whole(self, blob: Descriptor) -> Path | None:
         """The blob's file, unless a crash of the machine has truncated it; then it is removed."""
         path = self.get(blob.digest)
         if path is None or (size := path.stat().st_size) == blob.size:
@@ -163,7 +163,7 @@ class Store:
             path.unlink()
         return None
 
-    def _try_download(self, blob: Blob, download: Download) -> bool:
+    def _try_download(self, blob: Descriptor, download: Download) -> bool:
         """Whether this call has downloaded it; False if another is downloading it, or has done so: look again."""
         path = self.blob_path(blob.digest)
         part = path.with_name(f"{path.name}.part")
@@ -181,7 +181,7 @@ class Store:
             part.replace(path)
         return True
 
-    def _download(self, file: IO[bytes], part: Path, blob: Blob, download: Download) -> None:
+    def _download(self, file: IO[bytes], part: Path, blob: Descriptor, download: Download) -> None:
         got = ""
         for _ in range(2):
             got = _append(file, blob, download)
@@ -275,7 +275,7 @@ def _default_root() -> Path:
     return Path(base).expanduser() / "pulumi-iofog"
 
 
-def _append(file: IO[bytes], blob: Blob, download: Download) -> str:
+def _append(file: IO[bytes], blob: Descriptor, download: Download) -> str:
     """Complete a part, hashing while it streams; the digest of the whole, or its wrong size."""
     hashed, size = files.hash_file(file)
     if size < blob.size:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pulumi_iofog.adapters.host.engines.base import Engine
 from pulumi_iofog.adapters.host.spool import Spool, saved_folder
-from pulumi_iofog.oci.image import Blob, Digest, Image
+from pulumi_iofog.oci.image import Descriptor, Digest, Image
 from pulumi_iofog.transfer import load_folder
 from pulumi_iofog.transfer.encodings import Coming, Part
 from pulumi_iofog.transfer.inventory import Inventory
@@ -55,12 +55,12 @@ class Delivery:
             have = self._arrived.sizes.get(part.name, 0)
             self._spool.receive(self._image, part, stream(have), on_bytes)
 
-    def prove(self, part: Part, expected: Blob) -> Blob:
+    def prove(self, part: Part, expected: Descriptor) -> Descriptor:
         """Make ``expected`` of what has arrived, and prove that it is it; what then lies in the spool, with its
         size. Raises CorruptLayer."""
         return replace(expected, size=self._spool.prove(self._image, part, expected.digest, self._saved))
 
-    def load(self, target: Image, carried: Mapping[Digest, Blob]) -> None:
+    def load(self, target: Image, carried: Mapping[Digest, Descriptor]) -> None:
         """Load what lies in the spool.
 
         Args:
@@ -90,6 +90,6 @@ class Delivery:
         told = (line + load_folder.archive(files) if line == COMPLETE else line for line in lines)
         return self._engine.load_along(target, self._spool.folder(self._image), coming, told)
 
-    def discard(self, blobs: Iterable[Blob]) -> None:
+    def discard(self, blobs: Iterable[Descriptor]) -> None:
         """Remove from the spool what the engine has taken in."""
         self._spool.discard(self._image, [blob.digest for blob in blobs])

@@ -70,7 +70,7 @@ class Spool:
     def folder(self, image: Image) -> str:
         """The image's folder, an absolute path on the host. Its name is one that podman takes as a
         repository's, which 64 hex digits alone are not."""
-        return f"{self.root}/image-{image.manifest.manifest_digest[7:]}"
+        return f"{self.root}/image-{image.manifest.manifest_digest.hex}"
 
     def make(self, image: Image) -> None:
         """Make the image's folder, as the user's: what root puts into it later the user can then remove."""
@@ -160,9 +160,9 @@ class Spool:
                 hashed = f"zstd -dcq --long=31 --patch-from={old} < {file} | tee {made} | {hash_}"
             case other:
                 assert_never(other)
-        keep = f"mv {made} {proven} && echo {expected[7:]} > {file}.sha256 && rm -f {file}"
+        keep = f"mv {made} {proven} && echo {expected.hex} > {file}.sha256 && rm -f {file}"
         lost = f"rm -f {made} {file} {file}.*; exit {CORRUPT}"
-        return f"[ -f {proven} ] || case $({hashed}) in {expected[7:]}*) {keep};; *) {lost};; esac"
+        return f"[ -f {proven} ] || case $({hashed}) in {expected.hex}*) {keep};; *) {lost};; esac"
 
     def _failed(self, doing: str, result: Result) -> AgentError:
         if says(result, "no space left"):
@@ -180,7 +180,7 @@ def saved_folder(source: HeldImage) -> str:
 
 
 def _blob(digest: Digest) -> str:
-    return f"blobs/sha256/{digest[7:]}"
+    return f"blobs/sha256/{digest.hex}"
 
 
 def parse_arrived(text: str) -> Arrived:

@@ -26,7 +26,7 @@ from pulumi_iofog.oci.image import (
     MANIFEST_TYPES,
     OCI_INDEX,
     OCI_MANIFEST,
-    Blob,
+    Descriptor,
     Digest,
     Reference,
     media_type_of,
@@ -104,7 +104,7 @@ class Registry:
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             return http.read(response, MANIFEST_LIMIT), media_type
 
-    def blob(self, reference: Reference, blob: Blob, offset: int = 0) -> Generator[bytes, None, None]:
+    def blob(self, reference: Reference, blob: Descriptor, offset: int = 0) -> Generator[bytes, None, None]:
         """A blob's bytes from an offset on (``GET /v2/<name>/blobs/<digest>``), not verified.
 
         After a dropped connection it resumes where it was, as long as every few attempts bring some bytes.
@@ -131,7 +131,7 @@ class Registry:
             self._hosts.leave_out(place)
         return problem
 
-    def _blob(self, place: Place, blob: Blob, offset: int) -> Iterator[bytes]:
+    def _blob(self, place: Place, blob: Descriptor, offset: int) -> Iterator[bytes]:
         task = Task(place.domain, f"pulling {blob.digest} of {place}")
         fruitless = 0
         while offset < blob.size:
@@ -151,7 +151,7 @@ class Registry:
                 raise task.error(why, "Run pulumi up again: it resumes from there")
             self._http.backoff.wait(fruitless - 1, problem.retry_after)
 
-    def _read_blob(self, task: Task, place: Place, blob: Blob, offset: int) -> Iterator[bytes]:
+    def _read_blob(self, task: Task, place: Place, blob: Descriptor, offset: int) -> Iterator[bytes]:
         # The digest is of the bytes as they are in the registry: nothing may encode or decode them.
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={offset}-"} if offset else {})}
         with self._open(task, place, f"blobs/{blob.digest}", headers) as response:

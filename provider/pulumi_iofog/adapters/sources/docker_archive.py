@@ -19,7 +19,7 @@ from pulumi_iofog.oci.image import (
     OCI_CONFIG,
     OCI_LAYER,
     OCI_MANIFEST,
-    Blob,
+    Descriptor,
     Digest,
     Reference,
     parse_config,
@@ -43,7 +43,7 @@ def find(files: Files, reference: Reference) -> Found:
     except (ValueError, KeyError, TypeError) as problem:
         raise SourceError(files.who, "reading the image", f"its manifest or config cannot be read: {problem}") from None
     blobs = [_blob(files, name, diff_id) for name, diff_id in zip(names, diff_ids, strict=True)]
-    own = Blob(sha256(config), len(config), OCI_CONFIG)
+    own = Descriptor(sha256(config), len(config), OCI_CONFIG)
     raw = json.dumps(
         {
             "schemaVersion": 2,
@@ -83,13 +83,13 @@ def _name(entry: dict[str, Any], reference: Reference) -> str:
     return next((name for name in names if name and Reference.parse(name).full_name == reference.full_name), names[0])
 
 
-def _blob(files: Files, name: str, diff_id: Digest) -> Blob:
+def _blob(files: Files, name: str, diff_id: Digest) -> Descriptor:
     size = files.size(name)
     with_magic = b"".join(_first(files, name))
     kind = next((kind for magic, kind in MAGIC.items() if with_magic.startswith(magic)), "")
     if not kind:
-        return Blob(diff_id, size, OCI_LAYER)
-    return Blob(_digest(files, name), size, f"{OCI_LAYER}{kind}")
+        return Descriptor(diff_id, size, OCI_LAYER)
+    return Descriptor(_digest(files, name), size, f"{OCI_LAYER}{kind}")
 
 
 def _first(files: Files, name: str) -> Sequence[bytes]:
@@ -107,5 +107,5 @@ def _digest(files: Files, name: str) -> Digest:
     return Digest(f"sha256:{hashed.hexdigest()}")
 
 
-def _descriptor(blob: Blob) -> dict[str, Any]:
+def _descriptor(blob: Descriptor) -> dict[str, Any]:
     return {"mediaType": blob.media_type, "digest": blob.digest, "size": blob.size}

@@ -23,7 +23,7 @@ from pulumi_iofog.adapters.sources.daemon import Daemon
 from pulumi_iofog.adapters.sources.files import Files, Folder, Tar, blob_name, translated
 from pulumi_iofog.adapters.sources.found import Found
 from pulumi_iofog.errors import SourceError
-from pulumi_iofog.oci.image import Blob, Reference, media_type_of, parse_digest, short
+from pulumi_iofog.oci.image import Descriptor, Reference, media_type_of, parse_digest, short
 
 FOREVER = float("inf")
 REPLACED = "If it has been replaced in the meantime, run pulumi up again"
@@ -75,7 +75,7 @@ class Local:
         raw = found.small(target) or oci_layout.manifest(self._open(reference), parse_digest(target))
         return raw, media_type_of(raw)
 
-    def blob(self, reference: Reference, blob: Blob, offset: int = 0) -> Generator[bytes, None, None]:
+    def blob(self, reference: Reference, blob: Descriptor, offset: int = 0) -> Generator[bytes, None, None]:
         """A blob's bytes from an offset on, not verified."""
         found = self._find(reference)
         small = found.small(blob.digest)

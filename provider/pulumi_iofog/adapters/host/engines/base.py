@@ -16,7 +16,7 @@ from pulumi_iofog.adapters.host.engines.answers import About, Disk, Listing, par
 from pulumi_iofog.adapters.host.shell import Result, says
 from pulumi_iofog.adapters.host.sudo import Runner
 from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace
-from pulumi_iofog.oci.image import Blob, Digest, Image, Pin, Reference
+from pulumi_iofog.oci.image import Descriptor, Digest, Image, Pin, Reference
 from pulumi_iofog.transfer.encodings import Coming
 from pulumi_iofog.transfer.engine_traits import EngineKind, traits_of
 from pulumi_iofog.transfer.inventory import HeldImage
@@ -88,7 +88,7 @@ class Engine(ABC):
             f"Free {text.size(need - disk.free)} there",
         )
 
-    def load(self, image: Image, folder: str, carried: Mapping[Digest, Blob]) -> None:
+    def load(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> None:
         """Load the image from a layout folder on the host.
 
         Args:
@@ -115,7 +115,7 @@ class Engine(ABC):
         raise self._failed(doing, result)
 
     @abstractmethod
-    def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Blob]) -> str:
+    def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> str:
         """A script that loads the image from the folder."""
 
     def _complaint(self, result: Result, image: Image) -> str:

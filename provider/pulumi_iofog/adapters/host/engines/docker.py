@@ -10,7 +10,7 @@ from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, NOT_UNPACK
 from pulumi_iofog.adapters.host.engines.docker_like import DockerLike
 from pulumi_iofog.adapters.host.engines.read_along import END_ABANDONED, arriving
 from pulumi_iofog.adapters.host.shell import says
-from pulumi_iofog.oci.image import Blob, Digest, Image
+from pulumi_iofog.oci.image import Descriptor, Digest, Image
 from pulumi_iofog.transfer.encodings import Coming
 from pulumi_iofog.transfer.load_folder import blob_path, to_unpack
 
@@ -40,7 +40,7 @@ class Docker(DockerLike):
     store = "classic store"
     save = "docker save"
 
-    def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Blob]) -> str:
+    def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> str:
         packed = to_unpack(carried, self.traits)
         layers = [blob_path(blob.digest) for layer, blob in carried.items() if layer not in packed]
         small = [blob_path(image.manifest.manifest_digest), blob_path(image.image_id)]
@@ -72,7 +72,7 @@ def _docker_load(folder: str, archive: str) -> str:
     return f"cd {shlex.quote(folder)} && {{ {archive}; }} | docker load"
 
 
-def _unpack(blob: Blob) -> str:
+def _unpack(blob: Descriptor) -> str:
     """Write a packed blob's content, or say NOT_UNPACKED; not where a signal has ended it, as Docker reads no more."""
     said = f"[ $? -gt 128 ] || echo '{NOT_UNPACKED}' >&2; false"
     return f"{{ {unpacking(blob)} < {blob_path(blob.digest)} || {{ {said}; }}; }}"

@@ -25,7 +25,7 @@ from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, Engine
 from pulumi_iofog.adapters.host.engines.containerd_store import CATALOG, CONTENT, ContainerdStore, image_names
 from pulumi_iofog.adapters.host.shell import Result, says
 from pulumi_iofog.errors import CorruptLayer, EngineError, VerificationFailed
-from pulumi_iofog.oci.image import Blob, Digest, Image, Manifest, Pin, Reference
+from pulumi_iofog.oci.image import Descriptor, Digest, Image, Manifest, Pin, Reference
 from pulumi_iofog.transfer.inventory import HeldImage
 from pulumi_iofog.transfer.load_folder import blob_path
 
@@ -117,7 +117,7 @@ class Edgelet(Engine):
 
     # ---- loading ------------------------------------------------------------------------------------
 
-    def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Blob]) -> str:
+    def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> str:
         blobs = [image.manifest.manifest_digest, image.image_id, *(blob.digest for blob in carried.values())]
         files = " ".join(["oci-layout", "index.json", *map(blob_path, dict.fromkeys(blobs))])
         # The daemon opens the file by itself: it has another working folder, and takes no pipe. It may still read one
@@ -153,13 +153,13 @@ class Edgelet(Engine):
         blobs = {layer: blob for layer, blob in zip(source.diff_ids, source.blobs, strict=False) if layer in wanted}
         if not blobs.keys() >= set(wanted):
             raise CorruptLayer(self._agent, doing, "they are not there")
-        made = "".join(f" && {_plain(blob, self.root)} > {out}/{layer[7:]}.tar" for layer, blob in blobs.items())
+        made = "".join(f" && {_plain(blob, self.root)} > {out}/{layer.hex}.tar" for layer, blob in blobs.items())
         # What root writes must belong to the user, who removes it.
         script = f'mkdir -p {out}{made}; code=$?; chown -R "$(stat -c %u {out}/../..)" {out}/..; exit $code'
         result = self._shell.run(script, timeout=LOADING_MAY_TAKE)
         if not result.ok:
             raise CorruptLayer(self._agent, doing, result.error)
-        return {layer: f"{folder}/{layer[7:]}.tar" for layer in blobs}
+        return {layer: f"{folder}/{layer.hex}.tar" for layer in blobs}
 
     # ---- proving, removing --------------------------------------------------------------------------
 
@@ -273,9 +273,9 @@ def _incomplete(manifest: Manifest, row: Mapping[str, Any] | None) -> str:
     return "" if got == whole else f"edgelet has {got or 0} of the {whole} bytes of its content"
 
 
-def _plain(blob: Blob, root: str) -> str:
+def _plain(blob: Descriptor, root: str) -> str:
     """The command that writes a held blob's plain tar."""
-    file = shlex.quote(f"{root}/{CONTENT}/{blob.digest[7:]}")
+    file = shlex.quote(f"{root}/{CONTENT}/{blob.digest.hex}")
     command = {"gzip": "gzip -dcq", "zstd": "zstd -dcq --long=31", "none": "cat"}[blob.compression]
     return f"{command} < {file}"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from pulumi_iofog.adapters.host.engines.docker_like import DockerLike
-from pulumi_iofog.oci.image import Blob, Digest, Image
+from pulumi_iofog.oci.image import Descriptor, Digest, Image
 
 # Not podman info, which takes six times as long, unless nothing else tells the root.
 ABOUT = r"""uname -m; arch=$(podman version --format '{{.Client.OsArch}} {{.Client.Version}}') && echo "${arch#*/}" &&
@@ -29,10 +29,10 @@ class Podman(DockerLike):
     cli = "podman"
     save = "podman save --quiet --format docker-archive"
 
-    def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Blob]) -> str:
+    def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> str:
         # podman names what it pulls by the folder as it is given, so that must be a valid name: the last
         # part of the path. That name goes, the image's own stays.
-        id_, name = image.image_id[7:], PurePosixPath(folder).name
+        id_, name = image.image_id.hex, PurePosixPath(folder).name
         return (
             f"cd {shlex.quote(folder)}/.. && podman pull --quiet oci:{name}"
             f" && podman tag {id_} {shlex.quote(image.reference.full_name)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pulumi_iofog.adapters.host.engines.archive import entry, unpacking
-from pulumi_iofog.oci.image import Blob
+from pulumi_iofog.oci.image import Descriptor
 from pulumi_iofog.transfer.encodings import Coming, Part
 from pulumi_iofog.transfer.load_folder import blob_path
 from pulumi_iofog.transfer.read_along import COMPLETE, WHOLE
@@ -29,7 +29,7 @@ done 2>/dev/null
 notice that for hours, and what Docker has read stays on its disk meanwhile. Their working folder is the spool."""
 
 
-def _arriving_one(part: Part, blob: Blob) -> str:
+def _arriving_one(part: Part, blob: Descriptor) -> str:
     arriving = f"arriving parts/{part.name} {blob_path(blob.digest)}"
     return arriving if blob.plain_size is None else f"{arriving} | {unpacking(blob)}"
 
