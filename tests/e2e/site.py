@@ -48,7 +48,7 @@ class Site:
         held = self.lab.registry.folder / "data/docker/registry/v2/repositories" / self.repository / "_layers"
         (held / layer.replace(":", "/") / "link").unlink()
 
-    def agent(self, host: str, **fields: Any) -> dict[str, Any]:
+    def agent(self, host: str, /, **fields: Any) -> dict[str, Any]:
         """A host as one of the resource's agents, of the host's name unless ``name`` is another."""
         return {**self.lab.hosts[host].agent(self.lab.known_hosts_file), **fields}
 

@@ -160,7 +160,7 @@ def test_of_two_daemons_none_is_chosen_silently(agent_of: AgentOf, lab: Lab) -> 
             with found(agent_of, "edge-docker", engine="docker", engine_socket=socket) as engine:
                 assert engine.root == root
                 assert engine.description.endswith(f" (classic store), unix://{socket}")
-                assert engine.images("registry.example/none:1").named is None
+                assert engine.images(Reference.parse("registry.example/none:1")).named is None
 
 
 @pytest.mark.parametrize("line", ["export DOCKER_HOST=unix:///nowhere", "export DOCKER_CONTEXT=nowhere"])
