@@ -84,7 +84,10 @@ def test_changes_are_those_since_the_last_run() -> None:
     assert new.changes_since(None) == Changes(("a", "b", "c"), (), True, False, ("a", "b", "c"))
     # What is not known yet may be anything.
     assert new.changes_since(new) == Changes(("c",), (), False, False)
-    assert new.changes_since(recorded({**checked(), "pending_agents": ["a"]})).agents == ("a", "c")
+    pending = {**checked(), "pending_agents": ["a", "b"]}
+    assert new.changes_since(recorded(pending)) == Changes(("a", "b", "c"), (), False, False)
+    due = recorded({**pending, "rebuild_due": ["b"]})
+    assert new.changes_since(due) == Changes(("a", "b", "c"), (), False, False, ("b",))
 
 
 def test_what_is_not_known_yet_is_nothing_yet() -> None:

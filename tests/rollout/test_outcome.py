@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pulumi_iofog.errors import RolloutFailed
-from pulumi_iofog.rollout.outcome import Outcome, pending, report
+from pulumi_iofog.rollout.outcome import Outcome, brought, missed, pending, report
 
 
 def failed(name: str) -> Outcome:
@@ -42,3 +42,9 @@ def test_failures_are_one_error_with_a_line_each() -> None:
 )
 def test_report(outcomes: list[Outcome], line: str) -> None:
     assert report(outcomes) == line
+
+
+def test_who_of_some_agents_holds_the_image() -> None:
+    outcomes = [Outcome("a", updated=True), Outcome("b", error="refused"), Outcome("c")]
+    assert [brought(outcomes, agents) for agents in (["a", "b"], ["c"], ["b"], [])] == [True, True, False, False]
+    assert missed(outcomes, ["a", "b", "d"]) == ["b"]
