@@ -3,7 +3,7 @@
     resolve
     ├── offers      what each reference offers in its registry or archive (platforms.py)
     ├── agents      each agent's host (addresses.py) and engine (engines.py)
-    ├── choices     which of the images each agent gets
+    ├── choices     which of the images each agent gets (choices.py)
     ├── pins        the platform manifests, each pinned by its digest
     ├── catalog     the images of the catalog item
     └── item        whether the Controller takes that, and what it does to microservices (catalog.py)
@@ -15,18 +15,17 @@ tells. What may be asked is in lookups.py. All failures are gathered, then raise
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 from pulumi_iofog.check.addresses import ControllerAgents, locate
 from pulumi_iofog.check.asking import Asking
 from pulumi_iofog.check.catalog import ItemPlan, Wanted, plan_change, plan_new
+from pulumi_iofog.check.choices import Choices
 from pulumi_iofog.check.diff import Desired, Placement, compare
 from pulumi_iofog.check.engines import differences, with_engine
 from pulumi_iofog.check.lookups import Controller, Lookups
 from pulumi_iofog.check.platforms import (
-    PLATFORMS,
     Offer,
     PinnedOffer,
     arguments,
@@ -37,12 +36,11 @@ from pulumi_iofog.check.platforms import (
 from pulumi_iofog.check.platforms import pin as pin_offer
 from pulumi_iofog.check.pruning import catalog_name, misspelt, removals
 from pulumi_iofog.check.state import Recorded
-from pulumi_iofog.errors import Failure, Failures, InputError, IofogError, NameTaken
+from pulumi_iofog.errors import Failure, Failures, InputError, NameTaken
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
 from pulumi_iofog.inputs.spec import Agent, Arch, CatalogItem, EngineName, Spec
 from pulumi_iofog.oci.image import Digest, Pin, Reference
 
-PROBES_AT_ONCE = 8
 EVERYWHERE: tuple[Arch, ...] = ("x86", "arm")
 """Architectures that every Controller has in its catalog; the others came with 3.8."""
 
@@ -87,7 +85,7 @@ def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
     check = _Check(spec, last, lookups, endpoint, asking, ControllerAgents(asking), failures)
     offers = check.offers()
     agents = check.agents()
-    chosen = check.choices(agents, offers)
+    chosen = Choices(spec, last, lookups, check.controller, failures).choose(agents, offers)
     pins = check.pins(offers, chosen)
     catalog = check.catalog(offers, pins, agents, chosen)
     item = check.item(check.desired(agents, chosen, pins, catalog if len(offers) == len(spec.references) else None))
@@ -160,76 +158,6 @@ class _Check:
             return {each.agent for each in controller.microservices(found.item_id)} if found else set()
 
         return self.asking.ask(ask) or set()
-
-    # ---- choices ------------------------------------------------------------------------------------
-
-    def choices(self, agents: Sequence[Agent], offers: Sequence[Offer]) -> dict[str, Arch | None]:
-        """Which image each agent gets; None where that cannot be known yet."""
-        chosen: dict[str, Arch | None] = {agent.name: None for agent in agents}
-        if len(offers) < len(self.spec.references) or self.spec.unknown_arches:
-            return chosen
-        offered = [(offer.argument.arch, arch) for offer in offers for arch in candidates(offer)]
-        to_ask = []
-        for agent in agents:
-            possible, why = self._possible(agent, offered)
-            if not possible:
-                self.failures.add(f"{self.spec.paths[agent.name]}.arch", why)
-            elif len(possible) == 1:
-                chosen[agent.name] = possible[0]
-            elif self._can_be_asked(agent):
-                to_ask.append(agent)
-        chosen.update(self._by_asking(to_ask, [arch for _, arch in offered]))
-        return chosen
-
-    def _possible(self, agent: Agent, offered: Sequence[tuple[Arch, Arch]]) -> tuple[list[Arch], str]:
-        """The images that may be for the agent, by all that is known without asking it; and if there are none, why.
-
-        Args:
-            offered: the argument, and the architecture that it has an image for.
-        """
-        every = [arch for _, arch in offered]
-        if agent.arch:
-            # What arm= offers may be for 32 bits only; where it has both, the one for 64 bits comes first.
-            own = [arch for argument, arch in offered if agent.arch in (argument, arch)]
-            return own[:1], f"is {agent.arch}, but there is no {agent.arch}= image"
-        if len(every) == 1:
-            return every, ""
-        before = self._arch_before(agent)
-        if before and before in every:
-            return [before], ""
-        known = self.controller.get(agent.name)
-        if known and known.arches:
-            says = known.arches[0]
-            own = [arch for arch in every if arch in known.arches]
-            return own, f"the Controller says {says}, but there is no {says}= image"
-        return every, ""
-
-    def _arch_before(self, agent: Agent) -> Arch | None:
-        """What the state says of the same host."""
-        if self.last is None:
-            return None
-        before = self.last.desired.placements.get(agent.name)
-        return self.last.arch_of(agent.name) if before and before.agent.host == agent.host else None
-
-    def _can_be_asked(self, agent: Agent) -> bool:
-        return bool(agent.host) and not any(p.startswith(self.spec.paths[agent.name]) for p in self.spec.unknown)
-
-    def _by_asking(self, agents: Sequence[Agent], offered: Sequence[Arch]) -> Iterator[tuple[str, Arch]]:
-        with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
-            probes = [(agent, pool.submit(self.lookups.probe, agent)) for agent in agents]
-        for agent, probe in probes:
-            path = f"{self.spec.paths[agent.name]}.arch"
-            try:
-                platform = probe.result()
-            except IofogError as problem:
-                self.failures.add("", f"{path}: cannot be detected, so set arch=. {problem}")
-                continue
-            arch = next((arch for arch in offered if PLATFORMS[arch].runs(platform)), None)
-            if arch:
-                yield agent.name, arch
-            else:
-                there = ", ".join(str(PLATFORMS[arch]) for arch in offered)
-                self.failures.add(path, f"agent {agent.name} runs {platform}; the images are for {there}")
 
     # ---- pins, catalog ------------------------------------------------------------------------------
 
