@@ -6,7 +6,8 @@ import pytest
 
 from pulumi_iofog.check.engines import differences, with_engine
 from pulumi_iofog.errors import Failures
-from pulumi_iofog.inputs.spec import Agent, EngineName, KnownAgent
+from pulumi_iofog.inputs.catalog import KnownAgent
+from pulumi_iofog.inputs.spec import Agent, EngineName
 
 DOCKERS, ROOTLESS, PODMANS = "/var/run/docker.sock", "/run/user/1000/docker.sock", "/run/podman/podman.sock"
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from pulumi_iofog.check.pruning import catalog_name, is_removed, misspelt, removals, to_turn_off
-from pulumi_iofog.inputs.spec import EngineName, KnownAgent
+from pulumi_iofog.inputs.catalog import KnownAgent
+from pulumi_iofog.inputs.spec import EngineName
 from pulumi_iofog.oci.image import Reference
 
 HUB, OWN = Reference.parse("gateway:1.4"), Reference.parse("registry.example/gateway:1.4")

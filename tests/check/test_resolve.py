@@ -15,9 +15,9 @@ from pulumi_iofog.check.lookups import Lookups
 from pulumi_iofog.check.resolve import Resolution, resolve
 from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import AgentError, ControllerError, Failure, InputError, RegistryError, Unreachable
-from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, Microservice
+from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, KnownAgent, Microservice
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
-from pulumi_iofog.inputs.spec import ARCHES, Agent, Arch, CatalogItem, KnownAgent, parse
+from pulumi_iofog.inputs.spec import ARCHES, Agent, Arch, CatalogItem, parse
 from pulumi_iofog.oci.image import (
     AMD64,
     ARM64,

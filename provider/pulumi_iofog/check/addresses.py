@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 
 from pulumi_iofog.check.asking import Asking
 from pulumi_iofog.errors import Failures
+from pulumi_iofog.inputs.catalog import KnownAgent
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
-from pulumi_iofog.inputs.spec import Agent, KnownAgent, Spec
+from pulumi_iofog.inputs.spec import Agent, Spec
 
 
 class ControllerAgents:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import get_args
 
 from pulumi_iofog.errors import Failures
-from pulumi_iofog.inputs.spec import Agent, EngineName, KnownAgent, socket_path
+from pulumi_iofog.inputs.catalog import KnownAgent
+from pulumi_iofog.inputs.spec import Agent, EngineName, socket_path
 
 NAMES: tuple[EngineName, ...] = get_args(EngineName)
 

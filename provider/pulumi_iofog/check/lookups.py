@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pulumi_iofog.check.catalog import Catalog
+from pulumi_iofog.inputs.catalog import KnownAgent
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
-from pulumi_iofog.inputs.spec import Agent, KnownAgent
+from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Descriptor, Digest, Pin, Platform, Reference
 
 

@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pulumi_iofog import text
-from pulumi_iofog.inputs.spec import AgentPruning, EngineName, KnownAgent
+from pulumi_iofog.inputs.catalog import KnownAgent
+from pulumi_iofog.inputs.spec import AgentPruning, EngineName
 from pulumi_iofog.oci.image import Reference
 
 UNPROVISIONED_HOURS = 1

@@ -88,30 +88,6 @@ class CatalogItem:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownAgent:
-    """An agent as the Controller knows it; None where it does not say.
-
-    Attributes:
-        arches: what its architecture may be; empty where the Controller does not say. Before 3.8 it tells
-            a 32-bit ARM from a 64-bit one no better than ``("arm", "armv7")``.
-        engine: the name of its container engine as the Controller has it, which may be one that is not known here.
-        engine_socket: where that listens, as the Controller has it (``dockerUrl``).
-        pruning_hours: after how many hours, again and again, the agent removes images that no microservice uses; 0
-            for never.
-        provisioned: whether the agent has joined the Controller; until then it does so every hour.
-    """
-
-    name: str
-    uuid: str
-    host: str | None
-    arches: tuple[Arch, ...]
-    engine: str | None
-    engine_socket: str | None = None
-    pruning_hours: int | None = None
-    provisioned: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Spec:
     """One OfflineImage as its user wrote it.
 

@@ -14,8 +14,8 @@ from lab.controller import ControllerStandIn
 from lab.controller.answers import Call
 from pulumi_iofog.adapters.controller.controller import Controller
 from pulumi_iofog.errors import ControllerError, ControllerLogin, ItemInUse, ItemNotFound, NameTaken
-from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem
-from pulumi_iofog.inputs.spec import Arch, CatalogItem, ControllerSettings, KnownAgent
+from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, KnownAgent
+from pulumi_iofog.inputs.spec import Arch, CatalogItem, ControllerSettings
 
 ITEM = CatalogItem("gateway", "Offline image bundle gateway", (("arm", "gateway:1.4"), ("x86", "gateway:1.4")))
 CATALOG = "/api/v3/catalog/microservices"

@@ -12,8 +12,8 @@ from pulumi_iofog.adapters.controller.dialect import NUMBERS, Dialect
 from pulumi_iofog.adapters.controller.http import TRIES, Http, LostAnswer, is_unauthorized
 from pulumi_iofog.adapters.controller.token import Stored, Token
 from pulumi_iofog.errors import ControllerError, IofogError, ItemInUse, ItemNotFound, NameTaken
-from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, Microservice
-from pulumi_iofog.inputs.spec import CatalogItem, ControllerSettings, KnownAgent
+from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, KnownAgent, Microservice
+from pulumi_iofog.inputs.spec import CatalogItem, ControllerSettings
 
 ITEMS = "/catalog/microservices"
 NOT_PROVISIONED = "NOT_PROVISIONED"
