@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from pulumi_iofog.check.asking import Asking
-from pulumi_iofog.errors import Failures
+from pulumi_iofog.errors import AgentError, Failures
 from pulumi_iofog.inputs.catalog import KnownAgent
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
 from pulumi_iofog.inputs.spec import Agent, Spec
@@ -51,8 +51,11 @@ def locate(
         agent = _fill(agent, {"host": known.host}, unknown)
     if agent.host is not None:
         return agent
-    found = failures.attempt(f"{path}.host", lambda: _fill(agent, {"host": ssh_host(agent.name)}, unknown))
-    if found is None:
+    try:
+        found = _fill(agent, {"host": ssh_host(agent.name)}, unknown)
+    except AgentError as problem:
+        # What is wrong in ~/.ssh/config is wrong with the input that leads there.
+        failures.add(f"{path}.host", str(problem))
         return agent
     if found.host is None and controller.answered:
         failures.add(
