@@ -239,8 +239,8 @@ def test_an_ssh_config_that_cannot_be_read_is_a_failure_of_its_agent() -> None:
     inputs = {"name": "g", "x86": "r.example/app:1", "agents": ["edge-1", "edge-2"]}
     with pytest.raises(InputError) as caught:
         resolve(parse(inputs), None, lookups)
-    assert [(failure.path, failure.reason) for failure in caught.value.failures if failure.path != "x86"] == [
-        ("", f"edge-{number}: reading ~/.ssh/config: line 3") for number in (1, 2)
+    assert [(failure.path, failure.reason) for failure in caught.value.failures if "host" in failure.path] == [
+        (f"agents[{index}].host", f"edge-{index + 1}: reading ~/.ssh/config: line 3") for index in (0, 1)
     ]
 
 
