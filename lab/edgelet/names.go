@@ -64,6 +64,9 @@ func (s *stored) matched(selector string) string {
 		},
 	} {
 		if at := slices.IndexFunc(s.names, same); at >= 0 {
+			if strings.HasPrefix(s.names[at], "sha256:") {
+				return s.readable()
+			}
 			return s.names[at]
 		}
 	}
@@ -73,14 +76,15 @@ func (s *stored) matched(selector string) string {
 	return ""
 }
 
-// readable is the first name that is not a digest, or else the first of all.
+// readable is the first name that is not a digest, or else the digest, which is nobody's name: so no remove takes
+// the name that CRI has made.
 func (s *stored) readable() string {
 	for _, name := range s.names {
 		if !strings.HasPrefix(name, "sha256:") {
 			return name
 		}
 	}
-	return s.names[0]
+	return s.digest()
 }
 
 // canonical is the spelling with a registry, and with a tag; what is no reference stays as it is.

@@ -224,6 +224,8 @@ def test_blobs_go_with_the_last_name(host: Host, image: Image) -> None:
     assert json.loads(host.run(f"edgelet image rm {SHORT} -o json"))["removed"] == CANONICAL  # the same on Docker Hub
     assert edgelet(host, f"image rm {SHORT}") == (4, f"Error[NOT_FOUND]: image not found: {SHORT}")
     assert proof.images(host) == []
+    (own,) = (name for name, of in ENGINE.digests(host).items() if of == image.digest)
+    assert edgelet(host, f"image rm {own}")[0] != 0
     assert hex_digits in blobs(host)
     pruned = json.loads(host.run("edgelet image prune -o json"))
     assert any(name.startswith("sha256:") for name in pruned["deleted"])
