@@ -50,6 +50,14 @@ def await_name_of_cri(edge: Edge, made: MadeImage) -> None:
     assert wait_for(lambda: made.image.image_id in ENGINE.digests(edge.host), 10)
 
 
+def load_by_hand(edge: Edge, made: MadeImage, name: str, instead: str) -> None:
+    """Load what still lies in the spool, under another name in place of one."""
+    edge.host.run(
+        f"cd {edge.edge.spool.folder(made.image)} && sed -i 's,\"{name},\"{instead},g' index.json"
+        " && tar -cf /run/by-hand.tar oci-layout index.json blobs && edgelet image load -f /run/by-hand.tar"
+    )
+
+
 # ---- names ------------------------------------------------------------------------------------------
 
 
@@ -76,7 +84,8 @@ def test_an_image_that_has_lost_a_name_is_not_delivered(edge: Edge, name: str) -
 
 def test_names_that_mean_two_images_are_none(edge: Edge) -> None:
     edge.bring(ONE)
-    edge.bring(make_image(BASE, V2, reference=FULL))
+    edge.bring(TWO)
+    load_by_hand(edge, ONE, FULL, "registry.example/other:1")
     assert edge.engine.image_id(ONE.image.reference) is None
     with pytest.raises(VerificationFailed, match="got image sha256:"):
         edge.engine.verify(ONE.image.pin)
@@ -196,13 +205,7 @@ def test_nothing_is_pruned_that_is_not_ours(edge: Edge, other: str) -> None:
     if other == "dangling":
         edge.host.run("edgelet image rm registry.example/theirs:1")
     else:
-        # As somebody may have stored it by hand; a prune takes such names.
-        index = edge.edge.spool.folder(theirs.image) + "/index.json"
-        edge.host.run(f"sed -i 's,registry.example/theirs:1,theirs,g' {index}")
-        edge.host.run(
-            f"cd {edge.edge.spool.folder(theirs.image)} && tar -cf /run/theirs.tar oci-layout index.json blobs"
-            " && edgelet image load --file /run/theirs.tar"
-        )
+        load_by_hand(edge, theirs, "registry.example/theirs:1", "theirs")  # a prune takes such names
     assert edge.engine.remove(ONE.image.pin)
     assert not {NAME, FULL} & set(proof.images(edge.host))
     assert theirs.image.layers[0].blob.digest.hex in blobs(edge)
