@@ -99,7 +99,7 @@ class Edgelet(Engine):
         survey = self._survey("listing images")
         id_ = self._named(survey, reference)
         # One that lacks something is none: so just that is sent.
-        whole = id_ and not any(self._unfit(survey, name, id_)[0] for name in self.traits.names(reference))
+        whole = id_ and not any(self._unfit(survey, name, id_) for name in self.traits.names(reference))
         return Listing(id_ if whole else None, survey.store.images(), ())
 
     def _named(self, survey: Survey, reference: Reference) -> Digest | None:
@@ -167,26 +167,25 @@ class Edgelet(Engine):
         doing = f"verifying {pin.reference} ({pin.platform})"
         survey = self._survey(doing)
         for name in self.traits.names(pin.reference):
-            why, hint = self._unfit(survey, name, pin.image_id)
+            why = self._unfit(survey, name, pin.image_id)
             if why:
-                raise VerificationFailed(self._agent, doing, f"no container can be created: {why}", hint)
+                raise VerificationFailed(self._agent, doing, f"no container can be created: {why}")
         return self.traits.names(pin.reference)
 
-    def _unfit(self, survey: Survey, name: str, want: Digest) -> tuple[str, str]:
-        """Why no container of the image can be made by that name, and what to try; nothing if one can."""
+    def _unfit(self, survey: Survey, name: str, want: Digest) -> str:
+        """Why no container of the image can be made by that name; nothing if one can."""
         target = survey.store.names.get(name)
         if target is None:
-            return f"no image is called {name}", ""
+            return f"no image is called {name}"
         manifest = survey.store.manifest(target)
         if manifest is None:
-            return f"the manifest of {name} cannot be read", ""
+            return f"the manifest of {name} cannot be read"
         if manifest.config.digest != want:
-            return f"got image {manifest.config.digest}, want {want}", ""
-        incomplete, lost = _incomplete(manifest, survey.rows.get(target)), survey.store.lacks(manifest)
-        if lost and not incomplete:
-            # containerd believes its own database, and would not take the blob again.
-            return f"{lost} is not on its disk", f"Have edgelet forget it: edgelet image rm {name}; edgelet image prune"
-        return incomplete, ""
+            return f"got image {manifest.config.digest}, want {want}"
+        incomplete = _incomplete(manifest, survey.rows.get(target))
+        # Sizes are what containerd has written down; it does not look whether the file is still there.
+        lost = survey.store.lacks(manifest)
+        return incomplete or (f"{lost} is not on its disk" if lost else "")
 
     def remove(self, pin: Pin) -> bool:
         doing = f"removing {pin.reference}"
