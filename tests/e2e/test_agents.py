@@ -174,7 +174,7 @@ def test_an_interrupted_transfer_goes_on_and_leaves_nothing_behind(site: Site) -
     finally:
         host.start_engine()
     assert not up.ok
-    assert "docker: looking for docker or podman or edgelet:" in up.output
+    assert "docker: looking for docker:" in up.output
     assert site.stack.up().ok
     home = f"/home/{host.user}"
     assert host.run(f"find {home}/.cache/pulumi-iofog/spool -mindepth 1").split() == []
