@@ -19,7 +19,7 @@ def test_rates_as_people_write_them(text: str, rate: float) -> None:
 
 @pytest.mark.parametrize("text", ["fast", "", "0MB", "5", "5 MB/h", "-1kB", "5mb"])
 def test_what_is_no_rate(text: str) -> None:
-    with pytest.raises(ValueError, match="is no rate"):
+    with pytest.raises(ValueError, match="is not a valid rate"):
         parse_rate(text)
 
 

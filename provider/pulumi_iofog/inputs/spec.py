@@ -62,7 +62,7 @@ class RegistryAuth:
 
 @dataclass(frozen=True, slots=True)
 class ControllerSettings:
-    """The Controller and how to sign in: by token, else by e-mail and password.
+    """The Controller and how to sign in: by token, else by email and password.
 
     Attributes:
         refresh_token: the iofogctl namespace has one beside ``token``; see iofogctl_namespace.py.

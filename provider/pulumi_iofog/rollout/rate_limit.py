@@ -22,7 +22,7 @@ class Limits:
         config: asked for ``iofog:rateLimit`` and ``iofog:rateLimitTotal``.
 
     Raises:
-        InputError: one of them is no rate.
+        InputError: one of them is not a valid rate.
     """
 
     def __init__(self, config: Callable[[str], str | None]) -> None:
@@ -65,7 +65,7 @@ def parse_rate(text: str) -> float:
     """Bytes/s of ``500kB``, ``2 MB/s``, ``20Mbit``; ValueError for anything else."""
     match = _RATE.fullmatch(text.strip())
     if not match or float(match[1]) == 0:
-        raise ValueError(f"{text!r} is no rate; write it like 500kB, 2MB or 20Mbit")
+        raise ValueError(f"{text!r} is not a valid rate; write it like 500kB, 2MB or 20Mbit")
     return float(match[1]) * _FACTORS[match[2].lower()] / (8 if match[3] else 1)
 
 

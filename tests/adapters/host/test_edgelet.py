@@ -245,6 +245,6 @@ def test_a_daemon_that_is_down_is_said_to_be(edge: Edge, agent_of: AgentOf) -> N
 
 def test_only_root_is_answered(agent_of: AgentOf) -> None:
     said = refused(agent_of, "edge-edgelet", sudo=False)
-    assert said.endswith("edgelet answers only root: let edge use sudo, and leave sudo=False out")
+    assert said.endswith("edgelet answers only root: let edge use sudo, and omit sudo=False")
     said = refused(agent_of, "edge-edgelet", user="outsider", engine="edgelet")
     assert "sudo edgelet: sudo: a password is required" in said

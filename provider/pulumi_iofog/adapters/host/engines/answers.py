@@ -42,7 +42,7 @@ def parse_about(name: EngineName, text: str, agent: str) -> About:
 
 
 def parse_id(text: str) -> str:
-    """An image id with its algorithm; podman leaves that away."""
+    """An image id with its algorithm; podman omits it."""
     line = text.strip().splitlines()[-1]
     return line if ":" in line else f"sha256:{line}"
 
@@ -84,7 +84,7 @@ def _is_image(row: Sequence[str]) -> bool:
 
 
 def _full(name: str) -> str:
-    """Docker leaves its own registry's name away."""
+    """Docker omits the name of its own registry."""
     try:
         return Reference.parse(name).full_name
     except ValueError:

@@ -135,7 +135,7 @@ def _hint(reasons: Sequence[str], agent: Agent) -> str:
     if "a password is required" in said:
         return f"sudo asks for a password: give password=, or let the user use sudo without one{own}"
     if "unauthorized" in said:
-        return f"edgelet answers only root: let {agent.user or 'the user'} use sudo, and leave sudo=False out"
+        return f"edgelet answers only root: let {agent.user or 'the user'} use sudo, and omit sudo=False"
     if "daemon_unavailable" in said:
         return "Start edgelet on the agent: systemctl start edgelet"
     if "permission denied" in said or "sudoers" in said:
