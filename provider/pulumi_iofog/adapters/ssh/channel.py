@@ -107,7 +107,9 @@ class Connection:
     def abort(self) -> None:
         """Close it now, from any thread; whatever runs on it fails as Unreachable."""
         discard_unsent(self._transport)
-        self._transport.close()
+        # Behind a jump host, closing says so through the jump host's connection, which may be lost as well.
+        with suppress(paramiko.SSHException, EOFError, OSError):
+            self._transport.close()
 
     def run(self, script: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
         """Run a POSIX shell script and wait for its end.
