@@ -30,7 +30,7 @@ from pulumi_iofog.check.diff import summary
 from pulumi_iofog.check.properties import Props
 from pulumi_iofog.check.resolve import Resolution, resolve
 from pulumi_iofog.check.state import Recorded
-from pulumi_iofog.errors import ControllerError, Failures, IofogError, ItemNotFound
+from pulumi_iofog.errors import ControllerError, Failure, Failures, IofogError, ItemNotFound
 from pulumi_iofog.inputs.spec import CatalogItem, Spec
 from pulumi_iofog.rollout import rollout
 from pulumi_iofog.rollout.outcome import Outcome, brought, missed, report
@@ -91,7 +91,7 @@ class OfflineImageProvider(SavedProvider):
             log.step("refused", each.reason, path=each.path)
         if REPLACE in news:
             checked[REPLACE] = news[REPLACE]
-        return CheckResult(properties.to_pulumi(checked), [CheckFailure(each.path, each.reason) for each in failures])
+        return CheckResult(properties.to_pulumi(checked), [_check_failure(each) for each in failures])
 
     def _checked(self, inputs: Props, olds: Props, run: Run) -> Props:
         self._shared.checked(plugin.console().urn, preview=run.preview)
@@ -161,7 +161,7 @@ class OfflineImageProvider(SavedProvider):
             rewrite = brought(outcomes, plan.rewrite_for)
             if rewrite or new.changes_since(old).item:
                 session.controller.update_item(int(id_), _item(new), rewrite=rewrite)
-            pruning = session.arrange_pruning(olds.get("pruning_before") or {})
+            pruning = session.arrange_pruning(state.pruning_before(olds))
         _conclude(outcomes, plan, rewritten=rewrite)
         _warn(pruning.errors.values())
         due, engines = missed(outcomes, plan.rewrite_for), _engines(olds, new, outcomes)
@@ -203,7 +203,7 @@ class OfflineImageProvider(SavedProvider):
         with self._session(last.spec) as session:
             session.controller.delete_item(int(id_))
             kept = session.remove_images(last) if last.spec.prune else []
-            pruning = session.restore_pruning(props.get("pruning_before") or {})
+            pruning = session.restore_pruning(state.pruning_before(props))
         _warn([*kept, *pruning.errors.values()])
 
     def _session(self, spec: Spec) -> Session:
@@ -233,6 +233,13 @@ def _engines(olds: Props, new: Recorded, outcomes: list[Outcome]) -> dict[str, s
     """The engine of each agent, by what it said when it was visited last."""
     seen = {**(olds.get("engines") or {}), **{each.agent: each.engine for each in outcomes if each.engine}}
     return {name: text for name, text in seen.items() if name in new.desired.placements}
+
+
+def _check_failure(failure: Failure) -> CheckFailure:
+    # What is wrong in the stack's config is in no property, whose value the engine would quote.
+    if failure.path.startswith("iofog:"):
+        return CheckFailure("", f"{failure.path}: {failure.reason}")
+    return CheckFailure(failure.path, failure.reason)
 
 
 # ---- what is said --------------------------------------------------------------------------------------

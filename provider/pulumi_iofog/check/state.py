@@ -94,6 +94,12 @@ def _desired(props: Mapping[str, Any], spec: Spec, pins: Mapping[Arch, Pin]) -> 
     )
 
 
+def pruning_before(props: Mapping[str, Any]) -> dict[str, int]:
+    """Agent → hours after which it pruned before that was turned off; as whole numbers, which state does not tell from
+    others."""
+    return {name: int(hours) for name, hours in (props.get("pruning_before") or {}).items()}
+
+
 # ---- inputs ------------------------------------------------------------------------------------------
 
 
