@@ -16,7 +16,7 @@ from pulumi_iofog.transfer.encodings import Coming, Part
 from pulumi_iofog.transfer.engine_traits import EngineKind, traits_of
 from pulumi_iofog.transfer.inventory import HeldImage, Inventory
 from pulumi_iofog.transfer.plan import Transfer
-from pulumi_iofog.transfer.read_along import COMPLETE, MORE, WHOLE
+from pulumi_iofog.transfer.signals import COMPLETE, MORE, WHOLE
 from tests.images import MadeImage
 
 

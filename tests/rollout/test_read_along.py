@@ -10,7 +10,7 @@ import pytest
 from pulumi_iofog.errors import CorruptLayer, EngineError
 from pulumi_iofog.rollout import read_along
 from pulumi_iofog.rollout.read_along import ReadAlong
-from pulumi_iofog.transfer.read_along import COMPLETE, MORE, WHOLE
+from pulumi_iofog.transfer.signals import COMPLETE, MORE, WHOLE
 
 
 class Reader:

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 
 from pulumi_iofog.errors import IofogError
 from pulumi_iofog.rollout.worker import Worker
-from pulumi_iofog.transfer.read_along import COMPLETE, MORE, WHOLE
+from pulumi_iofog.transfer.signals import COMPLETE, MORE, WHOLE
 
 EVERY = 0.25
 """Seconds after which the host looks again for what has arrived."""

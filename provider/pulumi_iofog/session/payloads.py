@@ -220,4 +220,4 @@ def _key(diff_id: Digest) -> str:
 
 
 def _record_of(part: Part) -> str:
-    return f"form {part.name}"
+    return f"encoded {part.name}"

@@ -25,7 +25,7 @@ from pulumi_iofog.rollout.rollout import Job, bring
 from pulumi_iofog.rollout.tools import Tools
 from pulumi_iofog.session.payloads import Payloads
 from pulumi_iofog.transfer.encodings import AsIs, Encoding, Part, Recoded
-from pulumi_iofog.transfer.read_along import COMPLETE, MORE, WHOLE
+from pulumi_iofog.transfer.signals import COMPLETE, MORE, WHOLE
 from tests.adapters.conftest import QUICK, AgentOf
 from tests.adapters.host.edge import APP, REFERENCE, Edge, reach
 from tests.adapters.host.test_travel import ABOVE, OLD, OLD_BASE, blobs, emptied, expected, zstd

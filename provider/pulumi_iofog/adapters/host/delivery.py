@@ -12,7 +12,7 @@ from pulumi_iofog.transfer import load_folder
 from pulumi_iofog.transfer.encodings import Coming, Part
 from pulumi_iofog.transfer.inventory import Inventory
 from pulumi_iofog.transfer.plan import Transfer
-from pulumi_iofog.transfer.read_along import COMPLETE
+from pulumi_iofog.transfer.signals import COMPLETE
 
 
 class Delivery:

@@ -42,7 +42,7 @@ class Made:
     plain_size: int
 
 
-# ---- the three forms ------------------------------------------------------------------------------------
+# ---- the three encodings --------------------------------------------------------------------------------
 
 
 def plain(layer: Layer, blob: Path, out: Path, *, timeout: float = TIMEOUT) -> Made:

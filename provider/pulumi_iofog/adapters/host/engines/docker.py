@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Iterable, Mapping
 
 from pulumi_iofog.adapters.host.engines.archive import entry, unpacking
+from pulumi_iofog.adapters.host.engines.arriving import END_ABANDONED, arriving
 from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, NOT_UNPACKED
 from pulumi_iofog.adapters.host.engines.docker_like import DockerLike
-from pulumi_iofog.adapters.host.engines.read_along import END_ABANDONED, arriving
 from pulumi_iofog.adapters.host.shell import says
 from pulumi_iofog.oci.image import Descriptor, Digest, Image
 from pulumi_iofog.transfer.encodings import Coming

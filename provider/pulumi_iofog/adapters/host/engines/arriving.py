@@ -6,7 +6,7 @@ from pulumi_iofog.adapters.host.engines.archive import entry, unpacking
 from pulumi_iofog.oci.image import Descriptor
 from pulumi_iofog.transfer.encodings import Coming, Part
 from pulumi_iofog.transfer.load_folder import blob_path
-from pulumi_iofog.transfer.read_along import COMPLETE, WHOLE
+from pulumi_iofog.transfer.signals import COMPLETE, WHOLE
 
 
 def arriving(coming: Coming) -> str:
