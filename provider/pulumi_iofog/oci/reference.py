@@ -148,6 +148,15 @@ class Reference:
         return cls(text, text.partition("@")[0], *_name(text))
 
 
+def full_name(name: str) -> str:
+    """An engine's name of an image with its domain, which Docker omits for its own registry; anything that is not a
+    name comes back as it is."""
+    try:
+        return Reference.parse(name).full_name
+    except ValueError:
+        return name
+
+
 def _of_daemon(text: str, rest: str) -> Reference:
     by_id = rest.startswith("sha256:")
     name = f"{UNNAMED}:{parse_digest(rest).replace(':', '-')}" if by_id else rest

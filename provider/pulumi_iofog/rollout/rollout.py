@@ -29,7 +29,8 @@ from functools import partial
 from pulumi_iofog import log
 from pulumi_iofog.errors import CorruptLayer, EngineError, IofogError, MissingLayers, Unreachable, VerificationFailed
 from pulumi_iofog.inputs.spec import Agent
-from pulumi_iofog.oci.image import Descriptor, Digest, Image, Pin, Reference
+from pulumi_iofog.oci.image import Descriptor, Digest, Image, Pin
+from pulumi_iofog.oci.reference import full_name
 from pulumi_iofog.rollout.load import Load
 from pulumi_iofog.rollout.outcome import Outcome
 from pulumi_iofog.rollout.tools import Host, Recipe, Tools
@@ -230,19 +231,12 @@ def _name_in_front(job: Job, names: Sequence[str]) -> str:
     """That another name stands before the image's own. The ioFog agent's pruning looks only at the first one
     (check/pruning.py)."""
     own = job.image.reference.full_name
-    if not names or _full_name(names[0]) == own:
+    if not names or full_name(names[0]) == own:
         return ""
     return (
         f"{job.agent.name} lists {job.image.reference} as {names[0]} first, so the ioFog agent's pruning removes it"
         " although microservices use it: remove that name there"
     )
-
-
-def _full_name(name: str) -> str:
-    try:
-        return Reference.parse(name).full_name
-    except ValueError:
-        return name
 
 
 def _prune(job: Job, host: Host) -> str:

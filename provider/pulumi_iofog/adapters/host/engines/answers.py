@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from pulumi_iofog.errors import EngineError
 from pulumi_iofog.inputs.spec import EngineName
-from pulumi_iofog.oci.image import Platform, Reference
+from pulumi_iofog.oci.image import Platform
+from pulumi_iofog.oci.reference import full_name
 from pulumi_iofog.transfer.engine_traits import EngineKind, kind_of
 from pulumi_iofog.transfer.inventory import HeldImage
 from pulumi_iofog.transfer.load_folder import PREFIX_REPOSITORY
@@ -74,21 +75,13 @@ def parse_images(text: str, name: str) -> Listing:
     """On each line an id, and JSON lists of names and of diff ids; null for an empty one. ``name``: a full one."""
     rows = [line.split() for line in text.splitlines()]
     found = [(parse_id(row[0]), json.loads(row[1]) or (), json.loads(row[2]) or ()) for row in rows if _is_image(row)]
-    named = next((id_ for id_, names, _ in found if name in map(_full, names)), None)
+    named = next((id_ for id_, names, _ in found if name in map(full_name, names)), None)
     lower = (each for _, names, _ in found for each in names if each.startswith(f"{PREFIX_REPOSITORY}:"))
     return Listing(named, tuple(HeldImage(id_, tuple(diff_ids)) for id_, _, diff_ids in found), tuple(lower))
 
 
 def _is_image(row: Sequence[str]) -> bool:
     return len(row) == 3 and all(each.startswith(("[", "null")) for each in row[1:])
-
-
-def _full(name: str) -> str:
-    """Docker omits the name of its own registry."""
-    try:
-        return Reference.parse(name).full_name
-    except ValueError:
-        return name
 
 
 @dataclass(frozen=True, slots=True)
