@@ -15,7 +15,8 @@ help:
 setup: ## install what is missing: Debian packages, .venv, the Pulumi engine, Docker 29
 	@lab/setup.sh
 
-demo: setup ## pulumi up of an image to three real edge hosts on this machine (KEEP=1 leaves them up)
+demo: ## pulumi up of an image to four real edge hosts on this machine (KEEP=1 leaves them up)
+	@lab/setup.sh demo
 	@$(PYTHON) -m lab.demo
 
 test: setup ## every test, end to end included
