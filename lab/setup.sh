@@ -53,10 +53,11 @@ PROGRAMS
     [ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
     [ -n "$missing" ] || return 0
     command -v apt-get >/dev/null || fail "these packages are missing, and there is no apt-get to install them:$missing"
-    say "installing Debian packages:$missing"
+    say "reading Debian's lists of packages"
     quietly apt-get update
     # Debian 12 has the command in the daemon's package.
-    apt-cache show docker-cli >/dev/null 2>&1 || missing=$(echo "$missing" | sed s/docker-cli/docker.io/)
+    apt-cache show docker-cli >/dev/null 2>&1 || missing=$(echo "$missing" | sed 's/ docker-cli//')
+    say "installing Debian packages:$missing"
     # The lab starts daemons of its own; the packages' own services need not run.
     policy=/usr/sbin/policy-rc.d
     (
