@@ -7,7 +7,7 @@ PYTEST := $(PYTHON) -m pytest -n $(WORKERS) --dist worksteal
 # Each pulumi command of a test starts Python four times: what has been compiled is kept, wherever that is switched off.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test test-fast check fix docs bench lab-up lab-down
+.PHONY: help setup demo test test-fast check fix docs release-check bench lab-up lab-down
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -43,6 +43,9 @@ docs: .venv/docs ## build the documentation into site/; fails on a broken link, 
 	@[ -x $(PYTHON) ] || python3 -m venv .venv
 	@.venv/bin/pip install --quiet --disable-pip-version-check -e '.[docs]'
 	@touch $@
+
+release-check: setup ## build what users install, and bring an image to a host with that and nothing else
+	@$(PYTHON) -m lab.release_check
 
 bench: setup ## measure transfers against other ways and floors; writes bench/RESULTS.md (about half an hour)
 	@.venv/bin/pip install --quiet --disable-pip-version-check -e '.[bench]'
