@@ -1,7 +1,8 @@
 #!/bin/sh
 # lab/fresh.sh SUITE [COMMAND …]: runs a command (make demo) in this checkout's last commit on a fresh Debian of that
 # suite (bookworm, trixie), in which there is nothing but make, git and python3: no Go, no compiler, nothing cached.
-# Its root file system, /dev, processes and mounts are its own; it is removed afterwards, unless KEEP=1.
+# Its root file system, /dev, processes and mounts are its own; it is removed afterwards, unless KEEP_ROOT=1.
+# HAVE="pulumi docker-29" gives it these parts of this machine's lab, where building them is not what is tried.
 set -eu
 
 suite=$1
@@ -19,11 +20,15 @@ if [ ! -d "$base" ]; then
 fi
 rm -rf "$root"
 cp -a "$base" "$root"
-[ "${KEEP:-}" = 1 ] || trap 'rm -rf --one-file-system "$root"' EXIT
+[ "${KEEP_ROOT:-}" = 1 ] || trap 'rm -rf --one-file-system "$root"' EXIT
 git clone --quiet "$top" "$root/srv/pulumi-iofog"
 cp /etc/resolv.conf /etc/hosts "$root/etc/"
 # A network that signs for others has its own authority, which the fresh system must trust too.
 cp -r /usr/local/share/ca-certificates "$root/usr/local/share/" 2>/dev/null || true
+for part in ${HAVE:-}; do
+    mkdir -p "$root/root/.cache/pulumi-iofog-lab"
+    cp -r "${XDG_CACHE_HOME:-$HOME/.cache}/pulumi-iofog-lab/$part" "$root/root/.cache/pulumi-iofog-lab/"
+done
 
 cat >"$root/begin" <<'BEGIN'
 set -eu

