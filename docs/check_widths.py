@@ -26,8 +26,7 @@ MEASURE = """
 (() => {
   const cut = (element) => element.scrollWidth > element.clientWidth + 1;
   const found = cut(document.documentElement) ? [`the page, ${document.documentElement.scrollWidth} pixels wide`] : [];
-  const column = document.querySelector('.md-content__inner') ?? document.body;
-  const edge = column.getBoundingClientRect().right + 1;
+  const edge = document.documentElement.clientWidth + 1;
   for (const element of document.querySelectorAll('pre > code, .md-typeset__table, .md-typeset__scrollwrap, table'))
     if (element.offsetParent && (cut(element) || element.getBoundingClientRect().right > edge))
       found.push(`${element.localName} ${JSON.stringify(element.textContent.trim().slice(0, 60))}`);

@@ -40,7 +40,7 @@ mount -t proc proc proc
 mount --rbind /sys sys
 mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs dev
-mkdir dev/pts dev/shm
+mkdir dev/pts dev/shm run/lock
 mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
 mount -t tmpfs tmpfs dev/shm
 for node in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0 fuse:10:229; do

@@ -240,7 +240,8 @@ class AgentArgs:
                 detected if omitted.
             sudo: True always, False never (the user's own, rootless engine); default: if the user cannot
                 reach the engine.
-            accept_new_host_key: accept an unknown host's key on first use, like OpenSSH's ``accept-new``.
+            accept_new_host_key: accept an unknown host's key on first use, like OpenSSH's ``accept-new``
+                (default: False).
         """
         _set(
             self,
