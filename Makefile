@@ -35,13 +35,16 @@ fix: setup ## fix what can be fixed automatically
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 
-docs: .venv/docs ## build the documentation into site/; fails on a broken link, or if a page loads anything from elsewhere
-	@NO_MKDOCS_2_WARNING=true .venv/bin/mkdocs build --clean
+docs: .venv/docs ## build the documentation into site/; fails if a link is broken, a page loads anything from elsewhere, or is cut off
+	@NO_MKDOCS_2_WARNING=true $(PYTHON) -m mkdocs build --clean
 	@$(PYTHON) docs/check_site.py site
+	@$(PYTHON) docs/check_widths.py site
 
 .venv/docs: pyproject.toml
 	@[ -x $(PYTHON) ] || python3 -m venv .venv
 	@.venv/bin/pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@command -v chromium >/dev/null || \
+		{ apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core; } >.venv/chromium.log
 	@touch $@
 
 release-check: setup ## build what users install, and bring an image to a host with that and nothing else

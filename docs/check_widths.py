@@ -90,11 +90,17 @@ def browser() -> Iterator[Browser]:
     theirs_in, ours_out = os.pipe()
     ours_in, theirs_out = os.pipe()
     with tempfile.TemporaryDirectory() as home:
-        flags = ["--headless=new", "--disable-gpu", "--no-sandbox", "--remote-debugging-pipe", f"--user-data-dir={home}"]
+        flags = [
+            "--headless=new",
+            "--disable-gpu",
+            "--no-sandbox",
+            "--remote-debugging-pipe",
+            f"--user-data-dir={home}",
+        ]
         # It reads from descriptor 3 and writes to 4.
         shell = f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}'
         running = subprocess.Popen(
-            ["sh", "-c", shell, program, *flags],
+            ["sh", "-c", shell, program, *flags, f"--user-data-dir={home}"],
             pass_fds=(theirs_in, theirs_out),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

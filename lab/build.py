@@ -103,6 +103,7 @@ def _build_here(part: str) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             if not ready(part):
+                _write(part, f"{part}: looking for Go")
                 PARTS[part][1](lambda how_far: _write(part, how_far))
         except (CommandFailed, OSError, subprocess.SubprocessError) as problem:
             _write(part, f"failed: {problem}")

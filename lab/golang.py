@@ -47,14 +47,15 @@ def build(program: GoProgram, report: Report) -> None:
         return
     # In a module of its own, as `go install` refuses modules that have replacements.
     with tempfile.TemporaryDirectory() as folder:
-        go(["mod", "init", "build"], folder)
         report(f"{program.target.name}: downloading modules")
+        go(["mod", "init", "build"], folder)
         go(["get", "-tool", f"{program.package}@{program.version}"], folder)
         build_in(Path(folder), program.package, program.target, program.flags, report)
 
 
 def build_in(folder: Path, package: str, target: Path, flags: str, report: Report) -> None:
     """Build a main package that the module in ``folder`` names."""
+    report(f"{target.name}: downloading modules")
     total = len(go(["list", "-deps", package], folder).splitlines())
     target.parent.mkdir(parents=True, exist_ok=True)
     work = target.with_name(f"{target.name}.new")
