@@ -197,20 +197,22 @@ def _carry_out(
     image, name, payloads = job.image, job.agent.name, tools.payloads
     delivery = host.delivery(image, sending)
     tools.progress.begin(name, "comparing")
-    parts = [payloads.ready(image.reference, part) for part in sending.parts]
-    missing = [part for part in parts if not delivery.has(part)]
-    for part in parts:
-        log.step("plan", f"{part.encoding}", layer=part.layer.diff_id, at_most=part.most, there=part not in missing)
-    with Worker() as proving, Worker() as loading, ExitStack() as reading, payloads.ahead(image.reference, missing):
+    with Worker() as proving, Worker() as loading, ExitStack() as stack:
+        # The host gets its old layers out while the differences to them are made here.
+        proven = proving.do(partial(delivery.take_back, sending.parts, inventory))
         proving.do(host.remove_stale_containers)
-        proven = proving.do(partial(delivery.take_back, parts, inventory))
+        parts = [payloads.ready(image.reference, part) for part in sending.parts]
+        missing = [part for part in parts if not delivery.has(part)]
+        for part in parts:
+            log.step("plan", f"{part.encoding}", layer=part.layer.diff_id, at_most=part.most, there=part not in missing)
+        stack.enter_context(payloads.ahead(image.reference, missing))
         tools.progress.begin(name, "sending", sending.most)
         groups, carried = sending.groups(parts), dict[Digest, Descriptor]()
         for group in groups:
             target = image if group is groups[-1] else prefix(image, image.layers.index(group[-1].layer) + 1)
             load = Load(delivery, image, target, partial(payloads.expected, image.reference), carried)
             if sending.reads_along(group):
-                reading.enter_context(load.along(group))
+                stack.enter_context(load.along(group))
             for part in group:
                 with log.timed("send", layer=part.layer.diff_id) as line:
                     before = meter.sent

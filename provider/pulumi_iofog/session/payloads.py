@@ -7,6 +7,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -213,15 +214,22 @@ class Payloads:
             old, new = Path(folder, "old"), Path(folder, "new")
             match way:
                 case Delta():
-                    recode.plain(old_layer, old_blob, old)
-                    recode.plain(layer, new_blob, new)
+                    _both(partial(recode.plain, old_layer, old_blob, old), partial(recode.plain, layer, new_blob, new))
                     recode.delta(old, new, out, new_diff_id=layer.diff_id, level=DELTA_LEVEL)
                 case TokenDelta():
-                    recode.tokens(old_layer.blob, old_blob, old)
-                    recode.tokens(layer.blob, new_blob, new)
+                    take = recode.tokens
+                    _both(partial(take, old_layer.blob, old_blob, old), partial(take, layer.blob, new_blob, new))
                     recode.token_delta(old, new, out, level=DELTA_LEVEL)
                 case other:
                     assert_never(other)
+
+
+def _both(one: Callable[[], object], other: Callable[[], object]) -> None:
+    """Do both at once, as most machines have two cores; an error is raised when both are done."""
+    with ThreadPoolExecutor(2, thread_name_prefix="recode") as workers:
+        given = [workers.submit(log.carried(each)) for each in (one, other)]
+    for each in given:
+        each.result()
 
 
 def _key(diff_id: Digest) -> str:
