@@ -70,7 +70,9 @@ PROGRAMS
 # ---- Python -----------------------------------------------------------------------------------------
 
 virtual_environment() {
-    wanted=$(cat "$top/pyproject.toml" "$0" | sha256sum | cut -c1-16)
+    made_of="$top/pyproject.toml $top/setup.py $0 $(echo "$top"/provider/pulumi_iofog/adapters/gzip_tokens/*.c)"
+    # shellcheck disable=SC2086  # a list of files
+    wanted=$(cat $made_of | sha256sum | cut -c1-16)
     [ "$(cat "$top/.venv/installed" 2>/dev/null)" = "$wanted" ] && return 0
     say "creating the virtual environment .venv"
     [ -x "$top/.venv/bin/pip" ] || python3 -m venv "$top/.venv"
