@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-DEFAULT = re.compile(r" ?\(default: (?:``(?P<word>\w+)``|(?P<value>True|False|\d+))\)|``(?P<first>\w+)`` \(default\)")
+DEFAULT = re.compile(r"\s*\(default: (?:``(?P<word>\w+)``|(?P<value>True|False|\d+))\)|``(?P<first>\w+)`` \(default\)")
 
 
 def value(found: re.Match[str]) -> str:
