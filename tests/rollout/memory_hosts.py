@@ -29,6 +29,7 @@ class MemoryHost:
     layers: set[Digest] = field(default_factory=set)
     claims: set[Digest] = field(default_factory=set)
     images: dict[str, Digest] = field(default_factory=dict)
+    damaged: set[Digest] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
     in_use: set[Digest] = field(default_factory=set)
     spool: dict[str, bytes] = field(default_factory=dict)
@@ -59,7 +60,7 @@ class MemoryHost:
 
     def delivery(self, image: Image, sending: Transfer) -> MemoryDelivery:
         self.calls.append("room")
-        return MemoryDelivery(self, image)
+        return MemoryDelivery(self, image, sending)
 
     def verify(self, pin: Pin) -> Sequence[str]:
         self.calls.append("verify")
@@ -90,6 +91,7 @@ class MemoryHost:
         if not set(image.diff_ids) <= given | self.layers:
             raise MissingLayers("edge", "loading", "a layer is missing")
         self.layers |= set(image.diff_ids)
+        self.damaged -= given
         self.images[image.reference.full_name] = image.image_id
         self.broken.discard(image.reference.full_name)
 
@@ -127,9 +129,16 @@ class MemoryDelivery:
 
     host: MemoryHost
     image: Image
+    sending: Transfer
 
     def has(self, part: Part) -> bool:
         return len(self.host.spool.get(part.name, b"")) == part.layer.blob.size
+
+    def prove_held(self) -> None:
+        lost = self.sending.absent & self.host.damaged
+        self.host.layers -= lost
+        if lost:
+            raise MissingLayers("edge", "proving layers that are there", "one is damaged")
 
     def take_back(self, parts: Sequence[Part], inventory: Inventory) -> None:
         """Nothing to do: what the host holds it has at hand."""

@@ -10,7 +10,8 @@
                 ├── delivery    the spool looked into, and the disk's free space
                 ├── ahead       the next parts pulled and encoded while this one is on its way
                 ├── receive     bytes onto the host, from where the last try stopped
-                ├── prove       meanwhile: each layer by its digest there,
+                ├── prove_held  meanwhile: the layers that are left out, where the engine keeps them as blobs,
+                ├── prove       and each that arrives, by its digest there,
                 ├── load        and the lower layers loaded, then all of them;
                 ├── load_along  where that saves time, the engine reads them while they arrive
                 └── verify      a container can be created from the image without pulling
@@ -38,7 +39,7 @@ from pulumi_iofog.rollout.worker import Worker, after
 from pulumi_iofog.transfer.inventory import Inventory, Means
 from pulumi_iofog.transfer.load_folder import prefix
 from pulumi_iofog.transfer.plan import Transfer
-from pulumi_iofog.transfer.planner import held, transfer
+from pulumi_iofog.transfer.planner import transfer
 
 LOST_TRIES = (2.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds to wait before an agent whose link was lost is visited again; from the start after progress."""
@@ -122,6 +123,8 @@ def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
         names = _names_if_sound(host, job.image) if inventory.tagged else None
         updated = names is None
         if names is None:
+            # An engine that can tell what is wrong with the image tells now.
+            inventory = host.inventory(job.image) if inventory.tagged else inventory
             names = _send_and_load(job, host, inventory, tools, meter)
         else:
             host.remove_stale_containers()
@@ -164,7 +167,7 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
             if not (sending.absent or sending.stops):
                 raise
             now = host.inventory(job.image)
-            thin = held(job.image, now) < sending.absent
+            thin = transfer(job.image, now, means).leaves_out_less_than(sending)
             inventory = now if thin else inventory
         except CorruptLayer:
             # What was encoded did not come out as the layer, or a blob was damaged on its way.
@@ -202,6 +205,7 @@ def _carry_out(
         log.step("plan", f"{part.encoding}", layer=part.layer.diff_id, at_most=part.most, there=part not in missing)
     with Worker() as proving, Worker() as loading, ExitStack() as reading, payloads.ahead(image.reference, missing):
         proving.do(host.remove_stale_containers)
+        proving.do(delivery.prove_held)
         proven = proving.do(partial(delivery.take_back, parts, inventory))
         tools.progress.begin(name, "sending", sending.most)
         groups, carried = sending.groups(parts), dict[Digest, Descriptor]()

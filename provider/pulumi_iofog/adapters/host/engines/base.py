@@ -152,6 +152,14 @@ class Engine(ABC):
 
     # ---- proving, removing --------------------------------------------------------------------------
 
+    def prove_held(self, blobs: Collection[Descriptor]) -> None:
+        """Prove, by their bytes, layers that a load will leave out; where the engine keeps no blobs, nothing.
+
+        Raises:
+            MissingLayers: some are damaged; from now on the engine does not hold them.
+        """
+        return
+
     @abstractmethod
     def verify(self, pin: Pin) -> tuple[str, ...]:
         """Prove that a container can be made of the image, without pulling it. Raises VerificationFailed.
