@@ -23,7 +23,7 @@ from pulumi_iofog.oci.image import Digest
 from pulumi_iofog.rollout.outcome import Outcome
 from pulumi_iofog.rollout.rollout import Job, bring
 from pulumi_iofog.rollout.tools import Tools
-from tests.adapters.host.edge import BASE, V1, V2
+from tests.adapters.host.edge import BASE, V1, V2, reach
 from tests.images import MadeImage, make_image
 from tests.rollout.memory_hosts import Quiet, Site
 
@@ -49,6 +49,11 @@ class Device:
 
     def up(self, made: MadeImage) -> Outcome:
         return bring(Job(self._agent, made.image), self._tools)
+
+    def bring_whole(self, made: MadeImage) -> None:
+        """Whatever is there already."""
+        with reach(self.host, self._agent) as edge:
+            edge.bring(made)
 
     def refresh(self, made: MadeImage) -> bool:
         with self.connect(self._agent) as host:
@@ -116,7 +121,7 @@ def test_a_container_of_a_rotten_layer_cannot_be_made(device: Device) -> None:
     device.up(ONE)
     device.rot(LAYER.digest)
     assert proof.images(device.host) == [FULL, NAME]
-    with pytest.raises(CommandFailed, match="failed to extract layer|gzip"):
+    with pytest.raises(CommandFailed, match="failed to extract layer"):
         device.content(NAME)
 
 
@@ -146,9 +151,9 @@ def test_of_two_blobs_of_one_layer_the_sound_one_is_used(device: Device) -> None
     assert other.image.layers[0].blob.digest != LAYER.digest
     for rotten, sound in ((LAYER, other.image.layers[0].blob), (other.image.layers[0].blob, LAYER)):
         proof.empty(device.host)
-        device.up(make_image(BASE, V1, reference="first:1"))
-        device.up(BASE_ZIPPED_OTHERWISE)
-        device.host.run(f"cd {BLOBS} && ls {rotten.digest.hex} {sound.digest.hex}")
+        device.bring_whole(make_image(BASE, V1, reference="first:1"))
+        device.bring_whole(other)
+        assert device.is_right(sound.digest)
         device.rot(rotten.digest)
         outcome = device.up(TWO)
         assert (outcome.error, outcome.sent) == (None, TWO.image.layers[1].blob.size)
@@ -202,4 +207,4 @@ def test_a_host_that_has_only_busybox_hashes_as_well(tmp_path: Path) -> None:
         said = run("env", "-i", f"PATH={path}", f"{programs}/sh", "-c", script)
         assert said.split() == [LAYER.digest.hex]
     with pytest.raises(CommandFailed, match="computes a sha256"):
-        run("env", "-i", f"PATH={files}", f"{programs}/sh", "-c", script)
+        run("env", "-i", f"PATH={files}", "/bin/sh", "-c", script)
