@@ -15,15 +15,18 @@ import gzip
 import io
 import shlex
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
-from pulumi_iofog import log
+from pulumi_iofog import log, text
 from pulumi_iofog.adapters.host.engines.containerd_store import CONTENT
 from pulumi_iofog.adapters.host.hashing import PROVING_MAY_TAKE, SOUND
 from pulumi_iofog.adapters.host.sudo import Runner
-from pulumi_iofog.errors import EngineError
-from pulumi_iofog.oci.image import Digest, sha256
+from pulumi_iofog.errors import EngineError, MissingLayers
+from pulumi_iofog.oci.image import Digest, Image, sha256
 
+CHECK_DISK = "Check the agent's disk"
+UNREADABLE = (ValueError, KeyError, tarfile.TarError, EOFError, OSError)
+"""What is raised where an answer is cut or garbled."""
 SMALL_BLOCKS = 1024
 """Of 512 bytes: a manifest or config is smaller."""
 LISTING = rf"""pack() {{ if command -v gzip >/dev/null; then gzip -c; else cat; fi | base64 | tr -d '\n'; echo; }}
@@ -35,7 +38,7 @@ grep -l -e '"layers"' -e '"rootfs"' -e '"manifests"' {{}} +) && [ $# = 0 ] || ta
 
 def parse_listing(listed: str, small: str) -> tuple[dict[Digest, int], dict[Digest, bytes]]:
     """The two lines of LISTING: each blob's size in bytes, and the content of the small ones, those that are what their
-    names say. ValueError and its kin if they cannot be read."""
+    names say. UNREADABLE if that cannot be read."""
     # ``ls -ln`` (POSIX): the fifth column is the size.
     rows = (line.split() for line in unpacked(listed).decode().splitlines())
     sizes = {Digest(f"sha256:{row[-1]}"): int(row[4]) for row in rows if len(row) >= 9 and row[0].startswith("-")}
@@ -48,6 +51,17 @@ def parse_listing(listed: str, small: str) -> tuple[dict[Digest, int], dict[Dige
             if sha256(data).hex == entry.name.rpartition("/")[2]:
                 contents[sha256(data)] = data
     return sizes, contents
+
+
+def given(image: Image, carried: Collection[Digest]) -> list[Digest]:
+    """The blobs that a load of the image takes in; ``carried``: diff ids of the layers that are not left out."""
+    layers = (layer.blob.digest for layer in image.layers if layer.diff_id in carried)
+    return list(dict.fromkeys([image.manifest.manifest_digest, image.image_id, *layers]))
+
+
+def are_damaged(blobs: Sequence[Digest]) -> str:
+    """``sha256:… is missing or damaged on its disk``."""
+    return f"{text.listing(blobs)} {'is' if len(blobs) == 1 else 'are'} missing or damaged on its disk"
 
 
 def unpacked(packed: str) -> bytes:
@@ -95,6 +109,12 @@ class Blobs:
         names = " ".join(each.hex for each in blobs)
         removed = '[ ! -e "$file" ] || sound "$file" || rm -f "$file" || exit'
         return f"{SOUND}for each in {names}; do file={self._content}/$each; {removed}; done\n"
+
+    def require(self, blobs: Iterable[Digest]) -> None:
+        """Raise MissingLayers if some of the blobs are damaged."""
+        damaged = self.prove(blobs)
+        if damaged:
+            raise MissingLayers(self._agent, "proving layers that are there", are_damaged(damaged), CHECK_DISK)
 
     def loaded(self, blobs: Iterable[Digest]) -> None:
         """Note that these were loaded: containerd has hashed them, or ``remove_damaged`` has."""

@@ -9,22 +9,27 @@ that prove an image (see blobs.py). No command makes a container without a micro
 
 from __future__ import annotations
 
-import binascii
 import json
 import shlex
-import tarfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pulumi_iofog import text
 from pulumi_iofog.adapters.host.engines.answers import About, Listing
 from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, Engine
-from pulumi_iofog.adapters.host.engines.blobs import LISTING, Blobs, parse_listing, unpacked
+from pulumi_iofog.adapters.host.engines.blobs import (
+    LISTING,
+    UNREADABLE,
+    Blobs,
+    are_damaged,
+    given,
+    parse_listing,
+    unpacked,
+)
 from pulumi_iofog.adapters.host.engines.containerd_store import CATALOG, CONTENT, ContainerdStore, image_names
 from pulumi_iofog.adapters.host.shell import Result, says
 from pulumi_iofog.adapters.host.sudo import Runner
-from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, VerificationFailed
+from pulumi_iofog.errors import CorruptLayer, EngineError, VerificationFailed
 from pulumi_iofog.oci.image import Descriptor, Digest, Image, Manifest, Pin, Reference
 from pulumi_iofog.transfer.inventory import HeldImage
 from pulumi_iofog.transfer.load_folder import blob_path
@@ -34,7 +39,6 @@ NAMESPACE = "k8s.io"
 NOT_FOUND = 4
 """The exit code for what is not there (docs/cli/README.md of eclipse-iofog/edgelet)."""
 ARCHIVE = "image.tar"
-CHECK_DISK = "Check the agent's disk"
 
 ON_PATH = 'PATH="$PATH:/usr/local/bin"\n'
 """For a Runner: the folder that it is installed in, which root by sudo need not have on PATH."""
@@ -117,14 +121,14 @@ class Edgelet(Engine):
             raise self._failed(doing, result)
         try:
             survey = parse_survey(result.text)
-        except (ValueError, KeyError, tarfile.TarError, EOFError, OSError, binascii.Error):
+        except UNREADABLE:
             raise EngineError(self._agent, doing, f"what is under {self.root} cannot be read") from None
         return replace(survey, store=survey.store.without(self._blobs.damaged))
 
     # ---- loading ------------------------------------------------------------------------------------
 
     def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> str:
-        blobs = _given(image, carried)
+        blobs = given(image, carried)
         files = " ".join(["oci-layout", "index.json", *map(blob_path, blobs)])
         # The daemon opens the file by itself: it has another working folder, and takes no pipe. It may still read one
         # that an earlier try has left, so that is not written over.
@@ -138,7 +142,7 @@ class Edgelet(Engine):
 
     def load(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> None:
         super().load(image, folder, carried)
-        self._blobs.loaded(_given(image, carried))
+        self._blobs.loaded(given(image, carried))
 
     def _complaint(self, result: Result, image: Image) -> str:
         if not result.ok:
@@ -161,7 +165,9 @@ class Edgelet(Engine):
 
     def give_back(self, source: HeldImage, wanted: Collection[Digest], folder: str) -> Mapping[Digest, str]:
         out, doing = shlex.quote(folder), f"taking layers out of image {source.id}"
-        blobs = {layer: blob for layer, blob in zip(source.diff_ids, source.blobs, strict=False) if layer in wanted}
+        blobs = {
+            layer: blob for layer, blob in zip(source.diff_ids, source.blobs or (), strict=False) if layer in wanted
+        }
         if not blobs.keys() >= set(wanted):
             raise CorruptLayer(self._agent, doing, "they are not there")
         made = "".join(f" && {_plain(blob, self.root)} > {out}/{layer.hex}.tar" for layer, blob in blobs.items())
@@ -175,9 +181,7 @@ class Edgelet(Engine):
     # ---- proving, removing --------------------------------------------------------------------------
 
     def prove_held(self, blobs: Collection[Descriptor]) -> None:
-        damaged = self._blobs.prove(blob.digest for blob in blobs)
-        if damaged:
-            raise MissingLayers(self._agent, "proving layers that are there", _are_damaged(damaged), CHECK_DISK)
+        self._blobs.require(blob.digest for blob in blobs)
 
     def verify(self, pin: Pin) -> tuple[str, ...]:
         doing, names = f"verifying {pin.reference} ({pin.platform})", self.traits.names(pin.reference)
@@ -186,7 +190,7 @@ class Edgelet(Engine):
         if not why:
             # Sizes are what containerd has written down, and the files': only the bytes prove a blob.
             damaged = self._blobs.prove(digest for name in names for digest in survey.unproven(name))
-            why = _are_damaged(damaged) if damaged else ""
+            why = are_damaged(damaged) if damaged else ""
         if why:
             raise VerificationFailed(self._agent, doing, f"no container can be created: {why}")
         return names
@@ -204,7 +208,7 @@ class Edgelet(Engine):
         incomplete = _incomplete(manifest, survey.rows.get(target))
         # What it counts is what it has written down; it does not look whether the file is still there.
         lost = survey.store.lacks(manifest)
-        return incomplete or (_are_damaged([lost]) if lost else "")
+        return incomplete or (are_damaged([lost]) if lost else "")
 
     def remove(self, pin: Pin) -> bool:
         doing = f"removing {pin.reference}"
@@ -241,7 +245,7 @@ class Edgelet(Engine):
 
 
 def parse_survey(text: str) -> Survey:
-    """The answer of SURVEY. ValueError and its kin if it cannot be read."""
+    """The answer of SURVEY. UNREADABLE if that cannot be read."""
     rows, listed, small, catalog = text.splitlines()
     sizes, contents = parse_listing(listed, small)
     return Survey(_rows(json.loads(rows)), ContainerdStore(image_names(unpacked(catalog), NAMESPACE), sizes, contents))
@@ -250,16 +254,6 @@ def parse_survey(text: str) -> Survey:
 def _rows(answer: Any) -> dict[Digest, Mapping[str, Any]]:
     """The rows of ``edgelet image ls``, by the digest of each manifest."""
     return {Digest(row["digest"]): row for row in answer["items"] or ()}
-
-
-def _given(image: Image, carried: Mapping[Digest, Descriptor]) -> list[Digest]:
-    """The blobs of a load's archive."""
-    layers = (blob.digest for blob in carried.values())
-    return list(dict.fromkeys([image.manifest.manifest_digest, image.image_id, *layers]))
-
-
-def _are_damaged(blobs: Sequence[Digest]) -> str:
-    return f"{text.listing(blobs)} {'is' if len(blobs) == 1 else 'are'} missing or damaged on its disk"
 
 
 def _incomplete(manifest: Manifest, row: Mapping[str, Any] | None) -> str:
