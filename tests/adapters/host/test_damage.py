@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from pytest_mock import MockerFixture
 
-from lab import Host, Lab, images, proof
+from lab import Lab, images, proof
 from lab.engines.edgelet import BLOBS
 from lab.shell import CommandFailed, run, wait_for
-from pulumi_iofog.adapters.host.edge_host import EdgeHost
 from pulumi_iofog.adapters.host.engines.blobs import Blobs
 from pulumi_iofog.adapters.host.hashing import SOUND
-from pulumi_iofog.adapters.ssh import connect as ssh
 from pulumi_iofog.errors import MissingLayers, VerificationFailed
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Digest
-from pulumi_iofog.rollout.outcome import Outcome
-from pulumi_iofog.rollout.rollout import Job, bring
-from pulumi_iofog.rollout.tools import Tools
-from tests.adapters.host.edge import BASE, V1, V2, reach
-from tests.images import MadeImage, make_image
-from tests.rollout.memory_hosts import Quiet, Site
+from tests.adapters.host.device import Device
+from tests.adapters.host.edge import BASE, V1, V2
+from tests.images import make_image
 
 pytestmark = pytest.mark.lab
 NAME, FULL = "gateway:1", "docker.io/library/gateway:1"
@@ -35,57 +28,12 @@ WHOLE = LAYER.size + TOP.size
 BASE_ZIPPED_OTHERWISE = make_image(BASE, {"app/run": b"another"}, reference="other:1", level=1)
 
 
-class Device:
-    """An edgelet host, and what a rollout and a refresh would do with it; each connects anew."""
-
-    def __init__(self, host: Host, agent: Agent, folder: Path) -> None:
-        self.host, self._agent = host, agent
-        self._tools = Tools(self.connect, Site(folder, ONE, TWO, BASE_ZIPPED_OTHERWISE), Quiet())
-
-    @contextmanager
-    def connect(self, agent: Agent) -> Iterator[EdgeHost]:
-        with ssh.connect(agent) as connection:
-            yield EdgeHost(connection, agent)
-
-    def up(self, made: MadeImage) -> Outcome:
-        return bring(Job(self._agent, made.image), self._tools)
-
-    def bring_whole(self, made: MadeImage) -> None:
-        """Whatever is there already."""
-        with reach(self.host, self._agent) as edge:
-            edge.bring(made)
-
-    def refresh(self, made: MadeImage) -> bool:
-        with self.connect(self._agent) as host:
-            return host.holds(made.image.pin)
-
-    def rot(self, blob: Digest) -> None:
-        """Other bytes in the middle; the size stays."""
-        self.host.run(f"printf rotten | dd of={BLOBS}/{blob.hex} bs=1 seek=20 conv=notrunc status=none")
-
-    def truncate(self, blob: Digest) -> None:
-        self.host.run(f": > {BLOBS}/{blob.hex}")
-
-    def lose(self, blob: Digest) -> None:
-        self.host.run(f"rm {BLOBS}/{blob.hex}")
-
-    def is_right(self, blob: Digest) -> bool:
-        return self.host.run(f"sha256sum < {BLOBS}/{blob.hex}").split()[0] == blob.hex
-
-    def content(self, name: str) -> tuple[str, str]:
-        """Two files of a container, which CRI has made by that name and unpacked."""
-        first, second = (self.host.engine.content(self.host, name, path) for path in ("etc/base", "app/run"))
-        return first, second
-
-
 @pytest.fixture
 def device(lab: Lab, tmp_path: Path) -> Device:
     host = lab.hosts["edge-edgelet"]
-    proof.empty(host)
-    # CRI's own names, which go a moment after.
-    host.run("edgelet image prune")
-    device = Device(host, Agent(**host.agent(lab.known_hosts_file)), tmp_path)  # type: ignore[arg-type]
-    host.run("rm -rf /home/*/.cache/pulumi-iofog")
+    agent = Agent(**host.agent(lab.known_hosts_file))  # type: ignore[arg-type]
+    device = Device(host, agent, BLOBS, tmp_path, ONE, TWO, BASE_ZIPPED_OTHERWISE)
+    host.run("edgelet image prune")  # names of CRI's that came while the others went
     return device
 
 
@@ -183,7 +131,7 @@ def test_nothing_is_hashed_twice(device: Device, mocker: MockerFixture) -> None:
 def test_a_layer_that_is_left_out_is_not_loaded_before_it_is_proven(device: Device, mocker: MockerFixture) -> None:
     device.up(ONE)
     device.rot(LAYER.digest)
-    with device.connect(device._agent) as host:
+    with device.connect() as host:
         loaded = mocker.spy(host._engine, "load")
         with pytest.raises(MissingLayers, match=f"{LAYER.digest} is missing or damaged on its disk"):
             host._engine.prove_held([LAYER])

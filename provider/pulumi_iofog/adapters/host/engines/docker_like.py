@@ -37,7 +37,8 @@ class DockerLike(Engine):
         result = self._shell.run(script)
         if result.ok:
             return parse_id(result.text)
-        if says(result, "no such image", "not known", "no such object"):
+        # The last one: it has lost or damaged the config, so that there is nothing to be used.
+        if says(result, "no such image", "not known", "no such object", "failed to read image config"):
             return None
         raise self._failed(f"looking for {name}", result)
 
