@@ -117,7 +117,8 @@ def test_a_damaged_file_that_cannot_be_removed_is_named(device: Device) -> None:
     finally:
         device.host.run(f"umount {file}")
     assert re.fullmatch(
-        rf"edge-edgelet: loading gateway:1 .*busy.*cannot remove the damaged .*{LAYER.digest.hex}", outcome.error or ""
+        rf"edge-edgelet: loading gateway:1 .*{LAYER.digest.hex} is damaged and cannot be removed: .*busy",
+        outcome.error or "",
     )
     assert device.up(ONE).error is None
 

@@ -107,8 +107,8 @@ class Blobs:
     def remove_damaged(self, blobs: Iterable[Digest]) -> str:
         """A script that removes those of the files that are there and damaged; for just before these are loaded."""
         names = " ".join(each.hex for each in blobs)
-        failed = '{ echo "cannot remove the damaged $file" >&2; exit 1; }'
-        removed = f'[ ! -e "$file" ] || sound "$file" || rm -f "$file" || {failed}'
+        failed = '{ echo "$file is damaged and cannot be removed: $why" >&2; exit 1; }'
+        removed = f'[ ! -e "$file" ] || sound "$file" || why=$(rm -f "$file" 2>&1) || {failed}'
         return f"{SOUND}for each in {names}; do file={self._content}/$each; {removed}; done\n"
 
     def require(self, blobs: Iterable[Digest]) -> None:
