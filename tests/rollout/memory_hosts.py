@@ -47,6 +47,7 @@ class MemoryHost:
     """How often it does not answer after a cut."""
     speed: float = 110e6
     tidied: int = 0
+    repaired: int = 0
 
     def inventory(self, image: Image) -> Inventory:
         self.calls.append("inventory")
@@ -67,6 +68,9 @@ class MemoryHost:
         if self.images.get(pin.reference.full_name) != pin.image_id or pin.reference.full_name in self.broken:
             raise VerificationFailed("edge", "verifying", "no container can be created")
         return sorted(name for name, id_ in self.images.items() if id_ == pin.image_id)
+
+    def replaced(self) -> int:
+        return self.repaired
 
     def remove(self, pin: Pin) -> bool:
         self.calls.append("remove")
@@ -91,6 +95,7 @@ class MemoryHost:
         if not set(image.diff_ids) <= given | self.layers:
             raise MissingLayers("edge", "loading", "a layer is missing")
         self.layers |= set(image.diff_ids)
+        self.repaired += len(self.damaged & given)
         self.damaged -= given
         self.images[image.reference.full_name] = image.image_id
         self.broken.discard(image.reference.full_name)

@@ -27,7 +27,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
-from pulumi_iofog import log
+from pulumi_iofog import log, text
 from pulumi_iofog.errors import CorruptLayer, EngineError, IofogError, MissingLayers, Unreachable, VerificationFailed
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Descriptor, Digest, Image, Pin
@@ -130,7 +130,7 @@ def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
             host.remove_stale_containers()
             host.untag_lower_images()
         host.clear_spool(job.image)
-        note = "; ".join(filter(None, (_prune(job, host), _name_in_front(job, names))))
+        note = "; ".join(filter(None, (_bad_disk(job, host), _prune(job, host), _name_in_front(job, names))))
     return Outcome(name, updated, meter.sent, job.image.manifest.size, note, engine=inventory.described)
 
 
@@ -241,6 +241,15 @@ def _name_in_front(job: Job, names: Sequence[str]) -> str:
         f"{job.agent.name} lists {job.image.reference} as {names[0]} first, so the ioFog agent's pruning removes it"
         " although microservices use it: remove that name there"
     )
+
+
+def _bad_disk(job: Job, host: Host) -> str:
+    """That blobs were damaged on the host."""
+    count = host.replaced()
+    if not count:
+        return ""
+    what = f"{text.plural(count, 'damaged blob')} in its engine's store"
+    return f"{job.agent.name} had {what}, replaced now: check its disk"
 
 
 def _prune(job: Job, host: Host) -> str:

@@ -58,6 +58,7 @@ def test_damage_is_found_by_refresh_and_mended_by_up(device: Device, damage: str
     assert not device.refresh(ONE)
     outcome = device.up(ONE)
     assert (outcome.error, outcome.updated, outcome.sent) == (None, True, sent)
+    assert ("1 damaged blob in its engine's store, replaced now: check its disk" in outcome.note) == (damage != "lose")
     assert device.refresh(ONE)
     assert device.is_right(blob)
     assert device.content(NAME) == ("the base", "version 1")

@@ -114,6 +114,11 @@ class Engine(ABC):
             raise MissingLayers(self._agent, doing, complaint)
         raise self._failed(doing, result)
 
+    @property
+    def replaced(self) -> Collection[Digest]:
+        """Blobs that were damaged in the engine's store, and that loads have replaced."""
+        return ()
+
     @abstractmethod
     def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> str:
         """A script that loads the image from the folder."""

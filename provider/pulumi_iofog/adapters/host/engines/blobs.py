@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pulumi_iofog import log, text
 from pulumi_iofog.adapters.host.engines.containerd_store import CONTENT
 from pulumi_iofog.adapters.host.hashing import PROVING_MAY_TAKE, SOUND
+from pulumi_iofog.adapters.host.shell import Result
 from pulumi_iofog.adapters.host.sudo import Runner
 from pulumi_iofog.errors import EngineError, MissingLayers
 from pulumi_iofog.oci.image import Digest, Image, sha256
@@ -27,6 +28,7 @@ from pulumi_iofog.oci.image import Digest, Image, sha256
 CHECK_DISK = "Check the agent's disk"
 UNREADABLE = (ValueError, KeyError, tarfile.TarError, EOFError, OSError)
 """What is raised where an answer is cut or garbled."""
+REMOVED = "removed as damaged: sha256:"
 SMALL_BLOCKS = 1024
 """Of 512 bytes: a manifest or config is smaller."""
 LISTING = rf"""pack() {{ if command -v gzip >/dev/null; then gzip -c; else cat; fi | base64 | tr -d '\n'; echo; }}
@@ -83,6 +85,8 @@ class Blobs:
         self._proven: set[Digest] = set()
         self.damaged: set[Digest] = set()
         """Those that were found to be missing, unreadable or wrong."""
+        self.removed: set[Digest] = set()
+        """Those that were wrong, and removed before a load."""
 
     def prove(self, blobs: Iterable[Digest]) -> list[Digest]:
         """Those of the blobs that are damaged. Raises EngineError if they cannot be hashed."""
@@ -108,14 +112,22 @@ class Blobs:
         """A script that removes those of the files that are there and damaged; for just before these are loaded."""
         names = " ".join(each.hex for each in blobs)
         failed = '{ echo "$file is damaged and cannot be removed: $why" >&2; exit 1; }'
-        removed = f'[ ! -e "$file" ] || sound "$file" || why=$(rm -f "$file" 2>&1) || {failed}'
-        return f"{SOUND}for each in {names}; do file={self._content}/$each; {removed}; done\n"
+        remove = f'why=$(rm -f "$file" 2>&1) || {failed}; echo "{REMOVED}$each" >&2'
+        check = f'[ ! -e "$file" ] || sound "$file" || {{ {remove}; }}'
+        return f"{SOUND}for each in {names}; do file={self._content}/$each; {check}; done\n"
 
     def require(self, blobs: Iterable[Digest]) -> None:
         """Raise MissingLayers if some of the blobs are damaged."""
         damaged = self.prove(blobs)
         if damaged:
             raise MissingLayers(self._agent, "proving layers that are there", are_damaged(damaged), CHECK_DISK)
+
+    def note_removed(self, result: Result) -> None:
+        """Note what the script of ``remove_damaged`` has removed."""
+        lines = result.stderr.decode(errors="replace").splitlines()
+        self.removed.update(
+            Digest(f"sha256:{line.removeprefix(REMOVED)}") for line in lines if line.startswith(REMOVED)
+        )
 
     def loaded(self, blobs: Iterable[Digest]) -> None:
         """Note that these were loaded: containerd has hashed them, or ``remove_damaged`` has."""

@@ -79,7 +79,13 @@ class DockerContainerd(Docker):
         script = super()._load_script(image, folder, carried)
         return (self._blobs.remove_damaged(given(image, carried)) if self._blobs else "") + script
 
+    @property
+    def replaced(self) -> Collection[Digest]:
+        return self._blobs.removed if self._blobs else ()
+
     def _complaint(self, result: Result, image: Image) -> str:
+        if self._blobs:
+            self._blobs.note_removed(result)
         # It answers 0 and leaves a broken image where a layer is missing.
         return result.error if says(result, "error unpacking") else super()._complaint(result, image)
 

@@ -144,7 +144,12 @@ class Edgelet(Engine):
         super().load(image, folder, carried)
         self._blobs.loaded(given(image, carried))
 
+    @property
+    def replaced(self) -> Collection[Digest]:
+        return self._blobs.removed
+
     def _complaint(self, result: Result, image: Image) -> str:
+        self._blobs.note_removed(result)
         if not result.ok:
             return result.error
         try:
