@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from lab import Lab, proof
 from lab.engines.docker import Docker29
+from pulumi_iofog.adapters.host.engines.blobs import Blobs
 from pulumi_iofog.adapters.host.engines.docker_containerd import is_available
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Digest
@@ -51,6 +53,15 @@ def test_an_image_that_seems_whole_is_found_by_refresh_and_mended_by_up(device: 
     assert device.up(TWO).error is None
     assert device.refresh(TWO)
     assert Docker29().lacks(device.host, APP) == set()
+
+
+def test_nothing_is_hashed_twice(device: Device, mocker: MockerFixture) -> None:
+    hashed = mocker.spy(Blobs, "_hash")
+    device.up(ONE)
+    assert hashed.call_count == 0, "the spool has proven it, and containerd has"
+    device.up(TWO)
+    as_root = [[LAYER.digest]] if device.agent.sudo else []
+    assert [call.args[1] for call in hashed.call_args_list] == as_root
 
 
 def test_the_next_version_leaves_out_what_is_there(device: Device) -> None:

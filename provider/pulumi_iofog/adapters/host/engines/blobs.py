@@ -80,7 +80,7 @@ class Blobs:
     """
 
     def __init__(self, shell: Runner, agent: str, root: str) -> None:
-        self._shell, self._agent = shell, agent
+        self._shell, self._agent, self.root = shell, agent, root
         self._content = shlex.quote(f"{root}/{CONTENT}")
         self._proven: set[Digest] = set()
         self.damaged: set[Digest] = set()

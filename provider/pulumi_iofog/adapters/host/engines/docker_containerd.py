@@ -44,10 +44,10 @@ class DockerContainerd(Docker):
     # ---- questions ----------------------------------------------------------------------------------
 
     def _listing_script(self) -> str:
-        # Docker's ids are digests of manifests and indexes: the store has at least one of them.
+        # Docker's ids are digests of manifests and indexes: its store has at least one of them. Without any, each is.
         listing = f'{{ cd "$store" && pwd && {LISTING}; break 2; }}'
         return (
-            f"{super()._listing_script()}; echo {THEN}; {self._stores} for each in $ids; do"
+            f'{super()._listing_script()}; echo {THEN}; {self._stores} for each in ${{ids:-""}}; do'
             f' [ ! -r "$store/{CONTENT}/${{each#sha256:}}" ] || {listing}; done; done'
         )
 
@@ -64,7 +64,8 @@ class DockerContainerd(Docker):
         return replace(listing, named=None if listing.named in self._unsound else listing.named, images=held)
 
     def _blobs_in(self, root: str) -> Blobs:
-        self._blobs = self._blobs or Blobs(self._shell, self._agent, root)
+        if self._blobs is None or self._blobs.root != root:
+            self._blobs = Blobs(self._shell, self._agent, root)
         return self._blobs
 
     # ---- loading ------------------------------------------------------------------------------------
