@@ -15,14 +15,14 @@ import gzip
 import io
 import shlex
 import tarfile
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from pulumi_iofog import log, text
 from pulumi_iofog.adapters.host.engines.containerd_store import CONTENT
 from pulumi_iofog.adapters.host.hashing import PROVING_MAY_TAKE, SOUND
 from pulumi_iofog.adapters.host.shell import Result
 from pulumi_iofog.adapters.host.sudo import Runner
-from pulumi_iofog.errors import EngineError, MissingLayers
+from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers
 from pulumi_iofog.oci.image import Digest, Image, sha256
 
 CHECK_DISK = "Check the agent's disk"
@@ -107,6 +107,17 @@ class Blobs:
         if not result.ok:
             raise EngineError(self._agent, "proving the layers that are there", result.error)
         return [Digest(f"sha256:{line}") for line in result.text.split()]
+
+    def copy(self, layers: Mapping[Digest, Digest], folder: str, of: str) -> Mapping[Digest, str]:
+        """Copy blobs into a folder of the spool: diff id → blob gives diff id → path. Raises CorruptLayer."""
+        out, files = shlex.quote(folder), " ".join(blob.hex for blob in layers.values())
+        # What root writes must belong to the user, who removes it.
+        give = f'code=$?; chown -R "$(stat -c %u {out}/../..)" {out}/..; exit $code'
+        copied = f"mkdir -p {out} && cd {self._content} && cp {files} {out}; {give}"
+        result = self._shell.run(copied, timeout=PROVING_MAY_TAKE)
+        if not result.ok:
+            raise CorruptLayer(self._agent, f"taking layers out of {of}", result.error)
+        return {diff_id: f"{folder}/{blob.hex}" for diff_id, blob in layers.items()}
 
     def remove_damaged(self, blobs: Iterable[Digest]) -> str:
         """A script that removes those of the files that are there and damaged; for just before these are loaded."""

@@ -20,6 +20,7 @@ from pulumi_iofog.adapters.host.shell import Result, says
 from pulumi_iofog.adapters.host.sudo import Runner
 from pulumi_iofog.errors import VerificationFailed
 from pulumi_iofog.oci.image import OCI_MANIFEST, Descriptor, Digest, Image, Pin, Reference, parse_manifest, sha256
+from pulumi_iofog.transfer.inventory import HeldImage
 
 THEN = "=="
 """A line between two answers."""
@@ -89,6 +90,12 @@ class DockerContainerd(Docker):
             self._blobs.note_removed(result)
         # It answers 0 and leaves a broken image where a layer is missing.
         return result.error if says(result, "error unpacking") else super()._complaint(result, image)
+
+    def give_back(self, source: HeldImage, wanted: Collection[Digest], folder: str) -> Mapping[Digest, str]:
+        blobs = dict(zip(source.diff_ids, source.blobs or (), strict=False))
+        if not self._blobs or not blobs.keys() >= set(wanted):
+            return super().give_back(source, wanted, folder)
+        return self._blobs.copy({layer: blobs[layer].digest for layer in wanted}, folder, f"image {source.id}")
 
     # ---- proving ------------------------------------------------------------------------------------
 
