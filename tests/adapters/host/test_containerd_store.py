@@ -55,6 +55,19 @@ def test_an_image_that_seems_whole_is_found_by_refresh_and_mended_by_up(device: 
     assert Docker29().lacks(device.host, APP) == set()
 
 
+def test_an_old_layer_is_given_back_as_its_blob(device: Device) -> None:
+    """To the user who logs in, also where only root can read it."""
+    device.up(ONE)
+    with device.connect() as host:
+        (source,) = host.inventory(TWO.image).images
+        host.spool.make(TWO.image)
+        folder = f"{host.spool.folder(TWO.image)}/saved/one"
+        path = host._engine.give_back(source, [ONE.image.diff_ids[0]], folder)[ONE.image.diff_ids[0]]
+        assert host._connection.run(f"sha256sum < {path}").text.split()[0] == LAYER.digest.hex
+        host.clear_spool(TWO.image)
+    assert device.host.run(f"ls {host.spool.root}") == ""
+
+
 def test_nothing_is_hashed_twice(device: Device, mocker: MockerFixture) -> None:
     hashed = mocker.spy(Blobs, "_hash")
     device.up(ONE)
