@@ -67,6 +67,7 @@ class ItemPlan:
         rebuilt: the microservices that the Controller will have rebuilt then.
         renamed: they are rebuilt since the item names another image, which ``rebuild`` cannot prevent.
         left: the running ones that go on with older content, as ``rebuild`` is False.
+        owed: the agents with other content that nothing is written for, as ``rebuild`` is False.
     """
 
     taken: int | None = None
@@ -74,15 +75,24 @@ class ItemPlan:
     rebuilt: tuple[Microservice, ...] = ()
     renamed: bool = False
     left: tuple[Microservice, ...] = ()
+    owed: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """What a preview and an update say of it."""
         if self.rebuilt:
-            why = " as the item names another image" if self.renamed else ""
+            why = " as the item names another image" if self.renamed else self._again()
             return [f"the Controller will rebuild {_those(self.rebuilt)}{why}"]
         if self.left:
             return [f"rebuild=False leaves {_those(self.left)} running with older content"]
         return []
+
+    def _again(self) -> str:
+        """That some are rebuilt for nothing: the Controller has no way to leave out the agents that are done."""
+        content = set(self.rewrite_for)
+        agents = dict.fromkeys(each.agent for each in self.rebuilt if each.agent and each.agent not in content)
+        if not agents:
+            return ""
+        return f": all that use the item, also on {text.listing(list(agents))} without new content"
 
 
 def plan_new(catalog: Catalog, wanted: Wanted, made_by: MadeBy | None = None) -> ItemPlan:
@@ -176,7 +186,7 @@ def decide(catalog: Catalog, found: FoundItem, wanted: Wanted, *, taken: bool = 
     users, rules = tuple(catalog.microservices(found.item_id)), catalog.catalog_rules()
     running = tuple(user for user in users if user.running)
     if not renamed and not wanted.rebuild:
-        return ItemPlan(item_id, left=running)
+        return ItemPlan(item_id, left=running, owed=content if users else ())
     if rules.frozen and running:
         raise _frozen(catalog.endpoint, found, rules, running, renamed=renamed)
     rewrite_for = content if wanted.rebuild else ()

@@ -47,13 +47,21 @@ def checked(inputs: Props, spec: Spec, found: Resolution) -> Props:
     props["images"] = UNKNOWN if spec.unknown_arches else images
     digests = {name: UNKNOWN if digest is None else digest for name, digest in found.digests.items()}
     props["agent_digests"] = digests if spec.agents_known else UNKNOWN
-    props["catalog_item"] = {
+    if spec.registers:
+        props["catalog_item"] = _item(spec, found)
+    if found.turned_off:
+        props["pruning_turned_off"] = dict(found.turned_off)
+    return props
+
+
+def _item(spec: Spec, found: Resolution) -> Props:
+    """The catalog item, as far as it is known."""
+    return {
         "name": UNKNOWN if "name" in spec.unknown else spec.name,
         "description": UNKNOWN if {"name", "description"} & spec.unknown else spec.description,
         "registry_id": 2,
         "images": {**found.catalog, **dict.fromkeys(spec.unknown_arches, UNKNOWN)},
     }
-    return props
 
 
 def _filled_agents(given: Any, spec: Spec, found: Resolution) -> Any:

@@ -15,7 +15,7 @@ tells. What may be asked is in lookups.py. All failures are gathered, then raise
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from pulumi_iofog.check.addresses import ControllerAgents, locate
@@ -34,9 +34,10 @@ from pulumi_iofog.check.platforms import (
     move_of,
 )
 from pulumi_iofog.check.platforms import pin as pin_offer
-from pulumi_iofog.check.pruning import catalog_name, misspelt, removals
+from pulumi_iofog.check.pruning import catalog_name, misspelt, removals, turned_off
 from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import Failure, Failures, InputError, NameTaken
+from pulumi_iofog.inputs.catalog import KnownAgent
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
 from pulumi_iofog.inputs.spec import Agent, Arch, CatalogItem, EngineName, Spec
 from pulumi_iofog.oci.image import Digest, Pin, Reference
@@ -50,7 +51,7 @@ class Resolution:
     """What a check has found out.
 
     Attributes:
-        endpoint: the Controller's; None while it is not known yet.
+        endpoint: the Controller's; None while it is not known yet, NO_CONTROLLER where there is to be none.
         agents: with their hosts, where those are known.
         digests: agent → its image's id; None while that is not known yet.
         catalog: architecture → the name that the catalog item has for it.
@@ -58,6 +59,7 @@ class Resolution:
         warnings: what the user should know of, a line each: a tag that has moved since the preview, an engine
             that is not the agent's by the Controller's record.
         item: what becomes of the catalog item; None if nothing does, or nobody can know now.
+        turned_off: agent → how often its pruning has been turned off, after this run.
     """
 
     endpoint: str | None
@@ -68,6 +70,7 @@ class Resolution:
     top_digests: Mapping[str, Digest]
     warnings: tuple[str, ...]
     item: ItemPlan | None = None
+    turned_off: Mapping[str, int] = field(default_factory=dict)
 
 
 def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
@@ -82,7 +85,7 @@ def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
     failures = Failures()
     asking = Asking(lookups.controller, failures)
     endpoint = failures.attempt("controller", lookups.endpoint)
-    check = _Check(spec, last, lookups, endpoint, asking, ControllerAgents(asking), failures)
+    check = _Check(spec, last, lookups, endpoint, asking, ControllerAgents(asking, there=spec.registers), failures)
     offers = check.offers()
     agents = check.agents()
     chosen = Choices(spec, last, lookups, check.controller, failures).choose(agents, offers)
@@ -100,6 +103,7 @@ def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
         top_digests={offer.argument.reference.text: offer.top_digest for offer in looked_up},
         warnings=(*(line for offer in offers if (line := move_of(offer))), *check.warnings(pins, agents, chosen)),
         item=item,
+        turned_off=check.turned_off(),
     )
 
 
@@ -143,11 +147,24 @@ class _Check:
         """What the user should know of, a line each."""
         for agent in self.spec.agents:
             yield from differences(agent, self.controller.get(agent.name))
+        known, mode = self._known(), self.spec.agent_pruning
         for arch, pin in pins.items():
-            yield from misspelt(pin.reference, _engines(agents, chosen, arch))
-        known = [each for agent in self.spec.agents if (each := self.controller.get(agent.name))]
-        if removals(known, (), self.spec.agent_pruning):
-            yield from removals(known, self._using(), self.spec.agent_pruning)
+            yield from misspelt(pin.reference, _engines(agents, chosen, arch), known, mode)
+        if removals(known, (), mode):
+            yield from removals(known, self._using(), mode)
+
+    def turned_off(self) -> Mapping[str, int]:
+        """Of which agents the pruning is turned off, and how often that has been done."""
+        before = self.last.turned_off if self.last else {}
+        if self.spec.agent_pruning != "configure":
+            return {}
+        unheard = {agent.name for agent in self.spec.agents} - {agent.name for agent in self._known()}
+        kept = {name: count for name, count in before.items() if name in unheard}
+        return {**kept, **turned_off(self._known(), before)}
+
+    def _known(self) -> list[KnownAgent]:
+        """Those of the agents that the Controller knows."""
+        return [each for agent in self.spec.agents if (each := self.controller.get(agent.name))]
 
     def _using(self) -> set[str | None]:
         """The agents that have a microservice of the item."""
@@ -221,6 +238,7 @@ class _Check:
             names = (pin.image_id, pin.reference.full_name) if pin else (None, None)
             placements[agent.name] = Placement(agent, *names)
         known = catalog is not None and not {"name", "description", *spec.unknown_arches} & spec.unknown
+        known = known and spec.registers
         images = tuple(sorted((catalog or {}).items()))
         item = CatalogItem(spec.name, spec.description, images) if known else None
         return Desired(placements, item, self.endpoint)
@@ -230,7 +248,7 @@ class _Check:
         spec = self.spec
         last = self.last.desired if self.last and self.last.desired.endpoint == new.endpoint else None
         changes = compare(last, new)
-        if not (changes.item or changes.content) or (last and not last.item):
+        if not spec.registers or not (changes.item or changes.content) or (last and not last.item):
             return None
         name = None if "name" in spec.unknown else spec.name
         wanted = Wanted(name, new.item, changes.content, spec.rebuild, spec.adopt, self.lookups.resource)

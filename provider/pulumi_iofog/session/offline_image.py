@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,16 +19,17 @@ from pulumi_iofog.check import state
 from pulumi_iofog.check.catalog import ItemPlan, Wanted, plan_change, plan_new
 from pulumi_iofog.check.diff import MISSING, Estimate, estimate
 from pulumi_iofog.check.lookups import Lookups
-from pulumi_iofog.check.pruning import PruningChange, to_turn_off
+from pulumi_iofog.check.pruning import PruningChange
 from pulumi_iofog.check.resolve import Resolution
 from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import IofogError
 from pulumi_iofog.inputs.catalog import FoundItem
-from pulumi_iofog.inputs.spec import Agent, CatalogItem
+from pulumi_iofog.inputs.spec import NO_CONTROLLER, Agent, CatalogItem
 from pulumi_iofog.oci.image import Digest, Pin, Platform, Reference, parse_digest
 from pulumi_iofog.rollout import rollout
 from pulumi_iofog.rollout.tools import Progress, Tools
 from pulumi_iofog.session.adapters import Adapters
+from pulumi_iofog.session.pruning import change_pruning
 
 PREVIEW_HOLDS = 3600.0
 """Seconds for which an update keeps to the digests that a preview has shown."""
@@ -63,7 +64,7 @@ class Session(Adapters):
         return Lookups(
             manifests=self.images,
             endpoint=self._endpoint,
-            controller=(lambda: self.controller) if self.spec.controller_known else None,
+            controller=(lambda: self.controller) if self._asks_controller else None,
             resource=urn,
             made_by=self._item_made_by,
             namespace=lambda: self.namespace,
@@ -96,7 +97,13 @@ class Session(Adapters):
             found.append(estimate(name, manifest(new.pin_of(name)), manifest(held)))
         return found
 
+    @property
+    def _asks_controller(self) -> bool:
+        return self.spec.registers and self.spec.controller_known
+
     def _endpoint(self) -> str | None:
+        if not self.spec.registers:
+            return NO_CONTROLLER
         if self.spec.controller_known:
             return self.settings.endpoint
         return self.spec.controller.endpoint or None if self.spec.controller else None
@@ -157,6 +164,8 @@ class Session(Adapters):
         Args:
             item_id: the resource's own item.
         """
+        if not new.spec.registers:
+            return ItemPlan()
         changes, spec, item = new.changes_since(old), new.spec, new.desired.item
         wanted = Wanted(item.name if item else None, item, changes.content, spec.rebuild, spec.adopt)
         if item_id is None:
@@ -184,35 +193,23 @@ class Session(Adapters):
 
     # ---- the agents' own pruning --------------------------------------------------------------------
 
-    def arrange_pruning(self, before: Mapping[str, int]) -> PruningChange:
+    def arrange_pruning(self, urn: str | None, before: Mapping[str, int]) -> PruningChange:
         """With ``agent_pruning="configure"``, have the agents remove no unused images; all others as before.
 
         Args:
             before: agent → hours after which it pruned, where earlier runs have turned that off.
         """
         configure = self.spec.agent_pruning == "configure"
-        return self._change_pruning([agent.name for agent in self.spec.agents] if configure else [], before)
+        return self._change_pruning(urn, [agent.name for agent in self.spec.agents] if configure else [], before)
 
-    def restore_pruning(self, before: Mapping[str, int]) -> PruningChange:
+    def restore_pruning(self, urn: str | None, before: Mapping[str, int]) -> PruningChange:
         """Have all agents prune as they did before."""
-        return self._change_pruning([], before)
+        return self._change_pruning(urn, [], before)
 
-    def _change_pruning(self, wanted: Collection[str], before: Mapping[str, int]) -> PruningChange:
-        change = PruningChange({name: hours for name, hours in before.items() if name in wanted}, {})
+    def _change_pruning(self, urn: str | None, wanted: Sequence[str], before: Mapping[str, int]) -> PruningChange:
         if not wanted and not before:
-            return change
-        known = {agent.name: agent for agent in self.controller.agents()}
-        found = to_turn_off([known[name] for name in wanted if name in known], before)
-        back = {name: hours for name, hours in before.items() if name not in wanted and name in known}
-        for name, hours in {**dict.fromkeys(found, 0), **back}.items():
-            try:
-                self.controller.set_pruning(known[name].uuid, hours)
-            except IofogError as problem:
-                change.errors[name] = f"{name}: {problem}"
-            # What is turned off now, or could not be turned on again, is kept in mind.
-            if (hours == 0) != (name in change.errors):
-                change.before[name] = found.get(name, hours)
-        return change
+            return PruningChange({}, {}, [])
+        return change_pruning(self.controller, self.cache, urn or self.spec.name, wanted, before)
 
     # ---- refresh, destroy ---------------------------------------------------------------------------
 
