@@ -72,9 +72,21 @@ def test_the_images_are_written_also_where_nobody_uses_them_yet() -> None:
 
 def test_rebuild_false_leaves_running_ones_alone_and_says_so() -> None:
     plan = change(Canned(), dataclasses.replace(WANTED, rebuild=False))
-    assert plan == ItemPlan(left=(READER,))
+    assert plan == ItemPlan(left=(READER,), owed=("edge-1",))
     assert plan.lines() == ["rebuild=False leaves 1 microservice (plant/reader on edge-1) running with older content"]
-    assert change(Canned(users=[WRITER]), dataclasses.replace(WANTED, rebuild=False)).lines() == []
+    stopped = change(Canned(users=[WRITER]), dataclasses.replace(WANTED, rebuild=False))
+    assert (stopped.lines(), stopped.owed) == ([], ("edge-1",))
+    assert change(Canned(users=()), dataclasses.replace(WANTED, rebuild=False)) == ItemPlan(), "nobody is owed anything"
+
+
+def test_who_is_rebuilt_for_nothing_is_said() -> None:
+    """The Controller rebuilds all microservices of an item, also those whose agents have the content already."""
+    others = [Microservice("plant/other", agent, running=True) for agent in ("edge-2", "edge-3", "edge-2")]
+    (line,) = change(Canned(users=[READER, *others, WRITER])).lines()
+    assert line.startswith(
+        "the Controller will rebuild 5 microservices (plant/reader on edge-1, plant/other on edge-2,"
+    )
+    assert line.endswith("): all that use the item, also on edge-2, edge-3 without new content")
 
 
 @pytest.mark.parametrize("rebuild", [True, False])
@@ -119,7 +131,7 @@ def test_stopping_it_is_enough() -> None:
 
 def test_rebuild_false_is_enough_too_where_no_name_changes() -> None:
     wanted = dataclasses.replace(WANTED, rebuild=False)
-    assert change(Canned(rules=FREEZES), wanted) == ItemPlan(left=(READER,))
+    assert change(Canned(rules=FREEZES), wanted) == ItemPlan(left=(READER,), owed=("edge-1",))
     refusal(Canned(rules=FREEZES), dataclasses.replace(wanted, item=NEWER), new=False)
 
 
@@ -147,7 +159,7 @@ def test_an_item_is_taken_over_with_its_microservices() -> None:
     plan = plan_new(Canned(), dataclasses.replace(WANTED, adopt=True))
     assert plan == ItemPlan(17, ("edge-1",), (READER, WRITER))
     left = plan_new(Canned(), dataclasses.replace(WANTED, adopt=True, rebuild=False))
-    assert left == ItemPlan(17, left=(READER,))
+    assert left == ItemPlan(17, left=(READER,), owed=("edge-1",))
     assert isinstance(refusal(Canned(rules=FREEZES), dataclasses.replace(WANTED, adopt=True)), ItemInUse)
 
 

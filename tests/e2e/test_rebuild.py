@@ -104,6 +104,19 @@ def test_rebuild_false_leaves_running_microservices_alone(site: Site, plant: Pla
     assert "1 agent updated; " in said
     assert not plant.marked
 
+    # What has come meanwhile is started once that is wanted, though nothing is to be sent.
+    site.want(["docker"], x86=site.image("latest"), rebuild=False, description="other words")
+    assert "running with older content" in ok(site.stack.up())
+    before = site.visits("docker")
+    site.want(["docker"], x86=site.image("latest"), description="other words")
+    assert MARKED in ok(site.stack.preview())
+    assert not plant.marked
+    assert MARKED in ok(site.stack.up())
+    assert plant.fetched == [plant.reader]
+    assert site.visits("docker") == before
+    ok(site.stack.up("--expect-no-changes"))
+    assert not plant.marked
+
 
 @pytest.mark.parametrize("dialect", ["3.0.4"])
 def test_a_running_microservice_that_forbids_it_is_seen_by_the_preview(site: Site, plant: Plant) -> None:
