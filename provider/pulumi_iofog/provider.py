@@ -41,7 +41,7 @@ from pulumi_iofog.rollout.progress import Progress
 from pulumi_iofog.rollout.tools import Ready
 from pulumi_iofog.saved_name import REPLACE, RUN, SavedProvider
 from pulumi_iofog.session.adapters import Shared
-from pulumi_iofog.session.offline_image import Run, Session
+from pulumi_iofog.session.offline_image import Run, Session, explained
 
 V = TypeVar("V", bound=Callable[..., Any])
 
@@ -89,11 +89,12 @@ class OfflineImageProvider(SavedProvider):
         olds, news = properties.from_pulumi(olds), properties.from_pulumi(news)
         inputs, run, failures = state.own_inputs(news), Run.of(news.get(RUN)), Failures()
         checked = failures.attempt("", lambda: self._checked(inputs, olds, run)) or inputs
-        for each in failures:
+        refused = [explained(each, inputs) for each in failures]
+        for each in refused:
             log.step("refused", each.reason, path=each.path)
         if REPLACE in news:
             checked[REPLACE] = news[REPLACE]
-        return CheckResult(properties.to_pulumi(checked), [_check_failure(each) for each in failures])
+        return CheckResult(properties.to_pulumi(checked), [_check_failure(each) for each in refused])
 
     def _checked(self, inputs: Props, olds: Props, run: Run) -> Props:
         self._shared.checked(plugin.console().urn, preview=run.preview)

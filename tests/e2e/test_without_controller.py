@@ -67,7 +67,7 @@ def test_a_controller_that_comes_or_goes_replaces_the_resource_and_sends_nothing
 
 
 def test_an_agents_name_alone_needs_a_host_from_somewhere(alone: Site) -> None:
-    alone.want([{"name": "nowhere", "host": None}], x86=alone.push("1"), controller=False, agent_pruning="configure")
+    alone.want([{"name": "nowhere", "host": None}], x86=alone.push("1"), controller=False)
     said = alone.stack.preview().output
     assert "agents[0].host" in said
     assert "no host known for agent nowhere" in said

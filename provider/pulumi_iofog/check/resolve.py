@@ -6,6 +6,7 @@
     ├── choices     which of the images each agent gets (choices.py)
     ├── pins        the platform manifests, each pinned by its digest
     ├── catalog     the images of the catalog item
+    ├── keys        whether the private keys are there of those who will be visited
     └── item        whether the Controller takes that, and what it does to microservices (catalog.py)
 
 Reads manifests only, and moves no blob; an agent is asked only for an architecture that nothing else
@@ -91,7 +92,9 @@ def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
     chosen = Choices(spec, last, lookups, check.controller, failures).choose(agents, offers)
     pins = check.pins(offers, chosen)
     catalog = check.catalog(offers, pins, agents, chosen)
-    item = check.item(check.desired(agents, chosen, pins, catalog if len(offers) == len(spec.references) else None))
+    desired = check.desired(agents, chosen, pins, catalog if len(offers) == len(spec.references) else None)
+    check.keys(desired)
+    item = check.item(desired)
     failures.raise_if_any()
     looked_up = [offer for offer in offers if not isinstance(offer, PinnedOffer)]
     return Resolution(
@@ -175,6 +178,15 @@ class _Check:
             return {each.agent for each in controller.microservices(found.item_id)} if found else set()
 
         return self.asking.ask(ask) or set()
+
+    def keys(self, new: Desired) -> None:
+        """Fail what names a private key that cannot be read, of agents that will be visited: a machine that only looks
+        need not have it."""
+        for name in compare(self.last.desired if self.last else None, new).agents:
+            agent = new.placements[name].agent
+            file = None if agent.private_key else agent.private_key_file
+            if file and (problem := self.lookups.key_problem(file)):
+                self.failures.add(f"{self.spec.paths[name]}.private_key_file", f"{file}: {problem}")
 
     # ---- pins, catalog ------------------------------------------------------------------------------
 

@@ -14,7 +14,9 @@ from typing import Any
 from pulumi_iofog import log
 from pulumi_iofog.adapters.host.edge_host import EdgeHost
 from pulumi_iofog.adapters.recode import recode
+from pulumi_iofog.adapters.sources.meant import meant
 from pulumi_iofog.adapters.ssh.connect import configured_host
+from pulumi_iofog.adapters.ssh.host_config import file_problem
 from pulumi_iofog.check import state
 from pulumi_iofog.check.catalog import ItemPlan, Wanted, plan_change, plan_new
 from pulumi_iofog.check.diff import MISSING, Estimate, estimate
@@ -22,9 +24,9 @@ from pulumi_iofog.check.lookups import Lookups
 from pulumi_iofog.check.pruning import PruningChange
 from pulumi_iofog.check.resolve import Resolution
 from pulumi_iofog.check.state import Recorded
-from pulumi_iofog.errors import IofogError
+from pulumi_iofog.errors import Failure, IofogError
 from pulumi_iofog.inputs.catalog import FoundItem
-from pulumi_iofog.inputs.spec import NO_CONTROLLER, Agent, CatalogItem
+from pulumi_iofog.inputs.spec import ARCHES, NO_CONTROLLER, Agent, CatalogItem
 from pulumi_iofog.oci.image import Digest, Pin, Platform, Reference, parse_digest
 from pulumi_iofog.rollout import rollout
 from pulumi_iofog.rollout.tools import Progress, Tools
@@ -54,6 +56,15 @@ class Run:
         return f"preview {self.resource} {reference}"
 
 
+def explained(failure: Failure, inputs: Mapping[str, Any]) -> Failure:
+    """A failure of an image's reference, with what seems to be meant where that is a file's or folder's name."""
+    text = inputs.get(failure.path) if failure.path in ARCHES else None
+    hint = meant(text) if isinstance(text, str) else None
+    if hint is None:
+        return failure
+    return Failure(failure.path, f"{failure.reason.rstrip('.')}. Did you mean {hint}?")
+
+
 class Session(Adapters):
     """What one verb of an OfflineImage does with its adapters."""
 
@@ -69,6 +80,7 @@ class Session(Adapters):
             made_by=self._item_made_by,
             namespace=lambda: self.namespace,
             ssh_host=configured_host,
+            key_problem=file_problem,
             probe=self._probe,
             previewed=lambda reference: self._previewed(run, reference),
             recall=self._recall,

@@ -71,6 +71,8 @@ def _entry(files: Files, reference: Reference) -> dict[str, Any]:
         return dict(meant[0])
     why = f"it has several images: {', '.join(names)}" if meant else f"it has {', '.join(names) or 'no image'}"
     doing = f"looking for {reference.selector}" if reference.selector else "looking for the image"
+    if reference.selector and reference.latest_is_assumed:
+        doing += ":latest, as it has no tag"
     raise SourceError(files.who, doing, why, "Write FILE:NAME:TAG with one of these")
 
 
