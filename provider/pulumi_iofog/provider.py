@@ -163,9 +163,10 @@ class OfflineImageProvider(SavedProvider):
             plan = session.plan_item(item_id, old, new)
             _log_item(plan)
             outcomes, pending = self._roll_out(session, old, new)
-            rewrite, item = brought(outcomes, plan.rewrite_for), _item(new)
-            if item and item_id is not None and (rewrite or new.changes_since(old).item):
-                session.controller.update_item(item_id, item, rewrite=rewrite)
+            plan = plan.sparing([each.agent for each in outcomes if each.error])
+            rewrite, item, changed = brought(outcomes, plan.rewrite_for), _item(new), new.changes_since(old).item
+            if item and item_id is not None:
+                plan = session.write_item(item_id, item, plan, rewrite=rewrite, changed=changed)
             pruning = session.arrange_pruning(plugin.console().urn, state.pruning_before(olds))
         done = _Done(new, outcomes, pending, plan, rewrite, pruning)
         done.conclude()

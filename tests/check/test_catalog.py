@@ -89,6 +89,24 @@ def test_who_is_rebuilt_for_nothing_is_said() -> None:
     assert line.endswith("): all that use the item, also on edge-2, edge-3 without new content")
 
 
+def test_those_that_run_the_content_already_are_spared() -> None:
+    """The agent was pending, and gets later what the others have."""
+    others = [Microservice("plant/other", agent, running=True) for agent in ("edge-2", "edge-3")]
+    plan = change(Canned(users=[READER, *others, WRITER]), dataclasses.replace(WANTED, settled=("edge-2", "edge-3")))
+    assert plan == ItemPlan(rewrite_for=("edge-1",), rebuilt=(READER, WRITER), singly=True)
+    assert plan.lines() == ["the Controller will rebuild 2 microservices (plant/reader on edge-1, plant/writer)"]
+    everyone = change(Canned(users=[READER, WRITER]), dataclasses.replace(WANTED, settled=("edge-2", "edge-3")))
+    assert not everyone.singly, "nobody is to be spared"
+    renamed = dataclasses.replace(WANTED, settled=("edge-2",), item=NEWER)
+    assert change(Canned(users=[READER, *others]), renamed).rebuilt == (READER, *others)
+
+
+def test_those_whose_agent_has_not_got_the_content_are_spared_too() -> None:
+    plan = change(Canned(), dataclasses.replace(WANTED, content=("edge-1", "edge-2")))
+    assert plan.sparing(["edge-2"]) is plan
+    assert plan.sparing(["edge-1"]) == dataclasses.replace(plan, rebuilt=(WRITER,), singly=True)
+
+
 @pytest.mark.parametrize("rebuild", [True, False])
 def test_another_name_is_rebuilt_in_any_case(rebuild: bool) -> None:
     plan = change(Canned(users=[READER]), dataclasses.replace(WANTED, item=NEWER, rebuild=rebuild))

@@ -67,6 +67,10 @@ class Changes:
     endpoint: bool
     content: tuple[str, ...] = ()
 
+    def settled(self, new: Desired) -> tuple[str, ...]:
+        """The agents whose microservices run what they are to run."""
+        return tuple(name for name in new.placements if name not in self.content)
+
     def __bool__(self) -> bool:
         return bool(self.agents or self.removed or self.item or self.endpoint)
 

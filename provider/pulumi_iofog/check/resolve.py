@@ -263,7 +263,8 @@ class _Check:
         if not spec.registers or not (changes.item or changes.content) or (last and not last.item):
             return None
         name = None if "name" in spec.unknown else spec.name
-        wanted = Wanted(name, new.item, changes.content, spec.rebuild, spec.adopt, self.lookups.resource)
+        settled = changes.settled(new)
+        wanted = Wanted(name, new.item, changes.content, spec.rebuild, spec.adopt, self.lookups.resource, settled)
 
         def plan(controller: Controller) -> ItemPlan:
             try:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -179,7 +179,14 @@ class Session(Adapters):
         if not new.spec.registers:
             return ItemPlan()
         changes, spec, item = new.changes_since(old), new.spec, new.desired.item
-        wanted = Wanted(item.name if item else None, item, changes.content, spec.rebuild, spec.adopt)
+        wanted = Wanted(
+            name=item.name if item else None,
+            item=item,
+            content=changes.content,
+            rebuild=spec.rebuild,
+            adopt=spec.adopt,
+            settled=changes.settled(new.desired),
+        )
         if item_id is None:
             return plan_new(self.controller, wanted)
         if not (changes.item or changes.content):
@@ -193,6 +200,20 @@ class Session(Adapters):
             return self.controller.create_item(item)
         self.controller.update_item(taken, item, rewrite=rewrite)
         return taken
+
+    def write_item(self, item_id: int, item: CatalogItem, plan: ItemPlan, *, rewrite: bool, changed: bool) -> ItemPlan:
+        """Write what has changed of the item, and have microservices rebuilt if content has.
+
+        Returns:
+            The plan as it was carried out: not every Controller can leave out microservices of the item.
+        """
+        singly = rewrite and plan.singly
+        if changed or (rewrite and not singly):
+            self.controller.update_item(item_id, item, rewrite=rewrite and not singly)
+        if singly and not all(self.controller.rebuild(each) for each in plan.rebuilt):
+            self.controller.update_item(item_id, item, rewrite=True)
+            return replace(plan, rebuilt=tuple(self.controller.microservices(item_id)), singly=False)
+        return plan
 
     def remember_item(self, urn: str | None, endpoint: str | None, item_id: int) -> None:
         """Keep whose item it is: of a replacement, check is not told that the resource has one."""
