@@ -197,6 +197,8 @@ class OfflineImageProvider(SavedProvider):
                 except ItemNotFound:
                     return ReadResult("", {})
             found["agent_digests"], unheard = session.held(last)
+        for line in state.drift(last, found):
+            plugin.console().note(line)
         _warn(unheard)
         return ReadResult(id_, found, state.inputs_of(found))
 

@@ -128,6 +128,18 @@ def test_how_often_pruning_was_turned_off_is_an_input() -> None:
     assert recorded({**props, "pruning_turned_off": {"a": 2.0}}).turned_off == {"a": 2}
 
 
+def test_what_a_refresh_finds_is_a_line_each() -> None:
+    props = {**checked(), "agent_digests": {"a": AMD.image_id, "b": ARM.image_id, "c": MISSING}}
+    last, item = recorded(props), props["catalog_item"]
+    assert state.drift(last, props) == [], "one that has not got it yet is no news"
+    found = {**props, "agent_digests": dict.fromkeys("abc", MISSING), "catalog_item": {**item, "description": "other"}}
+    assert state.drift(last, found) == [
+        "a does not hold registry.example/app:1: the next pulumi up brings it",
+        "b does not hold registry.example/app:1: the next pulumi up brings it",
+        "the catalog item gateway was changed: the next pulumi up changes it back",
+    ]
+
+
 def test_a_verb_reads_its_properties_once(mocker: MockerFixture) -> None:
     olds = {**checked(), "catalog_item_id": 7, "pending_agents": [], "engines": {}}
     olds["agent_digests"] = dict.fromkeys("abc", AMD.image_id)

@@ -39,7 +39,9 @@ def test_an_image_is_brought_proven_refreshed_and_removed(alone: Site) -> None:
     assert all(site.holds(name, "2") for name in agents)
 
     proof.empty(site.host("podman"))
-    ok(site.stack.refresh())
+    said = ok(site.stack.refresh())
+    assert f"podman does not hold {site.image('2')}: the next pulumi up brings it" in said
+    assert "docker does not hold" not in said
     assert "1 of 2 agents to update: podman" in ok(site.stack.preview())
     assert "1 agent updated" in ok(site.stack.up())
     ok(site.stack.destroy())

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pulumi_iofog.check.diff import Changes, Desired, Placement, compare
+from pulumi_iofog.check.diff import MISSING, Changes, Desired, Placement, compare
 from pulumi_iofog.errors import InputError
 from pulumi_iofog.inputs.reader import UNKNOWN
 from pulumi_iofog.inputs.spec import ARCHES, NO_CONTROLLER, Arch, CatalogItem, Spec, parse
@@ -101,6 +101,23 @@ def _endpoint(spec: Spec) -> str | None:
     if not spec.registers:
         return NO_CONTROLLER
     return spec.controller.endpoint if spec.controller else None
+
+
+def drift(last: Recorded, found: Mapping[str, Any]) -> list[str]:
+    """A line for each thing that is no longer as the last run has left it.
+
+    Args:
+        found: the properties as they are now.
+    """
+    lines = []
+    for name, digest in found["agent_digests"].items():
+        pin = last.pin_of(name)
+        if digest == MISSING and pin:
+            lines.append(f"{name} does not hold {pin.reference}: the next pulumi up brings it")
+    item, now = last.desired.item, item_of(found)
+    if item != now:
+        lines.append(f"the catalog item {item.name if item else ''} was changed: the next pulumi up changes it back")
+    return lines
 
 
 def pruning_before(props: Mapping[str, Any]) -> dict[str, int]:
