@@ -128,6 +128,28 @@ def test_how_often_pruning_was_turned_off_is_an_input() -> None:
     assert recorded({**props, "pruning_turned_off": {"a": 2.0}}).turned_off == {"a": 2}
 
 
+def test_differences_are_named_as_deep_as_they_go() -> None:
+    before = {
+        "agents": [{"name": "a", "port": 22}, {"name": "b"}],
+        "agent_digests": {"e-1": "1", "e-2": "2"},
+        "x86": "1",
+    }
+    after = {
+        "agents": [{"name": "a", "port": 23}],
+        "agent_digests": {"e-1": "1", "e-2": "3", 'o"h': "4"},
+        "arm": UNKNOWN,
+    }
+    assert dict(properties.differences(before, after)) == {
+        "agents[0].port": "update",
+        "agents[1]": "delete",
+        'agent_digests["e-2"]': "update",
+        'agent_digests["o\\"h"]': "add",
+        "x86": "delete",
+        "arm": "add",
+    }
+    assert dict(properties.differences(before, before)) == {}
+
+
 def test_what_a_refresh_finds_is_a_line_each() -> None:
     props = {**checked(), "agent_digests": {"a": AMD.image_id, "b": ARM.image_id, "c": MISSING}}
     last, item = recorded(props), props["catalog_item"]

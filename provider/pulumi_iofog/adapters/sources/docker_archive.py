@@ -39,7 +39,7 @@ def find(files: Files, reference: Reference) -> Found:
         _, diff_ids = parse_config(config)
         names = [str(name) for name in entry["Layers"]]
         if len(names) != len(diff_ids):
-            raise ValueError(f"{len(names)} layers in its manifest.json, {len(diff_ids)} in the config")
+            raise ValueError(f"layers: {len(names)} in its manifest.json, {len(diff_ids)} in the config")
     except (ValueError, KeyError, TypeError) as problem:
         raise SourceError(files.who, "reading the image", f"its manifest or config cannot be read: {problem}") from None
     blobs = [_blob(files, name, diff_id) for name, diff_id in zip(names, diff_ids, strict=True)]
