@@ -143,6 +143,17 @@ def test_a_running_microservice_forbids_it_on_older_controllers(item: CatalogIte
     )
 
 
+def test_names_are_compared_letter_by_letter() -> None:
+    """As the Controller does (catalog-service.js, _checkForDuplicateName; its SQLite tells capitals from others)."""
+    router = dataclasses.replace(WANTED, name="router", item=dataclasses.replace(ITEM, name="router"))
+    assert plan_new(Canned(items=(), rules=FREEZES), router) == ItemPlan()
+    listed = FoundItem(1, dataclasses.replace(ITEM, name="Router"), system=True)
+    assert plan_new(Canned(items=[listed]), router) == ItemPlan()
+    capital = dataclasses.replace(router, name="Router")
+    assert isinstance(refusal(Canned(items=(), rules=FREEZES), capital), NameTaken)
+    assert isinstance(refusal(Canned(items=[listed]), capital), NameTaken)
+
+
 def test_stopping_it_is_enough() -> None:
     assert change(Canned(rules=FREEZES, users=[WRITER])) == ItemPlan(rewrite_for=("edge-1",))
 

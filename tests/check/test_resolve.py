@@ -428,7 +428,7 @@ def test_a_private_key_that_cannot_be_read_is_refused_where_it_is_needed() -> No
         {"name": "g", "host": "h", "private_key_file": "~/.ssh/there"},
     ]
     assert failures(world, x86="a:1", agents=agents) == [
-        "agents[0].private_key_file: ~/.ssh/none: No such file or directory"
+        "agents[0].private_key_file: ~/.ssh/none cannot be read: No such file or directory"
     ]
     last = remembered(run(World({"a:1": index(AMD)}), x86="a:1"))
     assert run(world, last, x86="a:1", agents=agents[:1]).digests, "an agent that nobody visits"

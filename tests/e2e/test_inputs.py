@@ -36,7 +36,7 @@ def test_what_is_nothing_is_refused_with_all_the_rest(site: Site) -> None:
         assert refused in said, said
     site.want([missing], x86="gateway.tar")
     said = site.stack.preview().output
-    assert "~/.ssh/none: No such file or directory" in said, said
+    assert "~/.ssh/none cannot be read: No such file or directory" in said, said
     assert "Did you mean docker-archive:gateway.tar?" in said
     assert "<nil>" not in said
 

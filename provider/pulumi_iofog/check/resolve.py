@@ -186,7 +186,7 @@ class _Check:
             agent = new.placements[name].agent
             file = None if agent.private_key else agent.private_key_file
             if file and (problem := self.lookups.key_problem(file)):
-                self.failures.add(f"{self.spec.paths[name]}.private_key_file", f"{file}: {problem}")
+                self.failures.add(f"{self.spec.paths[name]}.private_key_file", f"{file} cannot be read: {problem}")
 
     # ---- pins, catalog ------------------------------------------------------------------------------
 
