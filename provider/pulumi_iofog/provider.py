@@ -124,9 +124,8 @@ class OfflineImageProvider(SavedProvider):
                 same = new.spec.registers and new.spec.controller_known and not changes.endpoint
                 self._announce(session, old, new, session.plan_item(int(id_), old, new) if same else None)
         replaces = properties.chosen(changed, news.get(REPLACE)) | ({"controller"} if changes.endpoint else set())
-        plugin.show_differences(
-            dict(properties.differences(state.inputs_of(olds), state.inputs_of(news))), replacing=replaces
-        )
+        differences = properties.differences(state.inputs_of(olds), state.inputs_of(news))
+        plugin.show_differences(dict(differences), replacing=replaces)
         # A Controller takes a name only once, so the old item goes first.
         return DiffResult(changes=bool(changes or changed), replaces=sorted(replaces), delete_before_replace=True)
 
