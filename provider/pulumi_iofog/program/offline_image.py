@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pulumi
 from pulumi import Input, Output
 from pulumi.dynamic import Resource
+from pulumi.dynamic.dynamic import PROVIDER_KEY
 
 from pulumi_iofog.errors import Failure, InputError
 from pulumi_iofog.inputs.iofogctl_document import read_documents
@@ -23,7 +24,7 @@ from pulumi_iofog.program.args import (
     apart,
     seal,
 )
-from pulumi_iofog.saved_name import REPLACE, RUN, SavedProvider
+from pulumi_iofog.saved_name import REPLACE, RUN, SAVED
 
 
 class OfflineImage(Resource, module="iofog", name="OfflineImage"):
@@ -131,7 +132,9 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         props[RUN] = {"preview": pulumi.runtime.is_dry_run(), "resource": _identity(resource_name)}
         if opts and opts.replace_on_changes:
             props[REPLACE] = opts.replace_on_changes
-        super().__init__(SavedProvider(), resource_name, props, _options(opts))
+        # Past dynamic.Resource, which would only add the provider, pickled by the protocol of this Python.
+        props[PROVIDER_KEY] = SAVED
+        super(Resource, self).__init__(f"pulumi-python:{self._resource_type_name}", resource_name, props, _options(opts))
 
     @classmethod
     def from_yaml(
