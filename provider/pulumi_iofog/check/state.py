@@ -6,7 +6,9 @@ what changes in them, and fills in ``agents`` and ``controller.endpoint``. Secre
 ``catalog_item_id``, ``pending_agents`` and ``engines``: refresh and destroy are given nothing else. While
 microservices of pending agents are to be rebuilt once those hold the image, there is ``rebuild_due`` too.
 
-Each verb reads its properties once, into a Recorded.
+Each verb reads its properties once, into a Recorded. A program's inputs are read strictly; what has passed a check or
+is in the state leniently, as a newer version may have written it, which must not keep anybody from a refresh or a
+destroy.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pulumi_iofog.check.diff import Changes, Desired, Placement, compare
-from pulumi_iofog.errors import InputError
+from pulumi_iofog.errors import Failure, InputError
 from pulumi_iofog.inputs.reader import UNKNOWN
 from pulumi_iofog.inputs.spec import ARCHES, Arch, CatalogItem, Spec, parse
 from pulumi_iofog.oci.image import Pin, Platform, Reference, parse_digest
@@ -62,8 +64,11 @@ class Recorded:
 
 
 def recorded(props: Mapping[str, Any]) -> Recorded:
-    """What checked inputs, or the outputs of an earlier run, say. Raises InputError if they cannot be read."""
-    spec, pins = parse_inputs(own_inputs(props)), pins_of(props)
+    """What checked inputs, or the outputs of an earlier run, say. Raises InputError if they have no name; whatever
+    else cannot be read is as if it were absent."""
+    spec, pins = parse_inputs(own_inputs(props), strict=False), pins_of(props)
+    if not spec.name and "name" not in spec.unknown:
+        raise InputError([Failure("name", "is required")])
     return Recorded(spec, _desired(props, spec, pins), pins)
 
 
@@ -113,13 +118,13 @@ def own_inputs(props: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in inputs_of(props).items() if k not in COMPUTED}
 
 
-def parse_inputs(inputs: Mapping[str, Any]) -> Spec:
+def parse_inputs(inputs: Mapping[str, Any], *, strict: bool = True) -> Spec:
     """The user's inputs, each agent together with its secrets. Raises InputError with every failure."""
     inputs = dict(inputs)
     secrets, agents = inputs.pop("agent_secrets", None), inputs.get("agents")
     if isinstance(secrets, Mapping) and isinstance(agents, list):
         inputs["agents"] = [_with_secrets(agent, index, secrets) for index, agent in enumerate(agents)]
-    return parse(inputs)
+    return parse(inputs, strict=strict)
 
 
 def _with_secrets(agent: Any, index: int, secrets: Mapping[str, Any]) -> Any:

@@ -134,7 +134,9 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             props[REPLACE] = opts.replace_on_changes
         # Past dynamic.Resource, which would only add the provider, pickled by the protocol of this Python.
         props[PROVIDER_KEY] = SAVED
-        super(Resource, self).__init__(f"pulumi-python:{self._resource_type_name}", resource_name, props, _options(opts))
+        super(Resource, self).__init__(
+            f"pulumi-python:{self._resource_type_name}", resource_name, props, _options(opts)
+        )
 
     @classmethod
     def from_yaml(
