@@ -31,9 +31,24 @@ def test_nothing_is_kept_in_the_object_that_is_saved() -> None:
     assert vars(OfflineImageProvider()) == vars(SavedProvider()) == {}
 
 
+def loaded(statement: str) -> list[str]:
+    """What a fresh Python has loaded after that."""
+    program = f"import sys; {statement}; print(*sys.modules, sep='\\n')"
+    return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+
+
+HEAVY = {"paramiko", "cryptography", "docker", "requests", "urllib3"}
+
+
 def test_a_program_loads_no_adapter() -> None:
     """It would at each command of Pulumi, and has no use for them."""
-    program = "import sys, pulumi_iofog; print(*sorted(sys.modules), sep='\\n')"
-    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
-    assert "pulumi_iofog.program.offline_image" in loaded
-    assert not {"paramiko", "docker", "pulumi_iofog.adapters", "pulumi_iofog.provider"} & set(loaded)
+    there, modules = loaded("import pulumi"), loaded("import pulumi_iofog")
+    assert "pulumi_iofog.program.offline_image" in modules
+    assert not {*HEAVY, "pulumi_iofog.adapters", "pulumi_iofog.provider"} & set(modules)
+    assert len(modules) - len(there) < 30
+
+
+def test_the_plugin_loads_what_a_verb_needs_when_it_needs_it() -> None:
+    there, modules = loaded("import pulumi.dynamic"), loaded("import pulumi_iofog.provider")
+    assert not HEAVY & set(modules)
+    assert [name for name in modules if name not in there and not name.startswith("pulumi_iofog")][20:] == []

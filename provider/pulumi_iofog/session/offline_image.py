@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pulumi_iofog import log
-from pulumi_iofog.adapters.host.edge_host import EdgeHost
 from pulumi_iofog.adapters.recode import recode
-from pulumi_iofog.adapters.ssh.connect import configured_host
+from pulumi_iofog.adapters.ssh.destination import configured_host
 from pulumi_iofog.check import state
 from pulumi_iofog.check.catalog import ItemPlan, Wanted, plan_change, plan_new
 from pulumi_iofog.check.diff import MISSING, Estimate, estimate
@@ -29,6 +28,9 @@ from pulumi_iofog.oci.image import Digest, Pin, Platform, Reference, parse_diges
 from pulumi_iofog.rollout import rollout
 from pulumi_iofog.rollout.tools import Progress, Tools
 from pulumi_iofog.session.adapters import Adapters
+
+if TYPE_CHECKING:
+    from pulumi_iofog.adapters.host.edge_host import EdgeHost
 
 PREVIEW_HOLDS = 3600.0
 """Seconds for which an update keeps to the digests that a preview has shown."""
