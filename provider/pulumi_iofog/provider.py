@@ -49,7 +49,7 @@ def logged(verb: V) -> V:
 
     @wraps(verb)
     def run(*args: Any) -> Any:
-        with log.about(resource=plugin.console().name), log.timed(verb.__name__):
+        with plugin.at_work(), log.about(resource=plugin.console().name), log.timed(verb.__name__):
             try:
                 return verb(*args)
             except IofogError:
@@ -75,6 +75,7 @@ class OfflineImageProvider(SavedProvider):
         """Keep the stack's config, open the log, and let errors reach the user as messages."""
         self._config = req.config.get
         plugin.on_cancel(self._shared.connections.interrupt)
+        plugin.end_with_pulumi(self._shared.connections.interrupt)
         plugin.show_errors_as_messages()
         if problem := log.configure(self._config):
             plugin.console().warn(problem)
@@ -94,7 +95,7 @@ class OfflineImageProvider(SavedProvider):
         return CheckResult(properties.to_pulumi(checked), [_check_failure(each) for each in failures])
 
     def _checked(self, inputs: Props, olds: Props, run: Run) -> Props:
-        self._shared.checked(plugin.console().urn, preview=run.preview)
+        self._shared.checked(plugin.console().urn, run.organization, preview=run.preview)
         spec = state.parse_inputs(inputs)
         with self._session(spec) as session:
             found = resolve(spec, state.last_recorded(olds), session.lookups(run, plugin.console().urn))
@@ -114,10 +115,10 @@ class OfflineImageProvider(SavedProvider):
         old, new = state.last_recorded(olds), state.recorded(news)
         changes, changed, urn = new.changes_since(old), properties.changed(olds, news), plugin.console().urn
         log.step("compared", agents=",".join(changes.agents), inputs=",".join(sorted(changed)), item=changes.item)
-        with self._session(new.spec) as session:
-            session.remember_item(urn, old.desired.endpoint if old else None, int(id_))
-            if (changes or changed) and self._shared.previewed(urn):
-                same = new.spec.controller_known and not changes.endpoint
+        self._shared.has_item(urn, old.desired.endpoint if old else None, int(id_))
+        if (changes or changed) and self._shared.previewed(urn):
+            same = new.spec.controller_known and not changes.endpoint
+            with self._session(new.spec) as session:
                 self._announce(session, old, new, session.plan_item(int(id_), old, new) if same else None)
         replaces = properties.chosen(changed, news.get(REPLACE)) | ({"controller"} if changes.endpoint else set())
         # A Controller takes a name only once, so the old item goes first.
@@ -135,14 +136,14 @@ class OfflineImageProvider(SavedProvider):
     @logged
     def create(self, props: Props) -> CreateResult:
         """Bring the image to all agents, then make the catalog item, or take over the one that is there."""
-        new = state.recorded(props)
+        new, mark = state.recorded(props), self._shared.mark(plugin.console().urn)
         with self._session(new.spec) as session:
-            plan, item = session.plan_item(None, None, new), _item(new)
+            plan, item = session.plan_item(None, None, new, mark), _item(new)
             _log_item(plan)
             outcomes, pending = self._roll_out(session, None, new)
             rewrite = brought(outcomes, plan.rewrite_for)
-            item_id = session.place_item(item, plan.taken, rewrite=rewrite)
-            session.remember_item(plugin.console().urn, new.desired.endpoint, item_id)
+            plugin.refuse_if_abandoned()
+            item_id = session.place_item(item, plan.taken, mark, rewrite=rewrite)
             pruning = session.arrange_pruning({})
         _conclude(outcomes, plan, rewritten=rewrite)
         _warn(pruning.errors.values())
@@ -159,8 +160,10 @@ class OfflineImageProvider(SavedProvider):
             _log_item(plan)
             outcomes, pending = self._roll_out(session, old, new)
             rewrite = brought(outcomes, plan.rewrite_for)
+            plugin.refuse_if_abandoned()
             if rewrite or new.changes_since(old).item:
-                session.controller.update_item(int(id_), _item(new), rewrite=rewrite)
+                mark = self._shared.mark(plugin.console().urn)
+                session.controller.update_item(int(id_), _item(new), mark, rewrite=rewrite)
             pruning = session.arrange_pruning(state.pruning_before(olds))
         _conclude(outcomes, plan, rewritten=rewrite)
         _warn(pruning.errors.values())
@@ -201,6 +204,7 @@ class OfflineImageProvider(SavedProvider):
         """Delete the catalog item; then, with ``prune``, the image on the agents that can be reached."""
         last = state.recorded(props)
         with self._session(last.spec) as session:
+            plugin.refuse_if_abandoned()
             session.controller.delete_item(int(id_))
             kept = session.remove_images(last) if last.spec.prune else []
             pruning = session.restore_pruning(state.pruning_before(props))

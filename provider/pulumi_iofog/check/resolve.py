@@ -233,12 +233,12 @@ class _Check:
         if not (changes.item or changes.content) or (last and not last.item):
             return None
         name = None if "name" in spec.unknown else spec.name
-        wanted = Wanted(name, new.item, changes.content, spec.rebuild, spec.adopt, self.lookups.resource)
+        wanted = Wanted(name, new.item, changes.content, spec.rebuild, spec.adopt, self.lookups.mark)
 
         def plan(controller: Controller) -> ItemPlan:
             try:
                 if last is None or last.item is None:
-                    return plan_new(controller, wanted, partial(self.lookups.made_by, self.endpoint))
+                    return plan_new(controller, wanted, self.lookups.replaced(self.endpoint))
                 # Its id is an output, of which a check is told nothing.
                 return plan_change(controller, wanted, controller.find_item(last.item.name), last.item.name)
             except NameTaken as problem:

@@ -129,7 +129,11 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         # The engine must be told of every output before it has a value.
         props |= dict.fromkeys(("catalog_item_id", "agent_digests", "images", "pending_agents", "engines"))
         # Consumed by check, and never in the state: preview and update are separate processes.
-        props[RUN] = {"preview": pulumi.runtime.is_dry_run(), "resource": _identity(resource_name)}
+        props[RUN] = {
+            "preview": pulumi.runtime.is_dry_run(),
+            "resource": _identity(resource_name),
+            "organization": pulumi.get_organization(),
+        }
         if opts and opts.replace_on_changes:
             props[REPLACE] = opts.replace_on_changes
         # Past dynamic.Resource, which would only add the provider, pickled by the protocol of this Python.

@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from pulumi_iofog import log
+from pulumi_iofog.adapters.backend import backend_of
 from pulumi_iofog.adapters.cache.store import Store
 from pulumi_iofog.adapters.namespace_file import StoredTokens, read_namespace
 from pulumi_iofog.adapters.ssh.pool import Pool
+from pulumi_iofog.check.owner import mark_of
 from pulumi_iofog.errors import Failure, InputError
 from pulumi_iofog.inputs.controller_settings import controller_settings
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
@@ -53,6 +55,8 @@ class Shared:
         self._registries: dict[RegistryAuth | None, Registry] = {}
         self._controllers: dict[ControllerSettings, Controller] = {}
         self._previewed: set[str | None] = set()
+        self._marks: dict[str, str] = {}
+        self._items: dict[tuple[str | None, str | None], int] = {}
         self._announced: set[str | None] = set()
 
     def limits(self, config: Config) -> Limits:
@@ -80,10 +84,32 @@ class Shared:
                 self._controllers[settings] = Controller(settings, stored=stored)
             return self._controllers[settings]
 
-    def checked(self, urn: str | None, *, preview: bool) -> None:
-        """Note whether a resource's check was a preview's: its diff, which follows, is not told."""
+    def checked(self, urn: str | None, organization: str, *, preview: bool) -> None:
+        """Note what only a check is told, for the verbs that follow: whether it is a preview's, and whose resource it
+        is."""
         with self._lock:
             (self._previewed.add if preview else self._previewed.discard)(urn)
+            if urn:
+                self._marks[urn] = mark_of(self._backend, organization, urn)
+
+    def mark(self, urn: str | None) -> str | None:
+        """Of a resource that has been checked, on its catalog items; else None."""
+        with self._lock:
+            return self._marks.get(urn or "")
+
+    @cached_property
+    def _backend(self) -> str:
+        return backend_of(os.environ, Path.cwd(), Path.home())
+
+    def has_item(self, urn: str | None, endpoint: str | None, item_id: int) -> None:
+        """Note a resource's item, for the check of what replaces it, which is told nothing of it."""
+        with self._lock:
+            self._items[urn, endpoint] = item_id
+
+    def item(self, urn: str | None, endpoint: str | None) -> int | None:
+        """The item that has been noted."""
+        with self._lock:
+            return self._items.get((urn, endpoint))
 
     def previewed(self, urn: str | None) -> bool:
         """Whether it was."""

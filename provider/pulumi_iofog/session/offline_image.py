@@ -40,16 +40,18 @@ ASKED_AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Whether this is a preview, and of which resource (``project/stack/name``)."""
+    """Whether this is a preview, and of which resource (``project/stack/name``) of which organization."""
 
     preview: bool = False
     resource: str = ""
+    organization: str = ""
 
     @classmethod
     def of(cls, value: Any) -> Run:
         if not isinstance(value, Mapping):
             return cls()
-        return cls(value.get("preview") is True, str(value.get("resource", "")))
+        texts = (str(value.get(key, "")) for key in ("resource", "organization"))
+        return cls(value.get("preview") is True, *texts)
 
     def key(self, reference: str) -> str:
         return f"preview {self.resource} {reference}"
@@ -61,13 +63,13 @@ class Session(Adapters):
     # ---- check --------------------------------------------------------------------------------------
 
     def lookups(self, run: Run, urn: str | None) -> Lookups:
-        """What a check may ask."""
+        """What a check of that resource may ask."""
         return Lookups(
             manifests=self.images,
             endpoint=self._endpoint,
             controller=(lambda: self.controller) if self.spec.controller_known else None,
-            resource=urn,
-            made_by=self._item_made_by,
+            mark=self._shared.mark(urn),
+            replaced=lambda endpoint: self._shared.item(urn, endpoint),
             namespace=lambda: self.namespace,
             ssh_host=configured_host,
             probe=self._probe,
@@ -152,15 +154,16 @@ class Session(Adapters):
 
     # ---- the catalog item ---------------------------------------------------------------------------
 
-    def plan_item(self, item_id: int | None, old: Recorded | None, new: Recorded) -> ItemPlan:
+    def plan_item(self, item_id: int | None, old: Recorded | None, new: Recorded, mark: str | None = None) -> ItemPlan:
         """What becomes of the item, decided anew with what the Controller says now; raises as ``plan_new``, and
         ItemNotFound.
 
         Args:
             item_id: the resource's own item.
+            mark: of the resource.
         """
         changes, spec, item = new.changes_since(old), new.spec, new.desired.item
-        wanted = Wanted(item.name if item else None, item, changes.content, spec.rebuild, spec.adopt)
+        wanted = Wanted(item.name if item else None, item, changes.content, spec.rebuild, spec.adopt, mark)
         if item_id is None:
             return plan_new(self.controller, wanted)
         if not (changes.item or changes.content):
@@ -168,21 +171,12 @@ class Session(Adapters):
         own = FoundItem(item_id, self.controller.get_item(item_id))
         return plan_change(self.controller, wanted, own, own.item.name)
 
-    def place_item(self, item: CatalogItem, taken: int | None, *, rewrite: bool) -> int:
-        """Make the item, or take over the one that is there; its id."""
+    def place_item(self, item: CatalogItem, taken: int | None, mark: str | None, *, rewrite: bool) -> int:
+        """Make the item, or take over the one that is there; its id. From now on it has the mark."""
         if taken is None:
-            return self.controller.create_item(item)
-        self.controller.update_item(taken, item, rewrite=rewrite)
+            return self.controller.create_item(item, mark)
+        self.controller.update_item(taken, item, mark, rewrite=rewrite)
         return taken
-
-    def remember_item(self, urn: str | None, endpoint: str | None, item_id: int) -> None:
-        """Keep whose item it is: of a replacement, check is not told that the resource has one."""
-        if urn and self._item_made_by(endpoint, item_id) != urn:
-            self.cache.records.put(_record_of_item(endpoint, item_id), {"urn": urn})
-
-    def _item_made_by(self, endpoint: str | None, item_id: int) -> str | None:
-        found = self.cache.records.get(_record_of_item(endpoint, item_id), float("inf"))
-        return found["urn"] if found else None
 
     # ---- the agents' own pruning --------------------------------------------------------------------
 
@@ -257,10 +251,6 @@ class Session(Adapters):
                 if (pin := last.pin_of(name))
             ]
         return [(name, answer.result()) for name, answer in asked]
-
-
-def _record_of_item(endpoint: str | None, item_id: int) -> str:
-    return f"item {item_id} of {endpoint}"
 
 
 def _record_of(reference: Reference, platform: Platform) -> str:
