@@ -24,6 +24,7 @@ from pulumi_iofog.program.args import (
     apart,
     seal,
 )
+from pulumi_iofog.program.interrupt import end_interrupts_silently
 from pulumi_iofog.saved_name import REPLACE, RUN, SAVED
 
 
@@ -103,6 +104,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             InputError: for ``opts.import_``. Other bad input is refused by ``check``, during preview and update:
                 all failures at once, each with its property's path.
         """
+        end_interrupts_silently()
         agents_without_secrets, agent_secrets = apart(agents)
         arguments = {
             "x86": x86,
