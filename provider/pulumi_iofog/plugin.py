@@ -1,9 +1,9 @@
 """The plugin process that Pulumi's Python SDK runs a dynamic provider in, and what it leaves out.
 
-Five things are missing there: the verbs are not told their resource's URN, nothing leads to the
-resource's row in the terminal, errors reach the user as tracebacks, nobody hears of Ctrl-C, and the process lives on
-when pulumi is killed. Everything that reaches around the SDK for them is in this file; without it the provider works,
-and only says less.
+Six things are missing there: the verbs are not told their resource's URN, nothing leads to the resource's row in the
+terminal, errors reach the user as tracebacks, failures of nested inputs as ``{<nil>}``, nobody hears of Ctrl-C, and the
+process lives on when pulumi is killed. Everything that reaches around the SDK for them is in this file; without it the
+provider works, and only says less.
 What it relies on there, tests/test_plugin.py holds against the installed SDK.
 """
 
@@ -107,6 +107,26 @@ def show_errors_as_messages() -> None:
     with _lock:
         if _is_plugin(main, "traceback") and not isinstance(main.traceback, _Messages):
             main.traceback = _Messages(main.traceback)
+
+
+class PropertyPath(str):
+    """The path of a property that a check has refused, which the engine is to show.
+
+    Of a failure's property the engine shows the value too, which it finds for whole inputs only: for ``agents[1].port``
+    it has ``property agents[1].port value {<nil>} has a problem`` (pkg/v3 3.259, resource/deploy/step_generator.go,
+    issueCheckFailures). So the path goes before the reason.
+    """
+
+    __slots__ = ()
+
+
+def show_paths_in_reasons() -> None:
+    """Let the engine show paths as they are; once is as good as twice. The SDK makes each failure for it with
+    ``proto.CheckFailure``, looked up in its ``__main__`` each time."""
+    main: Any = sys.modules["__main__"]
+    with _lock:
+        if _is_plugin(main, "proto") and not isinstance(main.proto, _Failures):
+            main.proto = _Failures(main.proto)
 
 
 def on_cancel(act: Callable[[], None]) -> None:
@@ -225,6 +245,15 @@ class _Messages(_StandIn):
     def format_exc(self, *args: Any, **options: Any) -> Any:
         problem = sys.exc_info()[1]
         return str(problem) if isinstance(problem, IofogError) else self._real.format_exc(*args, **options)
+
+
+class _Failures(_StandIn):
+    """For ``proto``; other providers' failures stay as they are."""
+
+    def CheckFailure(self, *, property: str, reason: str) -> Any:
+        if isinstance(property, PropertyPath):
+            return self._real.CheckFailure(reason=f"{property}: {reason}" if property else reason)
+        return self._real.CheckFailure(property=property, reason=reason)
 
 
 class _Empties(_StandIn):

@@ -30,7 +30,7 @@ from pulumi_iofog.check.diff import summary
 from pulumi_iofog.check.properties import Props
 from pulumi_iofog.check.resolve import Resolution, resolve
 from pulumi_iofog.check.state import Recorded
-from pulumi_iofog.errors import ControllerError, Failure, Failures, IofogError, ItemNotFound
+from pulumi_iofog.errors import ControllerError, Failures, IofogError, ItemNotFound
 from pulumi_iofog.inputs.spec import CatalogItem, Spec
 from pulumi_iofog.rollout import rollout
 from pulumi_iofog.rollout.outcome import Outcome, brought, missed, report
@@ -77,6 +77,7 @@ class OfflineImageProvider(SavedProvider):
         plugin.on_cancel(self._shared.connections.interrupt)
         plugin.end_with_pulumi(self._shared.connections.interrupt)
         plugin.show_errors_as_messages()
+        plugin.show_paths_in_reasons()
         if problem := log.configure(self._config):
             plugin.console().warn(problem)
 
@@ -92,7 +93,8 @@ class OfflineImageProvider(SavedProvider):
             log.step("refused", each.reason, path=each.path)
         if REPLACE in news:
             checked[REPLACE] = news[REPLACE]
-        return CheckResult(properties.to_pulumi(checked), [_check_failure(each) for each in failures])
+        refused = [CheckFailure(plugin.PropertyPath(each.path), each.reason) for each in failures]
+        return CheckResult(properties.to_pulumi(checked), refused)
 
     def _checked(self, inputs: Props, olds: Props, run: Run) -> Props:
         self._shared.checked(plugin.console().urn, run.organization, preview=run.preview)
@@ -237,13 +239,6 @@ def _engines(olds: Props, new: Recorded, outcomes: list[Outcome]) -> dict[str, s
     """The engine of each agent, by what it said when it was visited last."""
     seen = {**(olds.get("engines") or {}), **{each.agent: each.engine for each in outcomes if each.engine}}
     return {name: text for name, text in seen.items() if name in new.desired.placements}
-
-
-def _check_failure(failure: Failure) -> CheckFailure:
-    # What is wrong in the stack's config is in no property, whose value the engine would quote.
-    if failure.path.startswith("iofog:"):
-        return CheckFailure("", f"{failure.path}: {failure.reason}")
-    return CheckFailure(failure.path, failure.reason)
 
 
 # ---- what is said --------------------------------------------------------------------------------------
