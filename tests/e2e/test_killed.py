@@ -33,7 +33,11 @@ def holding(site: Site) -> Iterator[ControllerStandIn]:
 
 def children(pid: int) -> Iterator[int]:
     """All processes below one, from top to bottom."""
-    for each in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+    below: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):
+            below += map(int, (thread / "children").read_text().split())
+    for each in below:
         yield each
         with suppress(OSError):
             yield from children(each)

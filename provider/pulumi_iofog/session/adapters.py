@@ -33,6 +33,7 @@ from pulumi_iofog.oci.image import Reference
 from pulumi_iofog.rollout.rate_limit import Limits
 from pulumi_iofog.session.images import Images
 from pulumi_iofog.session.payloads import Payloads, Source
+from pulumi_iofog.session.questions import Questions
 
 if TYPE_CHECKING:
     from pulumi_iofog.adapters.controller.controller import Controller
@@ -49,7 +50,7 @@ class Shared:
     """What all verbs of one plugin process share; the SDK runs them on four threads."""
 
     def __init__(self) -> None:
-        self.connections = Pool()
+        self.connections, self.questions = Pool(), Questions()
         self._lock = threading.Lock()
         self._limits: Limits | None = None
         self._registries: dict[RegistryAuth | None, Registry] = {}

@@ -217,7 +217,7 @@ class Session(Adapters):
         the second part."""
         digests = {name: placement.image_id or MISSING for name, placement in last.desired.placements.items()}
         unheard = []
-        for name, answer in self._ask_all(last, lambda host, pin: host.holds(pin)):
+        for name, answer in self._ask_all(last, self._holds):
             if isinstance(answer, IofogError):
                 unheard.append(f"{answer} Its entry in the state is kept.")
             elif not answer:
@@ -227,20 +227,30 @@ class Session(Adapters):
     def remove_images(self, last: Recorded) -> list[str]:
         """Remove the image from every agent that can be reached; a line for each that keeps it."""
         lines = []
-        for name, answer in self._ask_all(last, lambda host, pin: host.remove(pin)):
+        for name, answer in self._ask_all(last, self._remove):
             if isinstance(answer, IofogError):
                 lines.append(str(answer))
             elif not answer:
                 lines.append(f"{name} keeps the image: a container still uses it")
         return lines
 
-    def _ask_all(self, last: Recorded, ask: Callable[[EdgeHost, Pin], bool]) -> list[tuple[str, bool | IofogError]]:
+    def _holds(self, agent: Agent, pin: Pin) -> bool:
+        return self._shared.questions.holds(agent, pin, self._visit)
+
+    def _visit(self, agent: Agent, pins: Sequence[Pin]) -> Mapping[Pin, bool]:
+        with self.connect(agent) as host:
+            return host.holds(pins)
+
+    def _remove(self, agent: Agent, pin: Pin) -> bool:
+        with self.connect(agent) as host:
+            return host.remove(pin)
+
+    def _ask_all(self, last: Recorded, ask: Callable[[Agent, Pin], bool]) -> list[tuple[str, bool | IofogError]]:
         """The answer of each agent that holds its image by what the state says."""
 
         def one(agent: Agent, pin: Pin) -> bool | IofogError:
             try:
-                with self.connect(agent) as host:
-                    return ask(host, pin)
+                return ask(agent, pin)
             except IofogError as problem:
                 return problem
 
