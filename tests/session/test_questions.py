@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -45,7 +46,7 @@ def test_a_visit_answers_all_that_have_come_by_then() -> None:
             for pin in PINS[1:]
         }
         while sum(len(each.waiting) for each in questions._hosts.values()) < 2 * 7 - 1:
-            pass  # agent b's first question is on its way
+            time.sleep(0.001)  # agent b's first question is on its way
         host.may_end.set()
         answers = {pin: each.result(10) for (_, pin), each in rest.items()}
     assert first.result()
