@@ -45,13 +45,17 @@ def test_a_visit_answers_all_that_have_come_by_then() -> None:
             for agent in agents
             for pin in PINS[1:]
         }
-        while sum(len(each.waiting) for each in questions._hosts.values()) < 2 * 7 - 1:
-            time.sleep(0.001)  # agent b's first question is on its way
+        time.sleep(0.3)
         host.may_end.set()
         answers = {pin: each.result(10) for (_, pin), each in rest.items()}
     assert first.result()
     assert answers == {pin: PINS.index(pin) % 2 == 0 for pin in PINS[1:]}
-    assert sorted(host.visits) == [("a", 1), ("a", 7), ("b", 1), ("b", 6)]
+    # One, or as many as had come before it set out.
+    (a, first_of_a), (_, rest_of_a), (b, first_of_b), *rest_of_b = sorted(host.visits, key=lambda visit: visit[0])
+    assert (a, b) == ("a", "b")
+    assert first_of_a + rest_of_a == 8
+    assert first_of_b + sum(count for _, count in rest_of_b) == 7
+    assert len(rest_of_b) <= 1
 
 
 def test_a_visit_that_fails_fails_all_its_questions_and_no_later_ones() -> None:

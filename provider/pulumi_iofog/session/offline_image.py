@@ -239,7 +239,7 @@ class Session(Adapters):
 
     def _visit(self, agent: Agent, pins: Sequence[Pin]) -> Mapping[Pin, bool]:
         with self.connect(agent) as host:
-            return host.holds(pins)
+            return host.holds_each(pins)
 
     def _remove(self, agent: Agent, pin: Pin) -> bool:
         with self.connect(agent) as host:

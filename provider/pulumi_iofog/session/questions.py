@@ -7,12 +7,15 @@ visits, most of whose time is the host's: it starts a process for each command.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Pin
 
+GATHER = 0.03
+"""Seconds that a visit waits for others' questions: the plugin's four threads come with theirs at nearly the same time."""
 Visit = Callable[[Agent, Sequence[Pin]], Mapping[Pin, bool]]
 """Asks one agent which of the images it holds."""
 
@@ -46,11 +49,11 @@ class Questions:
             host = self._hosts.setdefault(agent, _Host())
             host.waiting.append(question)
             self._changed.wait_for(lambda: question not in host.waiting or not host.visited)
-            asked = host.waiting if question in host.waiting else []
-            if asked:
-                host.waiting, host.visited = [], True
-        if asked:
-            self._ask(agent, host, asked, visit)
+            leads = question in host.waiting
+            host.visited |= leads
+        if leads:
+            time.sleep(GATHER)
+            self._ask(agent, host, visit)
         else:
             with self._changed:
                 self._changed.wait_for(lambda: question.answer is not None or question.problem is not None)
@@ -58,8 +61,10 @@ class Questions:
             raise question.problem
         return bool(question.answer)
 
-    def _ask(self, agent: Agent, host: _Host, asked: Sequence[_Question], visit: Visit) -> None:
-        """Visit the host for all of them."""
+    def _ask(self, agent: Agent, host: _Host, visit: Visit) -> None:
+        """Visit the host for all who wait."""
+        with self._changed:
+            asked, host.waiting = host.waiting, []
         try:
             answers = visit(agent, list(dict.fromkeys(question.pin for question in asked)))
             for question in asked:

@@ -57,12 +57,13 @@ class EdgeHost:
     def verify(self, pin: Pin) -> tuple[str, ...]:
         return self._engine.verify(pin)
 
-    def holds(self, pins: Sequence[Pin]) -> Mapping[Pin, bool]:
-        """Whether each image is there under its name, and a container can be made of it."""
+    def holds_each(self, pins: Sequence[Pin]) -> Mapping[Pin, bool]:
+        """As ``holds``, of several images at once."""
         proven = self._engine.proven(pins) if len(pins) > 1 else frozenset[Pin]()
-        return {pin: pin in proven or self._holds(pin) for pin in pins}
+        return {pin: pin in proven or self.holds(pin) for pin in pins}
 
-    def _holds(self, pin: Pin) -> bool:
+    def holds(self, pin: Pin) -> bool:
+        """Whether the image is there under its name, and a container can be made of it."""
         if self._engine.image_id(pin.reference) != self._engine.traits.image_id(pin):
             return False
         try:
