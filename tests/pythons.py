@@ -9,6 +9,8 @@ import hashlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 from lab.cache import cache_folder
@@ -44,18 +46,25 @@ def _runs(python: str, minor: int) -> bool:
     return said.stdout.strip() == str(minor).encode()
 
 
+def _needs() -> Iterator[str]:
+    """What the package and its pure tests need; the package itself is this checkout's."""
+    for requirement in metadata.requires("pulumi-iofog") or ():
+        text, _, marker = requirement.partition(";")
+        if "extra" not in marker:
+            yield requirement
+        elif "test" in marker:
+            yield text
+
+
 def _environment(python: str) -> Path:
     """The interpreter of a virtual environment with what the tests need; made when the project's needs change."""
-    wanted = hashlib.sha256(f"{python} {(TOP / 'pyproject.toml').read_text()}".encode()).hexdigest()[:16]
-    folder = cache_folder() / "pythons" / wanted
+    needs = list(_needs())
+    folder = cache_folder() / "pythons" / hashlib.sha256(" ".join([python, *needs]).encode()).hexdigest()[:16]
     if not (folder / "ready").exists():
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([python, "-m", "venv", folder], check=True)
-        needs = ["--quiet", "--disable-pip-version-check", f"{TOP}[test]"]
-        subprocess.run([folder / "bin" / "pip", "install", *needs], check=True, cwd=TOP)
-        # This checkout's package is tested, and another one's may be next.
-        quiet = ["--quiet", "--disable-pip-version-check", "--yes"]
-        subprocess.run([folder / "bin" / "pip", "uninstall", *quiet, "pulumi-iofog"], check=True)
+        pip = [folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, *needs], check=True)
         (folder / "ready").touch()
     return folder / "bin" / "python"
 

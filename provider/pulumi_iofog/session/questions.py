@@ -15,7 +15,7 @@ from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Pin
 
 GATHER = 0.03
-"""Seconds that a visit waits for others: the plugin's four threads come with their questions at nearly the same time."""
+"""Seconds that a visit waits for others: the plugin's four threads come with questions at nearly the same time."""
 Visit = Callable[[Agent, Sequence[Pin]], Mapping[Pin, bool]]
 """Asks one agent which of the images it holds."""
 
