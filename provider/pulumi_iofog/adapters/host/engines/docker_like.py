@@ -106,13 +106,13 @@ class DockerLike(Engine):
         # At the same time: most of a command's time is a process that starts.
         made = "".join(
             f"{cli} create --pull never --name {name} --label {LABEL} --network none"
-            f" {shlex.quote(pin.reference.full_name)} true >/dev/null 2>&1 &\n"
+            f" {shlex.quote(pin.reference.full_name)} true >/dev/null 2>&1 && echo {name} &\n"
             for name, pin in zip(names, pins, strict=True)
         )
-        each = " ".join(names)
+        # Only of those that are there: podman does nothing at all if one is not.
         script = (
-            f"{made}wait; {cli} inspect --format '{{{{.Name}}}} {{{{.Image}}}}' {each} 2>/dev/null;"
-            f" {cli} rm --force --volumes {each} >/dev/null 2>&1; true"
+            f'made=$({made}wait); [ -n "$made" ] || exit 0;'
+            f" {cli} inspect --format '{{{{.Name}}}} {{{{.Image}}}}' $made; {cli} rm --force --volumes $made >/dev/null"
         )
         lines = (line.split() for line in self._shell.run(script, timeout=300.0).text.splitlines())
         got = {line[0].lstrip("/"): parse_id(line[1]) for line in lines if len(line) == 2}
