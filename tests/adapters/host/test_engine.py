@@ -76,7 +76,8 @@ def test_several_images_are_proven_at_once(edge: Edge) -> None:
     other = make_image(BASE, V2, reference="registry.example/other:1")
     edge.bring(other)
     pins = [ONE.image.pin, TWO.image.pin, other.image.pin, make_image(V1, reference="absent:1").image.pin]
-    assert edge.engine.proven(pins) == {ONE.image.pin, other.image.pin}
+    at_once = {ONE.image.pin, other.image.pin} if edge.engine.kind in ("docker", "podman") else set()
+    assert edge.engine.proven(pins) == at_once
     assert list(edge.edge.holds_each(pins).values()) == [True, False, True, False]
     if edge.host.spec.engine != "edgelet":
         assert edge.host.run(f"{edge.host.cli} ps --all --quiet") == ""

@@ -16,7 +16,7 @@ import io
 import json
 import shlex
 import tarfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,13 +171,6 @@ class Edgelet(Engine):
             if why:
                 raise VerificationFailed(self._agent, doing, f"no container can be created: {why}")
         return self.traits.names(pin.reference)
-
-    def proven(self, pins: Sequence[Pin]) -> frozenset[Pin]:
-        survey = self._survey("looking for images")
-        names = self.traits.names
-        return frozenset(
-            pin for pin in pins if not any(self._unfit(survey, name, pin.image_id) for name in names(pin.reference))
-        )
 
     def _unfit(self, survey: Survey, name: str, want: Digest) -> str:
         """Why no container of the image can be made by that name; nothing if one can."""
