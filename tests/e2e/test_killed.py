@@ -145,3 +145,26 @@ def test_without_pulumi_the_plugin_ends_and_makes_no_item(site: Site, holding: C
     assert proof.can_create(host, site.image("1"))
     # What had arrived was not sent again: 7.3 MB in all.
     assert site.received("docker")["docker"] - before < 6_800_000
+
+
+def test_an_interrupted_program_says_nothing_of_its_launcher(site: Site) -> None:
+    """Language hosts since 3.229 interrupt it at Ctrl-C, or when something has failed; the lab's is older."""
+    host = site.host("docker")
+    site.want(["docker"], x86=site.push("1"))
+    host.set_rate("4mbit")
+    try:
+        before = site.received("docker")["docker"]
+        with site.stack.begin("up", "--yes", "--skip-preview") as running:
+            while site.received("docker")["docker"] < before + 500_000:
+                assert running.poll() is None
+                time.sleep(0.05)
+            (program,) = [each for each in children(running.pid) if is_python(each) and b"-exec" in command(each)]
+            for _ in range(2):
+                os.kill(program, signal.SIGINT)
+            os.killpg(running.pid, signal.SIGINT)
+            said = running.communicate()[0].decode()
+    finally:
+        host.set_rate(None)
+    assert "pulumi was interrupted" in said, said
+    assert "KeyboardInterrupt" not in said, said
+    assert "Traceback" not in said, said

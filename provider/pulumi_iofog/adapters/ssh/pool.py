@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pulumi_iofog.errors import AgentError
+from pulumi_iofog.errors import INTERRUPTED, AgentError
 from pulumi_iofog.inputs.spec import Agent
 
 if TYPE_CHECKING:
@@ -143,9 +143,7 @@ class Pool:
 
     def _refuse_if_interrupted(self, agent: Agent) -> None:
         if self.interrupted:
-            raise AgentError(
-                agent.name, "connecting", "pulumi was interrupted", "Run pulumi up again: it resumes where it stopped"
-            )
+            raise AgentError(agent.name, "connecting", INTERRUPTED, "Run pulumi up again: it resumes where it stopped")
 
     def _release(self, key: Agent, opened: _Open | None, *, keep: bool) -> bool:
         """Let the next user have this login; whether the connection is kept for them."""
