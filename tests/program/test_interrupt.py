@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 
 LAUNCHER = """
-import asyncio, sys
+import asyncio, sys, types
 from concurrent.futures import ThreadPoolExecutor
 
 {before}
 from pulumi_iofog.program.interrupt import end_interrupts_silently
 
+# As the launcher does, with runpy, while the program runs.
+launcher, sys.modules["__main__"], sys.argv = sys.modules["__main__"], types.ModuleType("__main__"), ["program"]
 end_interrupts_silently()
+sys.modules["__main__"] = launcher
 {after}
 loop, executor = asyncio.new_event_loop(), ThreadPoolExecutor()
 

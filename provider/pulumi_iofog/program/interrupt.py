@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 LAUNCHER = "pulumi-language-python-exec"
-"""What runs programs; its file is ``__main__``."""
+"""What runs programs. While one runs, ``__main__`` and sys.argv are the program's."""
 
 
 def end_interrupts_silently() -> None:
@@ -20,8 +20,8 @@ def end_interrupts_silently() -> None:
     Nothing is done in other processes (Automation API, tests), or where somebody has a hook already; one that is set
     later takes this one's place.
     """
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
-    if Path(main or "").name == LAUNCHER and sys.excepthook is sys.__excepthook__:
+    launched = any(Path(argument).name == LAUNCHER for argument in sys.orig_argv)
+    if launched and sys.excepthook is sys.__excepthook__:
         sys.excepthook = _without_interrupts
 
 
