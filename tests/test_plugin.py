@@ -21,7 +21,15 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
-from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    ResourceProvider,
+    UpdateResult,
+)
 from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime.proto import provider_pb2
 
@@ -36,6 +44,7 @@ class Probe(ResourceProvider):
     """Says what a verb can find out about its call, or raises."""
 
     raises: BaseException | None = None
+    refuses: tuple[CheckFailure, ...] = ()
     urns: list[str | None] = []  # noqa: RUF012  # in one list, whatever the SDK makes of the object
     configured: Any = None
 
@@ -52,7 +61,7 @@ class Probe(ResourceProvider):
 
     def check(self, _olds: Any, news: Any) -> CheckResult:
         self._look()
-        return CheckResult(news, [])
+        return CheckResult(news, list(self.refuses))
 
     def diff(self, _id: str, _olds: Any, _news: Any) -> DiffResult:
         self._look()
@@ -183,6 +192,23 @@ def test_what_already_stands_in_for_the_traceback_is_kept(sdk: ModuleType, monke
     plugin.show_errors_as_messages()
     with pytest.raises(Aborted, match="theirs"):
         call(sdk, "Create", VERBS["Create"])
+
+
+# ---- refused inputs ------------------------------------------------------------------------------------
+
+
+def test_a_nested_path_is_shown_with_its_reason(sdk: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [plugin.PropertyPath("agents[1].port"), plugin.PropertyPath(""), "theirs"]
+    monkeypatch.setattr(Probe, "refuses", tuple(CheckFailure(path, "why") for path in paths))
+    plugin.show_paths_in_reasons()
+    plugin.show_paths_in_reasons()
+    answer = call(sdk, "Check", VERBS["Check"])
+    assert [(each.property, each.reason) for each in answer.failures] == [
+        ("", "agents[1].port: why"),
+        ("", "why"),
+        ("theirs", "why"),
+    ], f"{SDK} does not make failures with proto.CheckFailure(property=, reason=), looked up in its __main__.py"
+    assert answer.inputs["__provider"] == PROPERTIES["__provider"]
 
 
 # ---- what differs --------------------------------------------------------------------------------------

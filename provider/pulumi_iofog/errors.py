@@ -33,6 +33,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+INTERRUPTED = "pulumi was interrupted"
+"""Why something was not begun after Ctrl-C."""
+
 
 class IofogError(Exception):
     """``WHO: DOING: WHY. HINT``, for example

@@ -32,7 +32,7 @@ from pulumi_iofog.check.properties import Props
 from pulumi_iofog.check.pruning import PruningChange
 from pulumi_iofog.check.resolve import Resolution, resolve
 from pulumi_iofog.check.state import Recorded
-from pulumi_iofog.errors import ControllerError, Failure, Failures, IofogError, ItemNotFound
+from pulumi_iofog.errors import ControllerError, Failures, IofogError, ItemNotFound
 from pulumi_iofog.inputs.spec import CatalogItem, Spec
 from pulumi_iofog.rollout import rollout
 from pulumi_iofog.rollout.outcome import Outcome, brought, missed, report
@@ -51,7 +51,7 @@ def logged(verb: V) -> V:
 
     @wraps(verb)
     def run(*args: Any) -> Any:
-        with log.about(resource=plugin.console().name), log.timed(verb.__name__):
+        with plugin.at_work(), log.about(resource=plugin.console().name), log.timed(verb.__name__):
             try:
                 return verb(*args)
             except IofogError:
@@ -77,7 +77,9 @@ class OfflineImageProvider(SavedProvider):
         """Keep the stack's config, open the log, and let errors reach the user as messages."""
         self._config = req.config.get
         plugin.on_cancel(self._shared.connections.interrupt)
+        plugin.end_with_pulumi(self._shared.connections.interrupt)
         plugin.show_errors_as_messages()
+        plugin.show_paths_in_reasons()
         if problem := log.configure(self._config):
             plugin.console().warn(problem)
 
@@ -94,10 +96,11 @@ class OfflineImageProvider(SavedProvider):
             log.step("refused", each.reason, path=each.path)
         if REPLACE in news:
             checked[REPLACE] = news[REPLACE]
-        return CheckResult(properties.to_pulumi(checked), [_check_failure(each) for each in refused])
+        said = [CheckFailure(plugin.PropertyPath(each.path), each.reason) for each in refused]
+        return CheckResult(properties.to_pulumi(checked), said)
 
     def _checked(self, inputs: Props, olds: Props, run: Run) -> Props:
-        self._shared.checked(plugin.console().urn, preview=run.preview)
+        self._shared.checked(plugin.console().urn, run.organization, preview=run.preview)
         spec = state.parse_inputs(inputs)
         with self._session(spec) as session:
             found = resolve(spec, state.last_recorded(olds), session.lookups(run, plugin.console().urn))
@@ -117,11 +120,11 @@ class OfflineImageProvider(SavedProvider):
         old, new = state.last_recorded(olds), state.recorded(news)
         changes, changed, urn = new.changes_since(old), properties.changed(olds, news), plugin.console().urn
         log.step("compared", agents=",".join(changes.agents), inputs=",".join(sorted(changed)), item=changes.item)
-        with self._session(new.spec) as session:
-            if old and old.spec.registers:
-                session.remember_item(urn, old.desired.endpoint, int(id_))
-            if (changes or changed) and self._shared.previewed(urn):
-                same = new.spec.registers and new.spec.controller_known and not changes.endpoint
+        if old and old.spec.registers:
+            self._shared.has_item(urn, old.desired.endpoint, int(id_))
+        if (changes or changed) and self._shared.previewed(urn):
+            same = new.spec.registers and new.spec.controller_known and not changes.endpoint
+            with self._session(new.spec) as session:
                 self._announce(session, old, new, session.plan_item(int(id_), old, new) if same else None)
         replaces = properties.chosen(changed, news.get(REPLACE)) | ({"controller"} if changes.endpoint else set())
         differences = properties.differences(state.inputs_of(olds), state.inputs_of(news))
@@ -142,14 +145,15 @@ class OfflineImageProvider(SavedProvider):
     def create(self, props: Props) -> CreateResult:
         """Bring the image to all agents, then make the catalog item, or take over the one that is there."""
         new, console, item_id = state.recorded(props), plugin.console(), None
+        mark = self._shared.mark(console.urn)
         with self._session(new.spec) as session:
-            plan, item = session.plan_item(None, None, new), _item(new)
+            plan, item = session.plan_item(None, None, new, mark), _item(new)
             _log_item(plan)
             outcomes, pending = self._roll_out(session, None, new)
             rewrite = brought(outcomes, plan.rewrite_for)
+            plugin.refuse_if_abandoned()
             if item:
-                item_id = session.place_item(item, plan.taken, rewrite=rewrite)
-                session.remember_item(console.urn, new.desired.endpoint, item_id)
+                item_id = session.place_item(item, plan.taken, mark, rewrite=rewrite)
             pruning = session.arrange_pruning(console.urn, {})
         done = _Done(new, outcomes, pending, plan, rewrite, pruning)
         done.conclude()
@@ -167,8 +171,10 @@ class OfflineImageProvider(SavedProvider):
             outcomes, pending = self._roll_out(session, old, new)
             plan = plan.sparing([each.agent for each in outcomes if each.error])
             rewrite, item, changed = brought(outcomes, plan.rewrite_for), _item(new), new.changes_since(old).item
+            plugin.refuse_if_abandoned()
             if item and item_id is not None:
-                plan = session.write_item(item_id, item, plan, rewrite=rewrite, changed=changed)
+                mark = self._shared.mark(plugin.console().urn)
+                plan = session.write_item(item_id, item, mark, plan, rewrite=rewrite, changed=changed)
             pruning = session.arrange_pruning(plugin.console().urn, state.pruning_before(olds))
         done = _Done(new, outcomes, pending, plan, rewrite, pruning)
         done.conclude()
@@ -209,6 +215,7 @@ class OfflineImageProvider(SavedProvider):
         """Delete the catalog item; then, with ``prune``, the image on the agents that can be reached."""
         last = state.recorded(props)
         with self._session(last.spec) as session:
+            plugin.refuse_if_abandoned()
             if last.spec.registers:
                 session.controller.delete_item(int(id_))
             kept = session.remove_images(last) if last.spec.prune else []
@@ -272,13 +279,6 @@ class _Done:
             for line in plan.lines():
                 console.note(line)
         _warn([*self.pruning.errors.values(), *self.pruning.kept])
-
-
-def _check_failure(failure: Failure) -> CheckFailure:
-    # What is wrong in the stack's config is in no property, whose value the engine would quote.
-    if failure.path.startswith("iofog:"):
-        return CheckFailure("", f"{failure.path}: {failure.reason}")
-    return CheckFailure(failure.path, failure.reason)
 
 
 # ---- what is said --------------------------------------------------------------------------------------

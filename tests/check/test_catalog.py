@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from pulumi_iofog.check.catalog import ItemPlan, Wanted, plan_change, plan_new
+from pulumi_iofog.check.owner import mark_of, marked_for
 from pulumi_iofog.errors import ControllerError, ItemInUse, NameTaken
 from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, Microservice
 from pulumi_iofog.inputs.spec import CatalogItem
@@ -221,10 +222,48 @@ def test_an_item_renamed_by_hand_is_still_the_resources_own() -> None:
 
 
 def test_of_a_replacement_the_old_item_goes_first() -> None:
-    made_by = {17: "urn:this"}.get
-    assert plan_new(Canned(), dataclasses.replace(WANTED, resource="urn:this"), made_by) == ItemPlan()
-    # The run itself comes after that: what is there then, is somebody else's.
+    assert plan_new(Canned(), WANTED, 17) == ItemPlan()
     with pytest.raises(NameTaken):
-        plan_new(Canned(), dataclasses.replace(WANTED, resource="urn:this"))
-    with pytest.raises(NameTaken, match=r"is the one of urn:this\. If that is the same resource, give it an alias"):
-        plan_new(Canned(), dataclasses.replace(WANTED, resource="urn:other"), made_by)
+        plan_new(Canned(), WANTED, 16)
+
+
+# ---- its own -------------------------------------------------------------------------------------------
+
+URN = "urn:pulumi:prod::plant::pulumi-python:dynamic/iofog:OfflineImage::gateway"
+MARK = mark_of("https://api.example", "team", URN)
+MARKED = dataclasses.replace(WANTED, mark=MARK)
+
+
+def test_a_mark_says_whose_it_is() -> None:
+    assert MARK.startswith("pulumi-iofog plant/prod/gateway ")
+    assert marked_for(MARK) == "plant/prod/gateway"
+    assert [marked_for(other) for other in (None, "", "Eclipse ioFog", "pulumi-iofog x")] == [None] * 4
+
+
+def test_what_an_interrupted_run_has_made_is_taken_over() -> None:
+    made = dataclasses.replace(OWN, publisher=MARK)
+    assert plan_new(Canned([made], users=()), MARKED).taken == 17
+
+
+@pytest.mark.parametrize(
+    ("mark", "why", "hint"),
+    [
+        (None, "this stack did not make it", "Set adopt=True to take it over"),
+        ("Eclipse ioFog", "this stack did not make it", "Set adopt=True to take it over"),
+        (mark_of("https://api.example", "team", URN.replace("gateway", "door")), "for plant/prod/door", "an alias"),
+        (mark_of("https://api.example", "others", URN), "backends", "adopt=True"),
+        (mark_of("s3://bucket", "team", URN), "plant/prod/gateway with another parent, or in another", "adopt=True"),
+    ],
+)
+def test_what_another_stack_has_made_is_not(mark: str | None, why: str, hint: str) -> None:
+    others = Canned([dataclasses.replace(OWN, publisher=mark)])
+    problem = refusal(others, MARKED)
+    assert isinstance(problem, NameTaken)
+    assert why in problem.why
+    assert hint in problem.hint
+    assert plan_new(others, dataclasses.replace(MARKED, adopt=True)).taken == 17
+
+
+def test_a_resource_without_a_mark_takes_nothing() -> None:
+    for publisher in (None, MARK):
+        refusal(Canned([dataclasses.replace(OWN, publisher=publisher)]), WANTED)

@@ -12,6 +12,7 @@ import pytest
 
 from pulumi_iofog.check.diff import Desired, Placement
 from pulumi_iofog.check.lookups import Lookups
+from pulumi_iofog.check.owner import mark_of
 from pulumi_iofog.check.resolve import Resolution, resolve
 from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import AgentError, ControllerError, Failure, InputError, RegistryError, Unreachable
@@ -64,6 +65,9 @@ def index(*made: MadeImage) -> bytes:
     ).encode()
 
 
+MARK = mark_of("https://api.example", "team", "urn:pulumi:prod::plant::iofog:OfflineImage::gateway")
+
+
 @dataclass
 class World:
     """Everything that a check can ask, and what it did ask."""
@@ -79,7 +83,7 @@ class World:
     rules: CatalogRules | Exception = NEW
     items: Sequence[FoundItem] = ()
     users: Sequence[Microservice] = ()
-    made_by: dict[int, str] = field(default_factory=dict)
+    replaced: int | None = None
     remembered: dict[Platform, Pin] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     inside: str = ""
@@ -132,8 +136,8 @@ class World:
             manifests=self,
             endpoint=lambda: self.endpoint,
             controller=None if self.controller is None else lambda: self,
-            resource="urn:this",
-            made_by=lambda endpoint, item_id: self.made_by.get(item_id),
+            mark=MARK,
+            replaced=lambda endpoint: self.replaced,
             namespace=lambda: self.namespace,
             ssh_host=self.hosts.get,
             key_problem=self.key_problems.get,

@@ -14,7 +14,7 @@ from pulumi_iofog.errors import ControllerError
 from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, KnownAgent, Microservice
 from pulumi_iofog.inputs.reader import UNKNOWN
 from pulumi_iofog.inputs.spec import NO_CONTROLLER, CatalogItem
-from tests.check.test_resolve import AMD, ARM, World, failures, index, remembered, run
+from tests.check.test_resolve import AMD, ARM, MARK, World, failures, index, remembered, run
 from tests.images import make_image
 
 OTHER = make_image({"app": b"newer"})
@@ -58,10 +58,14 @@ def test_an_item_that_may_be_taken_over() -> None:
 
 
 def test_of_a_replacement_the_item_is_the_resources_own() -> None:
-    assert run(world(made_by={17: "urn:this"}), x86="a:1").item == ItemPlan()
-    assert failures(world(made_by={16: "urn:this"}), x86="a:1") == [TAKEN]
-    (failure,) = failures(world(made_by={17: "urn:other"}), x86="a:1")
-    assert "catalog item 17 has that name already, and is the one of urn:other. If that is the same" in failure
+    assert run(world(replaced=17), x86="a:1").item == ItemPlan()
+    assert failures(world(replaced=16), x86="a:1") == [TAKEN]
+
+
+def test_an_item_with_the_resources_own_mark_is_taken_over_and_no_other() -> None:
+    own, others = (dataclasses.replace(OWN, publisher=mark) for mark in (MARK, f"{MARK[:-1]}!"))
+    assert run(world(items=[own]), x86="a:1").item == ItemPlan(17, ("e",), (READER,))
+    assert failures(world(items=[others]), x86="a:1") == [TAKEN]
 
 
 def test_what_is_not_known_yet_is_not_looked_at() -> None:

@@ -96,11 +96,32 @@ def test_what_is_not_known_yet_is_nothing_yet() -> None:
     assert recorded({**checked(), "images": {"x86": {"reference": "a:1"}, "arm": 7}}).pins == {}
 
 
-@pytest.mark.parametrize("olds", [{}, {**INPUTS, "of_another_version": 1}])
-def test_a_state_that_cannot_be_read_is_as_if_there_were_none(olds: dict[str, Any]) -> None:
-    assert last_recorded(olds) is None
+def test_no_state_is_none() -> None:
+    assert last_recorded({}) is None
     with pytest.raises(InputError):
-        recorded(olds)
+        recorded({})
+
+
+def test_a_newer_versions_state_is_read_as_far_as_it_is_known_and_a_program_is_not() -> None:
+    """Fields, values and types that this version does not have."""
+    newer: dict[str, Any] = {
+        **checked(),
+        "auth": {"token": "t"},
+        "riscv64": "ipfs://Bafy",
+        "pull_policy": "weekly",
+        "rollout": {"canary": 1},
+        "transfer_pool": "many",
+    }
+    newer["agents"] = [{**agent, "tunnel": 1} for agent in newer["agents"]]
+    newer["agents"][0]["engine"] = "nerdctl"
+    old = recorded(newer)
+    assert old == recorded(checked())
+    assert (old.spec.pull_policy, old.spec.transfer_pool, old.spec.agents[1].password) == ("always", 2, "hidden")
+    assert {"rollout", "pull_policy"} <= state.inputs_of(newer).keys()
+    with pytest.raises(InputError) as caught:
+        state.parse_inputs(state.own_inputs(newer))
+    paths = {failure.path for failure in caught.value.failures}
+    assert {"agents[0].engine", "agents[2].tunnel", "auth.token", "riscv64", "rollout", "transfer_pool"} <= paths
 
 
 def test_without_a_controller_there_is_nothing_of_an_item() -> None:

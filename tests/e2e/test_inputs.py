@@ -20,7 +20,8 @@ def test_all_bad_inputs_are_refused_at_once_with_their_paths(site: Site) -> None
     preview = site.stack.preview()
     assert not preview.ok
     for path in ("agents[0].port", "agents[1].engine", "x86", "pull_policy"):
-        assert path in preview.output, preview.output
+        assert f"OfflineImage resource 'gateway' has a problem: {path}: " in preview.output, preview.output
+    assert "<nil>" not in preview.output
     assert "Traceback" not in preview.output
     site.want(["docker"], arm=site.image("never-pushed"))
     preview = site.stack.preview()

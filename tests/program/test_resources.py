@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import pulumi
@@ -34,10 +36,14 @@ class Recorder(pulumi.runtime.Mocks):
 
 
 @pytest.fixture
-def mocks() -> Recorder:
-    mocks = Recorder()
+def mocks() -> Iterator[Recorder]:
+    mocks, loop = Recorder(), asyncio.new_event_loop()
+    # From Python 3.14 on, there is none unless somebody makes it.
+    asyncio.set_event_loop(loop)
     pulumi.runtime.set_mocks(mocks, preview=False)
-    return mocks
+    yield mocks
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 def settled(output: pulumi.Output[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import random
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pulumi_iofog import log
-from pulumi_iofog.errors import InputError, RolloutFailed, Unreachable
+from pulumi_iofog.errors import INTERRUPTED, AgentError, InputError, RolloutFailed, Unreachable
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import ARM64, Image, Pin
 from pulumi_iofog.rollout import rollout
@@ -106,6 +107,20 @@ def test_a_host_that_is_away_for_a_while_is_waited_for(site: Site) -> None:
     site.hosts["edge-1"] = MemoryHost(cuts=[10], away=3)
     assert bring(job(), site.tools()).error is None
     assert site.waited == list(rollout.LOST_TRIES[:4])
+
+
+def test_an_interrupted_transfer_says_where_it_was(site: Site) -> None:
+    site.hosts["edge-1"] = MemoryHost(cuts=[10])
+    refused = AgentError("edge-1", "connecting", INTERRUPTED, "Run pulumi up again.")
+
+    def interrupted(seconds: float) -> None:
+        raise refused
+
+    tools = dataclasses.replace(site.tools(), wait=interrupted)
+    size = V1.image.manifest.size
+    sent = f"edge-1: 10 B of at most {size} B had been sent"
+    assert bring(job(), tools).error == f"{sent}: pulumi was interrupted. Run pulumi up again."
+    assert bring(job(), dataclasses.replace(tools, connect=lambda agent: interrupted(0))).error == str(refused)
 
 
 def test_a_link_that_stays_lost_is_given_up_after_a_while(site: Site) -> None:

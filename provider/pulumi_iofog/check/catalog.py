@@ -11,11 +11,12 @@ item whose images are written, or on one of them; older ones refuse to write the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pulumi_iofog import text
+from pulumi_iofog.check.owner import marked_for
 from pulumi_iofog.errors import ControllerError, ItemInUse, NameTaken
 from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, Microservice
 from pulumi_iofog.inputs.spec import CatalogItem
@@ -31,10 +32,6 @@ class Catalog(Protocol):
     def microservices(self, item_id: int) -> Sequence[Microservice]: ...
 
 
-MadeBy = Callable[[int], str | None]
-"""Whose an item is, by its id, as far as this machine remembers."""
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a resource wants of its item.
@@ -45,8 +42,8 @@ class Wanted:
         content: the agents that get other content than the last run has brought them.
         settled: those whose microservices run what they are to run.
         rebuild: have microservices started anew from other content, also where no name has changed.
-        adopt: take over an item that is there.
-        resource: who wants it, as ``made_by`` of ``plan_new`` names resources.
+        adopt: take over an item that is there, whoever has made it.
+        mark: of the resource, as its own items have it (owner.py); None where nobody knows it.
     """
 
     name: str | None
@@ -54,7 +51,7 @@ class Wanted:
     content: tuple[str, ...]
     rebuild: bool
     adopt: bool
-    resource: str | None = None
+    mark: str | None = None
     settled: tuple[str, ...] = ()
 
 
@@ -106,12 +103,12 @@ class ItemPlan:
         return f": all that use the item, also on {text.listing(list(agents))} without new content"
 
 
-def plan_new(catalog: Catalog, wanted: Wanted, made_by: MadeBy | None = None) -> ItemPlan:
-    """For a resource that has no item, as far as anybody has said.
+def plan_new(catalog: Catalog, wanted: Wanted, replaced: int | None = None) -> ItemPlan:
+    """For a resource that has no item, as far as anybody has said. One with its mark was made by a run of which nobody
+    has learned any more, and is taken over.
 
     Args:
-        made_by: given by a check, which of a replacement is not told that there is an item: that one is deleted
-            before the new one is made.
+        replaced: the item of the resource that this one replaces, which is deleted before the new one is made.
 
     Raises:
         NameTaken: there is an item of that name which may not be taken over.
@@ -121,10 +118,9 @@ def plan_new(catalog: Catalog, wanted: Wanted, made_by: MadeBy | None = None) ->
     if wanted.name is None:
         return ItemPlan()
     found, rules = catalog.find_item(wanted.name), catalog.catalog_rules()
-    maker = made_by(found.item_id) if found and made_by else None
-    if maker and maker == wanted.resource and not wanted.adopt:
+    if found and found.item_id == replaced and not wanted.adopt:
         return ItemPlan()
-    if problem := _name_taken(catalog.endpoint, wanted, found, rules, maker=maker):
+    if problem := _name_taken(catalog.endpoint, wanted, found, rules):
         raise problem
     return decide(catalog, found, wanted, taken=True) if found else ItemPlan()
 
@@ -152,7 +148,6 @@ def _name_taken(
     rules: CatalogRules,
     *,
     has_item: bool = False,
-    maker: str | None = None,
 ) -> NameTaken | None:
     """Why the name cannot be had, if so."""
     name = wanted.name or ""
@@ -168,15 +163,22 @@ def _name_taken(
     if has_item:
         why = f"catalog item {found.item_id} has that name already, and this resource has one of its own"
         return NameTaken(endpoint, doing, why, other)
-    if wanted.adopt:
+    if wanted.adopt or (wanted.mark and found.publisher == wanted.mark):
         return None
-    if maker:
-        why = f"catalog item {found.item_id} has that name already, and is the one of {maker}"
-        return NameTaken(
-            endpoint, doing, why, "If that is the same resource, give it an alias; else choose another name=."
-        )
+    if maker := marked_for(found.publisher):
+        same = f"If that is this very resource, {ALIAS}, or set adopt=True; else choose another name=."
+        why = f"catalog item {found.item_id} has that name already, and was made for {maker}"
+        return NameTaken(endpoint, doing, why + _elsewhere(maker, wanted.mark), same)
     why = f"catalog item {found.item_id} has that name already, and this stack did not make it"
     return NameTaken(endpoint, doing, why, "Set adopt=True to take it over, or choose another name=.")
+
+
+ALIAS = "give it an alias of its old name or parent"
+
+
+def _elsewhere(maker: str, mark: str | None) -> str:
+    """Why a resource of that name is another all the same."""
+    return " with another parent, or in another of Pulumi's backends" if maker == marked_for(mark) else ""
 
 
 def decide(catalog: Catalog, found: FoundItem, wanted: Wanted, *, taken: bool = False) -> ItemPlan:

@@ -264,12 +264,12 @@ class _Check:
             return None
         name = None if "name" in spec.unknown else spec.name
         settled = changes.settled(new)
-        wanted = Wanted(name, new.item, changes.content, spec.rebuild, spec.adopt, self.lookups.resource, settled)
+        wanted = Wanted(name, new.item, changes.content, spec.rebuild, spec.adopt, self.lookups.mark, settled)
 
         def plan(controller: Controller) -> ItemPlan:
             try:
                 if last is None or last.item is None:
-                    return plan_new(controller, wanted, partial(self.lookups.made_by, self.endpoint))
+                    return plan_new(controller, wanted, self.lookups.replaced(self.endpoint))
                 # Its id is an output, of which a check is told nothing.
                 return plan_change(controller, wanted, controller.find_item(last.item.name), last.item.name)
             except NameTaken as problem:

@@ -7,7 +7,9 @@ what changes in them, and fills in ``agents`` and ``controller.endpoint``. Secre
 microservices may still run older content than their agents hold, or are to hold, there is ``rebuild_due`` too. With
 ``agent_pruning="configure"`` the inputs have ``pruning_turned_off``, the outputs ``pruning_before``.
 
-Each verb reads its properties once, into a Recorded.
+Each verb reads its properties once, into a Recorded. A program's inputs are read strictly; what has passed a check or
+is in the state leniently, as a newer version may have written it, which must not keep anybody from a refresh or a
+destroy.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pulumi_iofog.check.diff import MISSING, Changes, Desired, Placement, compare
-from pulumi_iofog.errors import InputError
+from pulumi_iofog.errors import Failure, InputError
 from pulumi_iofog.inputs.reader import UNKNOWN
 from pulumi_iofog.inputs.spec import ARCHES, NO_CONTROLLER, Arch, CatalogItem, Spec, parse
 from pulumi_iofog.oci.image import Pin, Platform, Reference, parse_digest
@@ -65,8 +67,11 @@ class Recorded:
 
 
 def recorded(props: Mapping[str, Any]) -> Recorded:
-    """What checked inputs, or the outputs of an earlier run, say. Raises InputError if they cannot be read."""
-    spec, pins = parse_inputs(own_inputs(props)), pins_of(props)
+    """What checked inputs, or the outputs of an earlier run, say. Raises InputError if they have no name; whatever
+    else cannot be read is as if it were absent."""
+    spec, pins = parse_inputs(own_inputs(props), strict=False), pins_of(props)
+    if not spec.name and "name" not in spec.unknown:
+        raise InputError([Failure("name", "is required")])
     return Recorded(spec, _desired(props, spec, pins), pins, _whole(props, "pruning_turned_off"))
 
 
@@ -144,13 +149,13 @@ def own_inputs(props: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in inputs_of(props).items() if k not in COMPUTED}
 
 
-def parse_inputs(inputs: Mapping[str, Any]) -> Spec:
+def parse_inputs(inputs: Mapping[str, Any], *, strict: bool = True) -> Spec:
     """The user's inputs, each agent together with its secrets. Raises InputError with every failure."""
     inputs = dict(inputs)
     secrets, agents = inputs.pop("agent_secrets", None), inputs.get("agents")
     if isinstance(secrets, Mapping) and isinstance(agents, list):
         inputs["agents"] = [_with_secrets(agent, index, secrets) for index, agent in enumerate(agents)]
-    return parse(inputs)
+    return parse(inputs, strict=strict)
 
 
 def _with_secrets(agent: Any, index: int, secrets: Mapping[str, Any]) -> Any:

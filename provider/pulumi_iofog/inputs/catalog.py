@@ -51,11 +51,17 @@ class CatalogRules:
 
 @dataclass(frozen=True, slots=True)
 class FoundItem:
-    """An item that is there. ``system``: it is the Controller's own, and cannot be changed."""
+    """An item that is there.
+
+    Attributes:
+        system: it is the Controller's own, and cannot be changed.
+        publisher: who has made it, as it says itself (check/owner.py).
+    """
 
     item_id: int
     item: CatalogItem
     system: bool = False
+    publisher: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,9 +148,13 @@ def secrets(of: object) -> Iterator[str]:
                 yield value
 
 
-def parse(inputs: Mapping[str, Any]) -> Spec:
-    """Inputs as Pulumi hands them over → Spec. Raises InputError with every failure."""
-    top = Fields("", inputs, Failures(), set())
+def parse(inputs: Mapping[str, Any], *, strict: bool = True) -> Spec:
+    """Inputs as Pulumi hands them over → Spec. Raises InputError with every failure.
+
+    Args:
+        strict: False for what is in a state, which a newer version may have written.
+    """
+    top = Fields("", inputs, Failures(), set(), strict=strict)
     paths = _agents(top)
     name = top.text("name", required=True) or ""
     registers = top.value.get("controller") is not False
@@ -270,7 +274,7 @@ def _auth(top: Fields) -> RegistryAuth | None:
         return None
     auth = RegistryAuth(reader.text("username", required=True) or "", reader.text("password", required=True) or "")
     reader.refuse_others()
-    return auth
+    return auth if auth.username or top.strict else None
 
 
 def _controller(top: Fields) -> ControllerSettings | None:

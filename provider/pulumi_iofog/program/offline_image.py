@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pulumi
 from pulumi import Input, Output
 from pulumi.dynamic import Resource
+from pulumi.dynamic.dynamic import PROVIDER_KEY
 
 from pulumi_iofog.errors import Failure
 from pulumi_iofog.inputs.iofogctl_document import read_documents
@@ -22,9 +23,10 @@ from pulumi_iofog.program.args import (
     RegistryAuthArgs,
     RegistryAuthArgsDict,
 )
+from pulumi_iofog.program.interrupt import end_interrupts_silently
 from pulumi_iofog.program.refused import Refused
 from pulumi_iofog.program.secrets import apart, seal
-from pulumi_iofog.saved_name import REPLACE, RUN, SavedProvider
+from pulumi_iofog.saved_name import REPLACE, RUN, SAVED
 
 
 class OfflineImage(Resource, module="iofog", name="OfflineImage"):
@@ -105,6 +107,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             InputError: for ``opts.import_``. Other bad input is refused by ``check``, during preview and update:
                 all failures at once, each with its property's path.
         """
+        end_interrupts_silently()
         agents_without_secrets, agent_secrets = apart(agents)
         arguments = {
             "x86": x86,
@@ -131,10 +134,18 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         # The engine must be told of every output before it has a value.
         props |= dict.fromkeys(("catalog_item_id", "agent_digests", "images", "pending_agents", "engines"))
         # Consumed by check, and never in the state: preview and update are separate processes.
-        props[RUN] = {"preview": pulumi.runtime.is_dry_run(), "resource": _identity(resource_name)}
+        props[RUN] = {
+            "preview": pulumi.runtime.is_dry_run(),
+            "resource": _identity(resource_name),
+            "organization": pulumi.get_organization(),
+        }
         if opts and opts.replace_on_changes:
             props[REPLACE] = opts.replace_on_changes
-        super().__init__(SavedProvider(), resource_name, props, _options(opts))
+        # Past dynamic.Resource, which would only add the provider, pickled by the protocol of this Python.
+        props[PROVIDER_KEY] = SAVED
+        super(Resource, self).__init__(
+            f"pulumi-python:{self._resource_type_name}", resource_name, props, _options(opts)
+        )
 
     @classmethod
     def from_yaml(

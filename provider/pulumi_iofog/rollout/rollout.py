@@ -28,7 +28,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from pulumi_iofog import log, text
-from pulumi_iofog.errors import CorruptLayer, EngineError, IofogError, MissingLayers, Unreachable, VerificationFailed
+from pulumi_iofog.errors import (
+    INTERRUPTED,
+    CorruptLayer,
+    EngineError,
+    IofogError,
+    MissingLayers,
+    Unreachable,
+    VerificationFailed,
+)
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Descriptor, Digest, Image, Pin
 from pulumi_iofog.oci.reference import full_name
@@ -90,9 +98,17 @@ def bring(job: Job, tools: Tools) -> Outcome:
         return outcome
     except IofogError as problem:
         log.failed("visit", bytes=meter.sent)
-        return Outcome(name, sent=meter.sent, error=str(problem))
+        return Outcome(name, sent=meter.sent, error=str(_placed(problem, job, meter)))
     finally:
         tools.progress.end(name, failed=failed)
+
+
+def _placed(problem: IofogError, job: Job, meter: _Meter) -> IofogError:
+    """The error; of an interrupted transfer, with how far it was."""
+    if problem.why != INTERRUPTED or not meter.sent:
+        return problem
+    sent = f"{text.size(meter.sent)} of at most {text.size(job.image.manifest.size)} had been sent"
+    return type(problem)(problem.who, sent, problem.why, problem.hint)
 
 
 def _visit_until_done(job: Job, tools: Tools, meter: _Meter) -> Outcome:

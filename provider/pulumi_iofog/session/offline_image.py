@@ -9,14 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pulumi_iofog import log
 from pulumi_iofog.adapters.gzip_tokens.program import architectures
-from pulumi_iofog.adapters.host.edge_host import EdgeHost
 from pulumi_iofog.adapters.recode import recode
 from pulumi_iofog.adapters.sources.meant import meant
-from pulumi_iofog.adapters.ssh.connect import configured_host, identity
+from pulumi_iofog.adapters.ssh.destination import configured_host
 from pulumi_iofog.adapters.ssh.host_config import file_problem
 from pulumi_iofog.check import state
 from pulumi_iofog.check.catalog import ItemPlan, Wanted, plan_change, plan_new
@@ -35,6 +34,9 @@ from pulumi_iofog.rollout.tools import Progress, Tools
 from pulumi_iofog.session.adapters import Adapters
 from pulumi_iofog.session.pruning import change_pruning
 
+if TYPE_CHECKING:
+    from pulumi_iofog.adapters.host.edge_host import EdgeHost
+
 PREVIEW_HOLDS = 3600.0
 """Seconds for which an update keeps to the digests that a preview has shown."""
 ASKED_AT_ONCE = 8
@@ -43,16 +45,18 @@ ASKED_AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Whether this is a preview, and of which resource (``project/stack/name``)."""
+    """Whether this is a preview, and of which resource (``project/stack/name``) of which organization."""
 
     preview: bool = False
     resource: str = ""
+    organization: str = ""
 
     @classmethod
     def of(cls, value: Any) -> Run:
         if not isinstance(value, Mapping):
             return cls()
-        return cls(value.get("preview") is True, str(value.get("resource", "")))
+        texts = (str(value.get(key, "")) for key in ("resource", "organization"))
+        return cls(value.get("preview") is True, *texts)
 
     def key(self, reference: str) -> str:
         return f"preview {self.resource} {reference}"
@@ -73,13 +77,13 @@ class Session(Adapters):
     # ---- check --------------------------------------------------------------------------------------
 
     def lookups(self, run: Run, urn: str | None) -> Lookups:
-        """What a check may ask."""
+        """What a check of that resource may ask."""
         return Lookups(
             manifests=self.images,
             endpoint=self._endpoint,
             controller=(lambda: self.controller) if self._asks_controller else None,
-            resource=urn,
-            made_by=self._item_made_by,
+            mark=self._shared.mark(urn),
+            replaced=lambda endpoint: self._shared.item(urn, endpoint),
             namespace=lambda: self.namespace,
             ssh_host=configured_host,
             key_problem=file_problem,
@@ -124,6 +128,8 @@ class Session(Adapters):
 
     def _probe(self, agent: Agent) -> Platform:
         """The agent's platform. A host is asked once: the same key is the same host."""
+        from pulumi_iofog.adapters.ssh.connect import identity  # and paramiko with it: few checks ask
+
         before = identity(agent)
         known = self.cache.records.get(_record_of_host(before), float("inf")) if before else None
         if known:
@@ -182,12 +188,13 @@ class Session(Adapters):
 
     # ---- the catalog item ---------------------------------------------------------------------------
 
-    def plan_item(self, item_id: int | None, old: Recorded | None, new: Recorded) -> ItemPlan:
+    def plan_item(self, item_id: int | None, old: Recorded | None, new: Recorded, mark: str | None = None) -> ItemPlan:
         """What becomes of the item, decided anew with what the Controller says now; raises as ``plan_new``, and
         ItemNotFound.
 
         Args:
             item_id: the resource's own item.
+            mark: of the resource.
         """
         if not new.spec.registers:
             return ItemPlan()
@@ -198,6 +205,7 @@ class Session(Adapters):
             content=changes.content,
             rebuild=spec.rebuild,
             adopt=spec.adopt,
+            mark=mark,
             settled=changes.settled(new.desired),
         )
         if item_id is None:
@@ -207,14 +215,16 @@ class Session(Adapters):
         own = FoundItem(item_id, self.controller.get_item(item_id))
         return plan_change(self.controller, wanted, own, own.item.name)
 
-    def place_item(self, item: CatalogItem, taken: int | None, *, rewrite: bool) -> int:
-        """Make the item, or take over the one that is there; its id."""
+    def place_item(self, item: CatalogItem, taken: int | None, mark: str | None, *, rewrite: bool) -> int:
+        """Make the item, or take over the one that is there; its id. From now on it has the mark."""
         if taken is None:
-            return self.controller.create_item(item)
-        self.controller.update_item(taken, item, rewrite=rewrite)
+            return self.controller.create_item(item, mark)
+        self.controller.update_item(taken, item, mark, rewrite=rewrite)
         return taken
 
-    def write_item(self, item_id: int, item: CatalogItem, plan: ItemPlan, *, rewrite: bool, changed: bool) -> ItemPlan:
+    def write_item(
+        self, item_id: int, item: CatalogItem, mark: str | None, plan: ItemPlan, *, rewrite: bool, changed: bool
+    ) -> ItemPlan:
         """Write what has changed of the item, and have microservices rebuilt if content has.
 
         Returns:
@@ -222,20 +232,11 @@ class Session(Adapters):
         """
         singly = rewrite and plan.singly
         if changed or (rewrite and not singly):
-            self.controller.update_item(item_id, item, rewrite=rewrite and not singly)
+            self.controller.update_item(item_id, item, mark, rewrite=rewrite and not singly)
         if singly and not all(self.controller.rebuild(each) for each in plan.rebuilt):
-            self.controller.update_item(item_id, item, rewrite=True)
+            self.controller.update_item(item_id, item, mark, rewrite=True)
             return replace(plan, rebuilt=tuple(self.controller.microservices(item_id)), singly=False)
         return plan
-
-    def remember_item(self, urn: str | None, endpoint: str | None, item_id: int) -> None:
-        """Keep whose item it is: of a replacement, check is not told that the resource has one."""
-        if urn and self._item_made_by(endpoint, item_id) != urn:
-            self.cache.records.put(_record_of_item(endpoint, item_id), {"urn": urn})
-
-    def _item_made_by(self, endpoint: str | None, item_id: int) -> str | None:
-        found = self.cache.records.get(_record_of_item(endpoint, item_id), float("inf"))
-        return found["urn"] if found else None
 
     # ---- the agents' own pruning --------------------------------------------------------------------
 
@@ -264,7 +265,7 @@ class Session(Adapters):
         the second part."""
         digests = {name: placement.image_id or MISSING for name, placement in last.desired.placements.items()}
         unheard = []
-        for name, answer in self._ask_all(last, lambda host, pin: host.holds(pin)):
+        for name, answer in self._ask_all(last, self._holds):
             if isinstance(answer, IofogError):
                 unheard.append(f"{answer} Its entry in the state is kept.")
             elif not answer:
@@ -274,20 +275,30 @@ class Session(Adapters):
     def remove_images(self, last: Recorded) -> list[str]:
         """Remove the image from every agent that can be reached; a line for each that keeps it."""
         lines = []
-        for name, answer in self._ask_all(last, lambda host, pin: host.remove(pin)):
+        for name, answer in self._ask_all(last, self._remove):
             if isinstance(answer, IofogError):
                 lines.append(str(answer))
             elif not answer:
                 lines.append(f"{name} keeps the image: a container still uses it")
         return lines
 
-    def _ask_all(self, last: Recorded, ask: Callable[[EdgeHost, Pin], bool]) -> list[tuple[str, bool | IofogError]]:
+    def _holds(self, agent: Agent, pin: Pin) -> bool:
+        return self._shared.questions.holds(agent, pin, self._visit)
+
+    def _visit(self, agent: Agent, pins: Sequence[Pin]) -> Mapping[Pin, bool]:
+        with self.connect(agent) as host:
+            return host.holds_each(pins)
+
+    def _remove(self, agent: Agent, pin: Pin) -> bool:
+        with self.connect(agent) as host:
+            return host.remove(pin)
+
+    def _ask_all(self, last: Recorded, ask: Callable[[Agent, Pin], bool]) -> list[tuple[str, bool | IofogError]]:
         """The answer of each agent that holds its image by what the state says."""
 
         def one(agent: Agent, pin: Pin) -> bool | IofogError:
             try:
-                with self.connect(agent) as host:
-                    return ask(host, pin)
+                return ask(agent, pin)
             except IofogError as problem:
                 return problem
 
@@ -302,10 +313,6 @@ class Session(Adapters):
 
 def _record_of_host(host: str) -> str:
     return f"platform of {host}"
-
-
-def _record_of_item(endpoint: str | None, item_id: int) -> str:
-    return f"item {item_id} of {endpoint}"
 
 
 def _record_of(reference: Reference, platform: Platform) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 from pulumi_iofog.adapters.cache.store import Store
-from pulumi_iofog.adapters.controller.controller import Controller
 from pulumi_iofog.check.pruning import KeptOff, PruningChange, PruningStep, keep_off, put_back
 from pulumi_iofog.errors import IofogError
 from pulumi_iofog.inputs.catalog import KnownAgent
+
+if TYPE_CHECKING:
+    from pulumi_iofog.adapters.controller.controller import Controller
 
 
 def change_pruning(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import TypeVar
 
@@ -73,6 +74,12 @@ class Registry:
 
     def close(self) -> None:
         self._http.close()
+
+    def anew(self) -> Registry:
+        """The same connections, tokens and TLS for another user; nothing is known of what mirrors have served."""
+        other = copy(self)
+        other._handed_out = set()
+        return other
 
     def manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]:
         """A manifest's or index's own bytes and media type (``GET /v2/<name>/manifests/<reference>``).

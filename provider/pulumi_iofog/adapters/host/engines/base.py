@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from pulumi_iofog import text
@@ -172,6 +172,10 @@ class Engine(ABC):
         Returns:
             The image's names in the order in which the engine lists them; empty if it does not say.
         """
+
+    def proven(self, pins: Sequence[Pin]) -> frozenset[Pin]:
+        """Those of the images that ``verify`` would pass, as far as that can be told of all of them at once."""
+        return frozenset()
 
     @abstractmethod
     def remove(self, pin: Pin) -> bool:
