@@ -31,7 +31,8 @@ from pulumi_iofog.check.platforms import (
     arguments,
     candidates,
     find_offer,
-    move_of,
+    notes_of,
+    second_best,
 )
 from pulumi_iofog.check.platforms import pin as pin_offer
 from pulumi_iofog.check.pruning import catalog_name, misspelt, removals
@@ -98,7 +99,7 @@ def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
         digests={name: pins[arch].image_id if arch else None for name, arch in chosen.items()},
         catalog=catalog,
         top_digests={offer.argument.reference.text: offer.top_digest for offer in looked_up},
-        warnings=(*(line for offer in offers if (line := move_of(offer))), *check.warnings(pins, agents, chosen)),
+        warnings=(*(line for offer in offers for line in notes_of(offer)), *check.warnings(pins, agents, chosen)),
         item=item,
     )
 
@@ -144,6 +145,7 @@ class _Check:
         for agent in self.spec.agents:
             yield from differences(agent, self.controller.get(agent.name))
         for arch, pin in pins.items():
+            yield from second_best(arch, pin)
             yield from misspelt(pin.reference, _engines(agents, chosen, arch))
         known = [each for agent in self.spec.agents if (each := self.controller.get(agent.name))]
         if removals(known, (), self.spec.agent_pruning):

@@ -127,7 +127,7 @@ def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
             host.remove_stale_containers()
             host.untag_lower_images()
         host.clear_spool(job.image)
-        note = "; ".join(filter(None, (_prune(job, host), _name_in_front(job, names))))
+        note = "; ".join(filter(None, (_prune(job, host), _name_in_front(job, names), _older_arm(job, inventory))))
     return Outcome(name, updated, meter.sent, job.image.manifest.size, note, engine=inventory.described)
 
 
@@ -236,6 +236,16 @@ def _name_in_front(job: Job, names: Sequence[str]) -> str:
     return (
         f"{job.agent.name} lists {job.image.reference} as {names[0]} first, so the ioFog agent's pruning removes it"
         " although microservices use it: remove that name there"
+    )
+
+
+def _older_arm(job: Job, inventory: Inventory) -> str:
+    """That the image is for 32 bits, on an agent of 64; not every such CPU can do that."""
+    image, engine = job.image.platform, inventory.platform
+    if image.architecture == engine.architecture:
+        return ""
+    return (
+        f"{job.agent.name} runs {engine} and has {job.image.reference} for {image}: there is none for its own platform"
     )
 
 

@@ -61,6 +61,27 @@ def test_the_architecture_is_the_engines_own(machine: str, arch: str, platform: 
     assert (about.platform, about.kind, about.root) == (Platform.parse(platform), "docker", "/mnt/docker")
 
 
+V2 = "fpu cx16 lahf_lm popcnt sse4_1 sse4_2 ssse3"
+V3 = f"{V2} abm avx avx2 bmi1 bmi2 f16c fma movbe"
+
+
+@pytest.mark.parametrize(
+    ("flags", "platform"),
+    [
+        ("", "linux/amd64"),
+        ("flags : fpu sse4_1", "linux/amd64"),
+        (f"flags : {V2}", "linux/amd64/v2"),
+        (f"flags : {V3}", "linux/amd64/v3"),
+        (f"flags : {V3} avx512f", "linux/amd64/v3"),
+        (f"flags : {V3} avx512bw avx512cd avx512dq avx512f avx512vl", "linux/amd64/v4"),
+        ("flags : fpu avx2", "linux/amd64"),
+    ],
+)
+def test_what_an_x86_takes_is_told_from_its_features(flags: str, platform: str) -> None:
+    about = parse_about("docker", f'x86_64 {flags}\namd64 1\n"/d" []\n', "edge")
+    assert about.platform == Platform.parse(platform)
+
+
 def test_the_version_is_the_engines_own() -> None:
     text = 'x86_64\namd64 29.0.1\n"/var/lib/docker" [["driver-type","io.containerd.snapshotter.v1"]]\n'
     about = parse_about("docker", text, "edge")

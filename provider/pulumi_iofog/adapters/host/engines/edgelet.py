@@ -20,7 +20,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pulumi_iofog.adapters.host.engines.answers import Listing
+from pulumi_iofog.adapters.host.engines.answers import MACHINE, Listing
 from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, Engine
 from pulumi_iofog.adapters.host.engines.containerd_store import CATALOG, CONTENT, ContainerdStore, image_names
 from pulumi_iofog.adapters.host.shell import Result, says
@@ -43,7 +43,7 @@ ON_PATH = 'PATH="$PATH:/usr/local/bin"\n'
 ABOUT = rf"""edgelet image ls -o json >/dev/null || exit
 edgelet system info -o json 2>/dev/null | grep -q '"containerEngine": *"\(docker\|podman\)"' && {{
 echo 'it is set up to use docker or podman: name that one with engine=' >&2; exit 1; }}
-uname -m
+{MACHINE}
 arch=$(case $(od -An -tu1 -N19 "$(command -v edgelet)" | tr -s ' \n' ' ') in
 ' 127 69 76 70'*' 62 ') echo amd64;; ' 127 69 76 70'*' 183 ') echo arm64;;
 ' 127 69 76 70'*' 40 ') echo arm;; ' 127 69 76 70'*' 243 ') echo riscv64;;

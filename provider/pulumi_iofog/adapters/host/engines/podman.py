@@ -6,13 +6,18 @@ import shlex
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
+from pulumi_iofog.adapters.host.engines.answers import MACHINE
 from pulumi_iofog.adapters.host.engines.docker_like import DockerLike
 from pulumi_iofog.oci.image import Descriptor, Digest, Image
 
 # Not podman info, which takes six times as long, unless nothing else tells the root.
-ABOUT = r"""uname -m; arch=$(podman version --format '{{.Client.OsArch}} {{.Client.Version}}') && echo "${arch#*/}" &&
+ABOUT = (
+    MACHINE
+    + r"""
+arch=$(podman version --format '{{.Client.OsArch}} {{.Client.Version}}') && echo "${arch#*/}" &&
 root=$(podman image ls --quiet --log-level debug 2>&1 | sed -n 's/.*Using graph root \([^"]*\).*/\1/p' | tail -n 1)
 [ -n "$root" ] || root=$(podman info --format '{{.Store.GraphRoot}}') && printf '"%s" []\n' "$root" """
+)
 """Finds out whether podman answers, and what it is; parse_about reads it."""
 
 
