@@ -53,6 +53,7 @@ nsenter util-linux
 pgrep procps
 openssl openssl
 zstd zstd
+tcsh tcsh
 git git
 PROGRAMS
     python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"

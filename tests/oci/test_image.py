@@ -124,9 +124,7 @@ def test_pick_finds_nothing_for_a_platform_that_is_not_there() -> None:
     assert pick(parse_index(INDEX), Platform("linux", "riscv64")) is None
 
 
-@pytest.mark.parametrize(
-    "raw", [b"[]", b'{"manifests": 1}', b'{"manifests": [1]}', b'{"manifests": [{}]}', b"no json"]
-)
+@pytest.mark.parametrize("raw", [b"[]", b'{"manifests": 1}', b'{"manifests": [1]}', b'{"manifests": [{}]}', b"no json"])
 def test_what_is_no_index_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_index(raw)

@@ -206,8 +206,8 @@ def test_an_engine_that_is_named_is_the_only_one(agent_of: AgentOf, name: str) -
     other = {"docker": "edge-podman", "podman": "edge-docker"}[name]
     said = refused(agent_of, other, engine=name)
     assert said.startswith(f"{other}: looking for {name}: ")
-    assert f"{name}: not found" in said
-    assert said.endswith("Install docker, podman or edgelet on the agent, or name the one that is there with engine=")
+    assert f"{name}: not found on PATH (/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin:" in said
+    assert ". If it is installed elsewhere, link it into /usr/local/bin. Install docker, podman or edgelet" in said
     with found(agent_of, f"edge-{name}", engine=name) as engine:
         assert engine.kind == name
 
@@ -220,6 +220,24 @@ def test_a_host_without_an_engine(agent_of: AgentOf, lab: Lab) -> None:
         assert "docker: " in said
     finally:
         host.run("umount /usr/bin/docker")
+
+
+@pytest.mark.parametrize("user", ["edge", "plain"])
+@pytest.mark.parametrize("place", ["/usr/local/bin", "/opt/shop/bin"])
+@pytest.mark.parametrize("name", ["docker", "podman"])
+def test_an_engine_that_is_not_on_the_path(agent_of: AgentOf, lab: Lab, name: str, place: str, user: str) -> None:
+    """Neither on that of a login without a terminal, nor on sudo's."""
+    host = lab.hosts[f"edge-{name}"]
+    host.run("cp /etc/sudoers /run/sudoers; echo 'Defaults secure_path=/usr/bin:/bin' >> /etc/sudoers")
+    host.run(f"mount -t tmpfs tmpfs /opt; mkdir -p {place}; cp /usr/bin/{name} {place}/{name}")
+    host.run(f"mount --bind /dev/null /usr/bin/{name}")
+    try:
+        with found(agent_of, f"edge-{name}", user=user) as engine:
+            assert engine.kind == name
+            assert engine.images(NONE).named is None
+    finally:
+        host.run(f"umount /usr/bin/{name}; rm {place}/{name}; umount /opt")
+        host.run("cat /run/sudoers > /etc/sudoers; rm /run/sudoers")
 
 
 @pytest.mark.parametrize("host", ["edge-docker", "edge-docker29"])

@@ -8,6 +8,7 @@ from itertools import chain
 
 from pulumi_iofog import log
 from pulumi_iofog.adapters.host.shell import Result, Shell
+from pulumi_iofog.adapters.ssh.login_shell import WIDER_PATH
 
 
 class Runner:
@@ -39,6 +40,8 @@ class Runner:
         script = f"export LC_ALL=C; {self._first}{script}"
         if not self._sudo:
             return script
+        # sudo has a PATH of its own (sudoers(5), secure_path).
+        script = f"{WIDER_PATH}{script}"
         sudo = "sudo -n" if self._password is None else "sudo -S -p ''"
         become = f"""[ "$(id -u)" = 0 ] || set -- {sudo} "$@"; exec "$@" """
         return f"export LC_ALL=C; set -- sh -c {shlex.quote(script)}; {become}"

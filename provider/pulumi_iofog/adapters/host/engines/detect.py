@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -40,7 +40,7 @@ def find(shell: Shell, agent: Agent) -> Engine:
             if result.ok:
                 return _engine(way, agent.name, parse_about(name, result.text, agent.name))
             reasons.append(f"{way.called}: {result.error}")
-            if says(result, f"{name}: not found", f"{name}: command not found"):
+            if says(result, f"{name}: not found"):
                 break
             if agent.sudo is None and not says(result, "permission denied"):
                 break
@@ -65,15 +65,12 @@ def _only_one(shell: Shell, agent: Agent) -> Agent:
 
 def _about(name: EngineName) -> str:
     """A script by which an engine says whether it answers, and what it is."""
-    match name:
-        case "docker":
-            return docker.ABOUT
-        case "podman":
-            return podman.ABOUT
-        case "edgelet":
-            return edgelet.ABOUT
-        case _:
-            assert_never(name)
+    return (
+        f'command -v {name} >/dev/null || {{ echo "{name}: not found on PATH ($PATH)" >&2; exit 127; }}\n{_ABOUT[name]}'
+    )
+
+
+_ABOUT: Mapping[EngineName, str] = {"docker": docker.ABOUT, "podman": podman.ABOUT, "edgelet": edgelet.ABOUT}
 
 
 def _engine(way: _Way, agent: str, about: About) -> Engine:
@@ -114,7 +111,7 @@ def _ways(shell: Shell, agent: Agent, name: EngineName) -> Iterator[_Way]:
                 first, may_be_user, may_be_root = podman.of_user(socket), True, False
         case "edgelet":
             # The socket that its Controller knows is containerd's, which its command does not ask for.
-            first, may_be_user = edgelet.ON_PATH, agent.sudo is False
+            may_be_user = agent.sudo is False
         case _:
             assert_never(name)
     if may_be_user:
@@ -142,4 +139,5 @@ def _hint(reasons: Sequence[str], agent: Agent) -> str:
         return f"Let {agent.user or 'the user'} reach the engine: the docker group, or sudo{own}"
     if "cannot connect" in said or "daemon running" in said:
         return "Start the engine on the agent: systemctl start docker"
-    return "Install docker, podman or edgelet on the agent, or name the one that is there with engine="
+    link = "If it is installed elsewhere, link it into /usr/local/bin. " if "not found on path" in said else ""
+    return f"{link}Install docker, podman or edgelet on the agent, or name the one that is there with engine="

@@ -36,9 +36,6 @@ NOT_FOUND = 4
 SMALL_BLOCKS = 1024
 """Of 512 bytes: a manifest or config is smaller."""
 ARCHIVE = "image.tar"
-
-ON_PATH = 'PATH="$PATH:/usr/local/bin"\n'
-"""For a Runner: the folder that it is installed in, which root by sudo need not have on PATH."""
 # An ELF file says at its byte 18 what it is for; 'uname -m' says only what the kernel is.
 ABOUT = rf"""edgelet image ls -o json >/dev/null || exit
 edgelet system info -o json 2>/dev/null | grep -q '"containerEngine": *"\(docker\|podman\)"' && {{
