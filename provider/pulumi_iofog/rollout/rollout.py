@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from pulumi_iofog import log
@@ -31,6 +31,7 @@ from pulumi_iofog.errors import CorruptLayer, EngineError, IofogError, MissingLa
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Descriptor, Digest, Image, Pin
 from pulumi_iofog.oci.reference import full_name
+from pulumi_iofog.rollout.labels import Mislabelled, as_labelled
 from pulumi_iofog.rollout.load import Load
 from pulumi_iofog.rollout.outcome import Outcome
 from pulumi_iofog.rollout.tools import Host, Recipe, Tools
@@ -166,6 +167,8 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
             now = host.inventory(job.image)
             thin = held(job.image, now) < sending.absent
             inventory = now if thin else inventory
+        except Mislabelled as problem:
+            means = replace(means, mislabelled=means.mislabelled | {problem.blob.digest})
         except CorruptLayer:
             # What was encoded did not come out as the layer, or a blob was damaged on its way.
             if blobs_only:
@@ -213,7 +216,10 @@ def _carry_out(
             for part in group:
                 with log.timed("send", layer=part.layer.diff_id) as line:
                     before = meter.sent
-                    delivery.receive(part, partial(payloads.stream, image.reference, part), meter)
+                    stream = partial(payloads.stream, image.reference, part)
+                    if sending.engine.unpacks_on_the_way:
+                        stream = partial(as_labelled, part, stream)
+                    delivery.receive(part, stream, meter)
                     line["bytes"] = meter.sent - before
                 proven = proving.do(partial(load.prove, part))
             loading.do(after(proven, load.finish))

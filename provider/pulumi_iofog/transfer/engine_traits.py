@@ -82,15 +82,15 @@ def kind_of(name: EngineName, *, containerd_store: bool) -> EngineKind:
             assert_never(name)
 
 
-def traits_of(kind: EngineKind) -> EngineTraits:
-    """What the engine does."""
+def traits_of(kind: EngineKind, version: str = "") -> EngineTraits:
+    """What the engine does; of one whose version is not known, what the oldest does."""
     match kind:
         case "docker":
             return EngineTraits(
                 kind=kind,
                 finds_layers_by="chain",
                 image_id_is="config",
-                loads=frozenset({"none", "gzip"}),  # zstd since version 23
+                loads=frozenset({"none", "gzip", "zstd"} if _major(version) >= 23 else {"none", "gzip"}),
                 manifest="registry",
                 spellings="full",
                 intake="pipe",
@@ -152,3 +152,9 @@ def traits_of(kind: EngineKind) -> EngineTraits:
             )
         case _:
             assert_never(kind)
+
+
+def _major(version: str) -> int:
+    """23 of ``23.0.1``."""
+    first = version.partition(".")[0]
+    return int(first) if first.isdecimal() else 0

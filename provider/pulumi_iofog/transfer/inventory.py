@@ -56,8 +56,10 @@ class Means:
         rate: of the link, in bytes/s; None if it is not known.
         layers: older layers whose blobs can be had, by diff id.
         memory: bytes that making a delta may take here.
+        mislabelled: digests of blobs whose compression is not what their media type says.
     """
 
     rate: float | None = None
     layers: Mapping[Digest, Descriptor] = field(default_factory=dict)
     memory: int = 0
+    mislabelled: frozenset[Digest] = frozenset()

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 from typing_extensions import assert_never
 
@@ -38,6 +39,9 @@ LEVELS = ((SLOW, 12, 27), (FAST, 6, 23))
 takes. On faster links the registry's blobs are sent as they are."""
 ROOMY = 600_000_000
 """Bytes of free memory on the host from which a window of 128 MiB is no burden to it."""
+REPACKED = Recoded(6, 0, "gzip")
+"""How a layer travels that neither the engine nor the host can unpack. Not as its plain tar, which is three times as
+large."""
 LOAD_HIDES = 0.75
 """Seconds that the rest must take to send, for an early load to be worth its own costs."""
 
@@ -54,8 +58,9 @@ def transfer(
     """
     absent = held(image, inventory) if thin else frozenset()
     layers = {layer.diff_id: (index, layer) for index, layer in enumerate(image.layers) if layer.diff_id not in absent}
+    unhurried = replace(means, rate=None)
     parts = tuple(
-        Part(layer, _as_is(layer, inventory, None) if blobs_only else _encoding(layer, index, inventory, means))
+        Part(layer, _as_is(layer, inventory, unhurried) if blobs_only else _encoding(layer, index, inventory, means))
         for index, layer in layers.values()
     )
     # A fast link does not keep an engine waiting; on a slow one it would put aside for minutes what saves a second.
@@ -97,7 +102,7 @@ def _encoding(layer: Layer, index: int, inventory: Inventory, means: Means) -> E
         # Only a plain layer comes out of zstd as the very blob that it was.
         plain = layer.blob.digest == layer.diff_id and layer.blob.size >= SMALL and inventory.zstd
         return (_recoded(inventory, means.rate) if plain else None) or AsIs()
-    as_is = _as_is(layer, inventory, means.rate)
+    as_is = _as_is(layer, inventory, means)
     if layer.blob.size < SMALL:
         return as_is
     for each in inventory.images:
@@ -108,13 +113,16 @@ def _encoding(layer: Layer, index: int, inventory: Inventory, means: Means) -> E
     return _delta(layer, index, otherwise, inventory, means) or otherwise
 
 
-def _as_is(layer: Layer, inventory: Inventory, rate: float | None) -> AsIs:
-    """Unpacked where the engine could not do it, or where the host has the time and the memory for it."""
-    compression = layer.blob.compression
+def _as_is(layer: Layer, inventory: Inventory, means: Means) -> AsIs | Recoded:
+    """Unpacked where the engine could not do it, or where the host has the time and the memory for it; by the host, or
+    where that cannot, here."""
+    compression, rate = layer.blob.compression, means.rate
     if not inventory.engine.unpacks_on_the_way:
         return AsIs()
+    if layer.blob.digest in means.mislabelled:
+        return REPACKED
     if compression not in inventory.engine.loads:
-        return AsIs(inventory.zstd)
+        return AsIs(unpack=True) if inventory.zstd else REPACKED
     worth = inventory.gzip and compression == "gzip" and layer.blob.size >= SMALL_TO_UNPACK
     # A plain tar that does not stay in memory costs more to write than the engine saves.
     roomy = inventory.memory >= max(ROOMY, 4 * PLAIN_FACTOR * layer.blob.size)

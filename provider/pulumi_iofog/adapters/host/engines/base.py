@@ -41,7 +41,7 @@ class Engine(ABC):
 
     def __init__(self, shell: Runner, agent: str, about: About, where: str = "") -> None:
         self._shell, self._agent, self._version, self._where = shell, agent, about.version, where
-        self.traits, self.platform, self.root = traits_of(about.kind), about.platform, about.root
+        self.traits, self.platform, self.root = traits_of(about.kind, about.version), about.platform, about.root
         self._lower: set[str] = set()
         """Names of images of lower layers alone, which are to go at the end."""
 
