@@ -132,6 +132,12 @@ class Image:
         return self.manifest.config.digest
 
     @property
+    def says_platform(self) -> bool:
+        """Whether its config does, as it should."""
+        body = _object(self.config)
+        return bool(body.get("os") and body.get("architecture"))
+
+    @property
     def diff_ids(self) -> tuple[Digest, ...]:
         return tuple(layer.diff_id for layer in self.layers)
 

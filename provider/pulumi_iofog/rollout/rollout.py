@@ -133,6 +133,12 @@ def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
 
 
 def _refuse_wrong_platform(job: Job, inventory: Inventory) -> None:
+    if inventory.engine.needs_platform and not job.image.says_platform:
+        why = (
+            f"the config of {job.image.reference} does not say what it runs on, and {inventory.engine.kind} needs that"
+        )
+        hint = "Build the image again with a current tool"
+        raise EngineError(job.agent.name, f"choosing an image for {inventory.engine.kind}", why, hint)
     if inventory.platform.runs(job.image.platform):
         return
     raise EngineError(

@@ -151,10 +151,20 @@ Encoding = AsIs | Recoded | Delta | Copied
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One layer and how it travels; its facts are those of the encoding (see _Facts) for this layer."""
+    """One layer and how it travels; its facts are those of the encoding (see _Facts) for this layer.
+
+    Attributes:
+        twin: another part has the same layer from another blob, as where two tools have written empty layers.
+    """
 
     layer: Layer
     encoding: Encoding
+    twin: bool = False
+
+    @property
+    def key(self) -> Digest:
+        """What tells it from the image's other parts."""
+        return self.layer.blob.digest if self.twin else self.layer.diff_id
 
     @property
     def name(self) -> str:

@@ -40,6 +40,7 @@ class EngineTraits:
         loads_early: lower layers alone may be loaded while the rest is on its way, and that saves time.
         gives_back: what a held layer can be had back as: its plain tar out of an image that the engine saves, or its
             blob out of the engine's store.
+        needs_platform: it makes no container of an image whose config does not say what it runs on.
     """
 
     kind: EngineKind
@@ -55,6 +56,7 @@ class EngineTraits:
     reads_along: bool
     loads_early: bool
     gives_back: Literal["tar", "blob", "nothing"]
+    needs_platform: bool = False
 
     @property
     def unpacks_on_the_way(self) -> bool:
@@ -149,6 +151,7 @@ def traits_of(kind: EngineKind, version: str = "") -> EngineTraits:
                 reads_along=False,  # a file must be whole
                 loads_early=False,  # a load only copies: 0.1 s for 36 MB, and half a second's wait for its end
                 gives_back="blob",
+                needs_platform=True,  # CRI unpacks for a platform ("parent snapshot … does not exist")
             )
         case _:
             assert_never(kind)

@@ -173,7 +173,8 @@ def test_an_image_that_containerd_cannot_unpack(lab: Lab, layout: Layout, tmp_pa
     assert proof.images(host) == []
 
     good = Layout(tmp_path / "good")
-    good.name(good.image(packed(BASE), packed(ABOVE)))
+    other = layer_tar({"etc/base": b"the base", "lib/other": NOISE})
+    good.name(good.image(packed(other), packed(ABOVE)))
     assert_sound(lab, good, host.name)
     (outcome,) = brought(lab, layout, host.name, empty=False)
     assert "archive/tar: invalid tar header" in (outcome.error or "")
@@ -199,7 +200,10 @@ def test_one_layer_from_two_blobs(lab: Lab, layout: Layout) -> None:
 
 def test_a_config_that_says_nothing_of_its_platform(lab: Lab, layout: Layout) -> None:
     layout.name(layout.image(packed(BASE), packed(ABOVE), os=None, architecture=None))
-    assert_sound(lab, layout, *ENGINES)
+    assert_sound(lab, layout, "edge-docker", "edge-docker29", "edge-podman")
+    (outcome,) = brought(lab, layout, "edge-edgelet")
+    assert "does not say what it runs on, and edgelet needs that. Build the image again" in (outcome.error or "")
+    assert outcome.sent == 0
 
 
 def test_an_index_below_an_index_with_an_entry_without_platform(lab: Lab, layout: Layout) -> None:

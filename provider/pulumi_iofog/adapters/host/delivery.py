@@ -65,13 +65,15 @@ class Delivery:
 
         Args:
             target: the image itself, or one of its lower layers alone.
-            carried: diff id → what lies in the spool for that layer.
+            carried: diff id → what lies in the spool for that layer; of a layer from two blobs, the second by its
+                digest.
 
         Raises:
             MissingLayers: the engine lacks a layer that is not carried.
             CorruptLayer: one that is carried does not come out right.
         """
-        carried = {diff_id: carried[diff_id] for diff_id in target.diff_ids if diff_id in carried}
+        keys = dict.fromkeys([*target.diff_ids, *(layer.blob.digest for layer in target.layers)])
+        carried = {key: carried[key] for key in keys if key in carried}
         target = load_folder.made_for_host(target, {**self._held, **carried}, self._engine.traits)
         self._spool.write(self._image, load_folder.files(target, carried, self._engine.traits))
         self._engine.load(target, self._spool.folder(self._image), carried)

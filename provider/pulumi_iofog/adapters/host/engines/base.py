@@ -105,6 +105,7 @@ class Engine(ABC):
         if not complaint:
             return
         doing = f"loading {image}"
+        self._undo_load(image)
         if says(result, "no space left"):
             raise self._full(doing)
         whole = carried.keys() >= set(image.diff_ids)
@@ -112,7 +113,7 @@ class Engine(ABC):
             raise CorruptLayer(self._agent, doing, complaint)
         if not whole and not says(result, *DOWN):
             raise MissingLayers(self._agent, doing, complaint)
-        raise self._failed(doing, result)
+        raise self._failed(doing, result, complaint)
 
     @abstractmethod
     def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> str:
@@ -121,6 +122,10 @@ class Engine(ABC):
     def _complaint(self, result: Result, image: Image) -> str:
         """What the script's answer says that is wrong; nothing if all of the image is loaded."""
         return "" if result.ok else result.error
+
+    def _undo_load(self, image: Image) -> None:
+        """Leave nothing of a load that has failed; there is nothing where an engine takes all of an image or none."""
+        return
 
     def _is_damaged(self, result: Result, *, whole: bool) -> bool:
         """Whether a load has failed for what was carried. ``whole``: nothing was left out."""
@@ -178,8 +183,9 @@ class Engine(ABC):
     def _full(self, doing: str) -> NoSpace:
         return NoSpace(self._agent, doing, "no space left on device", f"Free space under {self.root}")
 
-    def _failed(self, doing: str, result: Result) -> EngineError:
+    def _failed(self, doing: str, result: Result, why: str = "") -> EngineError:
+        """``why``: what the engine says, if that is not the last of its complaints."""
         if says(result, *DOWN):
             hint = f"Is the {self.cli} service running on the agent? Try: systemctl status {self.cli}"
             return EngineError(self._agent, doing, result.error, hint)
-        return EngineError(self._agent, doing, result.error)
+        return EngineError(self._agent, doing, why or result.error)
