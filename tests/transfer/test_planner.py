@@ -235,7 +235,10 @@ def test_the_space_that_it_takes_at_most() -> None:
     sending = transfer(V1, inventory(), Means(MIDDLE))
     assert sending.space == (everything, 3 * everything + 3 * everything), "Docker puts aside what it loads"
     assert transfer(V1, inventory(), Means(FAST)).space == (everything, 3 * everything + everything), "as it is"
-    assert transfer(V1, inventory(engine="podman"), Means(MIDDLE)).space == (everything, 3 * everything)
+    podman = transfer(V1, inventory(engine="podman"), Means(FAST))
+    assert podman.space == (everything, 3 * everything)
+    assert podman.temporary == everything, "in another place"
+    assert transfer(V1, inventory(), Means(FAST)).temporary == 0
     four = transfer(image(*(layer(each) for each in "klmn")), inventory(), Means(SLOW))
     assert four.space == (200_000_000, 600_000_000 + 300_000_000), "of two loads at most"
     delta = transfer(V3, inventory(BASE, DEPENDENCIES, APP, engine="podman"), Means(MIDDLE, KNOWN, 4 * GB))

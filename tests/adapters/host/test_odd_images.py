@@ -90,11 +90,11 @@ def layout(tmp_path: Path) -> Layout:
     return Layout(tmp_path / "layout")
 
 
-def brought(lab: Lab, layout: Layout, *hosts: str, empty: bool = True) -> list[Outcome]:
+def brought(lab: Lab, layout: Layout, *hosts: str, empty: bool = True, **agent_fields: Any) -> list[Outcome]:
     """Resolve the layout's image and bring it to hosts."""
     for name in hosts if empty else ():
         proof.empty(lab.hosts[name])
-    agents = [lab.hosts[name].agent(lab.known_hosts_file) for name in hosts]
+    agents = [{**lab.hosts[name].agent(lab.known_hosts_file), **agent_fields} for name in hosts]
     spec = parse({"name": "app", "x86": f"oci:{layout.folder}:{APP}", "agents": agents})
     with Session(spec, {}.get, Shared()) as session:
         lookups = Lookups(

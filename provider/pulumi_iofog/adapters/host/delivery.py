@@ -29,7 +29,7 @@ class Delivery:
         self._arrived = spool.arrived(image)
         in_spool, in_engine = sending.space
         missing = max(in_spool - sum(self._arrived.sizes.values()), 0)
-        engine.require_space(spool.root, missing, in_engine)
+        engine.require_space(spool.root, missing, in_engine, sending.temporary)
         self._held = sending.held
         self._saved: dict[Digest, str] = {}
         """Where in the spool layers lie that the engine has given back."""

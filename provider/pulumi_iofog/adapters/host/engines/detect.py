@@ -28,6 +28,7 @@ def find(shell: Shell, agent: Agent) -> Engine:
     Without ``sudo=``: Docker as the user, and as root if it does not let the user in. Podman as root, as it
     is root's images that ioFog sees; edgelet as root, as it answers nobody else. The user's own podman, and where
     Docker does not let the user in the user's own (rootless) Docker, only with ``sudo=False`` or by its socket.
+    Where sudo allows no shell, the engine's command alone is tried with it.
 
     Raises EngineError if none can be used, with what each has answered, or if there are several.
     """
@@ -39,10 +40,12 @@ def find(shell: Shell, agent: Agent) -> Engine:
             result = way.runner.run(_about(name))
             if result.ok:
                 return _engine(way, agent.name, parse_about(name, result.text, agent.name))
-            reasons.append(f"{way.called}: {result.error}")
+            by_sudo = says(result, *SUDO_REFUSES)
+            if not (way.alone and by_sudo):
+                reasons.append(f"{way.called}: {result.error}")
             if says(result, f"{name}: not found"):
                 break
-            if agent.sudo is None and not says(result, "permission denied"):
+            if agent.sudo is None and not (by_sudo or says(result, "permission denied")):
                 break
     who = " or ".join(names)
     raise EngineError(agent.name, f"looking for {who}", "; ".join(reasons), _hint(reasons, agent))
@@ -87,13 +90,19 @@ def _engine(way: _Way, agent: str, about: About) -> Engine:
             assert_never(kind)
 
 
+SUDO_REFUSES = ("a password is required", "not allowed to execute", "not in the sudoers file", "may not run sudo")
+"""What sudo says, without a password, where it does not allow a shell."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """As whom to ask an engine, what to call that, and where it listens (empty: it has no daemon)."""
+    """As whom to ask an engine, what to call that, and where it listens (empty: it has no daemon). ``alone``: sudo
+    allows its command and nothing else."""
 
     called: str
     runner: Runner
     where: str = ""
+    alone: bool = False
 
 
 def _ways(shell: Shell, agent: Agent, name: EngineName) -> Iterator[_Way]:
@@ -120,6 +129,9 @@ def _ways(shell: Shell, agent: Agent, name: EngineName) -> Iterator[_Way]:
         yield _Way("the user's own docker", Runner(shell, sudo=False, first=docker.OWN), "the user's own socket")
     if may_be_root:
         yield _Way(f"sudo {name}", Runner(shell, sudo=True, password=agent.password, first=first), where)
+    # What proves an image of edgelet is read as root, which takes more than its command.
+    if may_be_root and agent.password is None and name != "edgelet":
+        yield _Way(f"sudo {name} alone", Runner(shell, sudo=True, first=first, alone=name), where, alone=True)
 
 
 def _hint(reasons: Sequence[str], agent: Agent) -> str:
@@ -130,7 +142,8 @@ def _hint(reasons: Sequence[str], agent: Agent) -> str:
     if "must have a tty" in said:
         return f"Let sudo do without a terminal: 'Defaults:{agent.user or 'USER'} !requiretty' in sudoers"
     if "a password is required" in said:
-        return f"sudo asks for a password: give password=, or let the user use sudo without one{own}"
+        least = f"python -m pulumi_iofog sudoers {agent.engine or 'ENGINE'} prints the least that it needs"
+        return f"sudo asks for a password: give password=, or let the user use sudo without one ({least}){own}"
     if "unauthorized" in said:
         return f"edgelet answers only root: let {agent.user or 'the user'} use sudo, and omit sudo=False"
     if "daemon_unavailable" in said:
