@@ -83,7 +83,7 @@ def test_podman_of_root_and_of_the_user_are_two(agent_of: AgentOf) -> None:
         assert engine.root == "/home/outsider/.local/share/containers/storage"
     # Who may not become root is not given the own one silently.
     said = refused(agent_of, "edge-podman", user="outsider")
-    assert said.endswith("without one, or sudo=False for the user's own podman, which ioFog does not see")
+    assert said.endswith(", or sudo=False for the user's own podman, which ioFog does not see")
 
 
 @contextmanager
