@@ -56,7 +56,7 @@ class EngineTraits:
     copies_aside: Literal["root", "temporary", "nowhere"]
     reads_along: bool
     loads_early: bool
-    gives_back: Literal["tar", "blob", "nothing"]
+    gives_back: Literal["tar", "blob"]
     needs_platform: bool = False
 
     @property
@@ -119,7 +119,7 @@ def traits_of(kind: EngineKind, version: str = "") -> EngineTraits:
                 # A load that was broken off made the next one of the same blob fail ("content digest not found").
                 reads_along=False,
                 loads_early=True,
-                gives_back="nothing",
+                gives_back="blob",
             )
         case "podman":
             return EngineTraits(

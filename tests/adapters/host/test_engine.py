@@ -107,7 +107,7 @@ def test_a_load_that_lacks_a_layer(edge: Edge) -> None:
         edge.engine.verify(TWO.image.pin)
     assert not edge.edge.holds(TWO.image.pin)
     listed = edge.engine.image_id(REFERENCE) is not None
-    assert listed == (edge.engine.kind in ("docker-containerd", "edgelet"))
+    assert listed == (edge.engine.kind == "edgelet")
     edge.bring(TWO)
     edge.engine.verify(TWO.image.pin)
     assert edge.content(APP, "etc/base") == "the base"

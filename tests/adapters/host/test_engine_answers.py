@@ -110,14 +110,17 @@ def test_an_answer_that_cannot_be_read(text: str) -> None:
         parse_about("docker", text, "edge")
 
 
+A, B = (f"sha256:{letter * 64}" for letter in "ab")
+
+
 def test_ids_and_images() -> None:
     assert parse_id("0123\n") == parse_id("sha256:0123") == "sha256:0123"
     lower = "pulumi-iofog.local/prefix:0123-1"
     text = (
-        f'sha256:1 ["app:1","{lower}"] ["sha256:a","sha256:b"]\n'
+        f'sha256:1 ["app:1","{lower}"] ["{A}","{B}"]\n'
         '2 ["registry.example/app:1","<none>:<none>"] null\nError: no such\nsha256:3 null []\n'
     )
-    expected = [("sha256:1", ("sha256:a", "sha256:b")), ("sha256:2", ()), ("sha256:3", ())]
+    expected = [("sha256:1", (A, B)), ("sha256:2", ()), ("sha256:3", ())]
     held = tuple(HeldImage(id_, tuple(map(Digest, layers))) for id_, layers in expected)
     assert parse_images(text, "registry.example/app:1") == Listing("sha256:2", held, (lower,))
     assert parse_images(text, "docker.io/library/app:1").named == "sha256:1"
