@@ -122,6 +122,11 @@ class Engine(ABC):
             raise MissingLayers(self._agent, doing, complaint)
         raise self._failed(doing, result, complaint)
 
+    @property
+    def replaced(self) -> Collection[Digest]:
+        """Blobs that were damaged in the engine's store, and that loads have replaced."""
+        return ()
+
     @abstractmethod
     def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> str:
         """A script that loads the image from the folder."""
@@ -163,6 +168,14 @@ class Engine(ABC):
         """
 
     # ---- proving, removing --------------------------------------------------------------------------
+
+    def prove_held(self, blobs: Collection[Descriptor]) -> None:
+        """Prove, by their bytes, layers that a load will leave out; where the engine keeps no blobs, nothing.
+
+        Raises:
+            MissingLayers: some are damaged; from now on the engine does not hold them.
+        """
+        return
 
     @abstractmethod
     def verify(self, pin: Pin) -> tuple[str, ...]:
