@@ -205,7 +205,8 @@ class Engine(ABC):
 
     def _failed(self, doing: str, result: Result, why: str = "") -> EngineError:
         """``why``: what the engine says, if that is not the last of its complaints."""
-        if says(result, *DOWN):
-            hint = f"Is the {self.cli} service running on the agent? Try: systemctl status {self.cli}"
-            return EngineError(self._agent, doing, result.error, hint)
-        return EngineError(self._agent, doing, why or result.error)
+        hint = ""
+        # Edgelet says by itself what to try.
+        if says(result, *DOWN) and "systemctl" not in result.error:
+            why, hint = "", f"Is the {self.cli} service running on the agent? Try: systemctl status {self.cli}"
+        return EngineError(self._agent, doing, why or result.error, hint)
