@@ -105,6 +105,7 @@ def brought(lab: Lab, layout: Layout, *hosts: str, empty: bool = True, **agent_f
             made_by=lambda endpoint, item_id: None,
             namespace=Namespace,
             ssh_host=lambda alias: None,
+            key_problem=lambda file: None,
             probe=lambda agent: AMD64,
             previewed=lambda reference: None,
             recall=lambda reference, platform: None,

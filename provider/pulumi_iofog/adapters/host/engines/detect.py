@@ -162,7 +162,7 @@ def _hint(reasons: Sequence[str], agent: Agent, named: EngineName | None) -> str
     if named:
         return (
             f"{link}{named} is what engine= says or, without it, the Controller's record of {agent.name}"
-            " (containerEngine and dockerUrl). If that is wrong, correct the record, or set engine=, which takes precedence; else install"
-            f" {named} on the agent"
+            " (containerEngine and dockerUrl). If that is wrong, correct the record, or set engine=, which takes"
+            f" precedence; else install {named} on the agent"
         )
     return f"{link}Install docker, podman or edgelet on the agent, or name the one that is there with engine="
