@@ -46,6 +46,7 @@ nsenter util-linux
 pgrep procps
 openssl openssl
 zstd zstd
+tcsh tcsh
 git git
 curl curl
 PROGRAMS

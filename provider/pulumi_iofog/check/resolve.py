@@ -32,7 +32,8 @@ from pulumi_iofog.check.platforms import (
     arguments,
     candidates,
     find_offer,
-    move_of,
+    notes_of,
+    second_best,
 )
 from pulumi_iofog.check.platforms import pin as pin_offer
 from pulumi_iofog.check.pruning import catalog_name, misspelt, removals, turned_off
@@ -104,7 +105,7 @@ def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
         digests={name: pins[arch].image_id if arch else None for name, arch in chosen.items()},
         catalog=catalog,
         top_digests={offer.argument.reference.text: offer.top_digest for offer in looked_up},
-        warnings=(*(line for offer in offers if (line := move_of(offer))), *check.warnings(pins, agents, chosen)),
+        warnings=(*(line for offer in offers for line in notes_of(offer)), *check.warnings(pins, agents, chosen)),
         item=item,
         turned_off=check.turned_off(),
     )
@@ -152,6 +153,7 @@ class _Check:
             yield from differences(agent, self.controller.get(agent.name))
         known, mode = self._known(), self.spec.agent_pruning
         for arch, pin in pins.items():
+            yield from second_best(arch, pin)
             yield from misspelt(pin.reference, _engines(agents, chosen, arch), known, mode)
         if removals(known, (), mode):
             yield from removals(known, self._using(), mode)

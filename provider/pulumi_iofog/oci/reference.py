@@ -142,6 +142,8 @@ class Reference:
         transport, _, rest = text.partition(":")
         if rest.startswith("//") and transport == "docker":
             text = rest[2:]
+        elif rest.startswith("//") and transport in ("http", "https", "oci"):
+            raise ValueError(f"it is an address, not an image: omit {transport}://{_insecure(transport, rest)}")
         elif transport == "docker-daemon":
             return _of_daemon(text, rest)
         elif transport in get_args(Transport) and transport != "docker":
@@ -151,6 +153,11 @@ class Reference:
                 "podman's own storage is not supported; podman save --format oci-archive makes an oci-archive:"
             )
         return cls(text, text.partition("@")[0], *_name(text))
+
+
+def _insecure(scheme: str, rest: str) -> str:
+    """How to say what http:// was to say."""
+    return f", and set iofog:insecureRegistries to {rest[2:].partition('/')[0]}" if scheme == "http" else ""
 
 
 def full_name(name: str) -> str:

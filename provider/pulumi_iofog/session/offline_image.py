@@ -21,6 +21,7 @@ from pulumi_iofog.check import state
 from pulumi_iofog.check.catalog import ItemPlan, Wanted, plan_change, plan_new
 from pulumi_iofog.check.diff import MISSING, Estimate, estimate
 from pulumi_iofog.check.lookups import Lookups
+from pulumi_iofog.check.platforms import PLATFORMS
 from pulumi_iofog.check.pruning import PruningChange
 from pulumi_iofog.check.resolve import Resolution
 from pulumi_iofog.check.state import Recorded
@@ -96,7 +97,7 @@ class Session(Adapters):
         """Keep what was resolved: for later runs without the registry, and from a preview to its update."""
         for arch, pin in found.pins.items():
             written = self.spec.references.get(arch) or self.spec.references["arm"]
-            self.cache.records.put(_record_of(written, pin.platform), state.pin_to_props(pin))
+            self.cache.records.put(_record_of(written, PLATFORMS[arch]), state.pin_to_props(pin))
         for reference, top in found.top_digests.items():
             if run.preview:
                 self.cache.records.put(run.key(reference), {"digest": top})
