@@ -67,8 +67,8 @@ class Recorder:
         self._connection = connection
         self.answers: list[dict[str, Any]] = []
 
-    def run(self, script: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
-        result = self._connection.run(script, stdin=stdin, timeout=timeout)
+    def run(self, script: str, **options: Any) -> Result:
+        result = self._connection.run(script, **options)
         texts = {"stdout": result.text, "stderr": result.stderr.decode(errors="replace")}
         self.answers.append({"exit_code": result.exit_code, **texts})
         return result

@@ -53,7 +53,7 @@ class Delivery:
         """Bring a part's bytes into the spool; ``stream`` gives them from an offset on."""
         if not self.has(part):
             have = self._arrived.sizes.get(part.name, 0)
-            self._spool.receive(self._image, part, stream(have), on_bytes)
+            self._spool.receive(self._image, part, stream(have), on_bytes, have)
 
     def prove(self, part: Part, expected: Descriptor) -> Descriptor:
         """Make ``expected`` of what has arrived, and prove that it is it; what then lies in the spool, with its

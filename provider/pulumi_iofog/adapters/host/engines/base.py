@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar
 
 from pulumi_iofog import text
-from pulumi_iofog.adapters.host.engines.answers import About, Disk, Listing, parse_df
-from pulumi_iofog.adapters.host.shell import Result, says
+from pulumi_iofog.adapters.host.engines.answers import UNREADABLE, About, Disk, Listing, parse_df, unreadable
+from pulumi_iofog.adapters.host.shell import Result, Shell, says
 from pulumi_iofog.adapters.host.sudo import Runner
 from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace
 from pulumi_iofog.oci.image import Descriptor, Digest, Image, Pin, Reference
@@ -22,8 +23,8 @@ from pulumi_iofog.transfer.engine_traits import EngineKind, traits_of
 from pulumi_iofog.transfer.inventory import HeldImage
 from pulumi_iofog.transfer.load_folder import is_lower
 
-LOADING_MAY_TAKE = 1800.0
-"""Seconds without output for a load; a Raspberry Pi with an SD card is slow."""
+LOADING_MAY_TAKE = 4 * 3600.0
+"""Seconds for a load, while the engine answers other questions; a Raspberry Pi with an SD card is slow."""
 NOT_UNPACKED = "a layer cannot be unpacked"
 DOWN = ("cannot connect to the docker daemon", "connection refused", "daemon_unavailable")
 
@@ -34,10 +35,13 @@ class Engine(ABC):
     Attributes:
         cli: the command, which is also what its service is called.
         store: what its image store is called, where it has several.
+        daemon: what answers its command; ``ping``, a question to it that costs little. Without a daemon there is none.
     """
 
     cli: ClassVar[str]
     store: ClassVar[str] = ""
+    daemon: ClassVar[str] = ""
+    ping: ClassVar[str] = ""
 
     def __init__(self, shell: Runner, agent: str, about: About, where: str = "") -> None:
         self._shell, self._agent, self._version, self._where = shell, agent, about.version, where
@@ -56,6 +60,11 @@ class Engine(ABC):
         return f"{name}, {self._where or self.root}"
 
     # ---- questions ----------------------------------------------------------------------------------
+
+    def answers(self, shell: Shell, within: float) -> bool:
+        """True, whatever its daemon answers over that shell. Raises Unreachable if it does not within so many
+        seconds."""
+        return not self.ping or self._shell.over(shell).run(self.ping, timeout=within) is not None
 
     @abstractmethod
     def image_id(self, reference: Reference) -> str | None:
@@ -174,6 +183,14 @@ class Engine(ABC):
             self._shell.run(f"{self.cli} image rm {' '.join(map(shlex.quote, sorted(self._lower)))}")
 
     # ---- what is wrong ------------------------------------------------------------------------------
+
+    @contextmanager
+    def _reading(self, doing: str, result: Result) -> Iterator[None]:
+        """Raise EngineError, with some of the answer, if the body cannot read it."""
+        try:
+            yield
+        except UNREADABLE:
+            raise unreadable(self._agent, doing, result.text) from None
 
     def _full(self, doing: str) -> NoSpace:
         return NoSpace(self._agent, doing, "no space left on device", f"Free space under {self.root}")
