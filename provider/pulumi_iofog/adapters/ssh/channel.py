@@ -240,7 +240,10 @@ class Connection:
         for each in (self, *self._others):
             try:
                 return each._transport.open_session(timeout=self._timeouts.stalled)
-            except paramiko.ChannelException as problem:
+            except paramiko.SSHException as problem:
+                # Where several threads are refused at once, paramiko tells only one of them why.
+                if not isinstance(problem, paramiko.ChannelException) and "Unable to open" not in str(problem):
+                    raise
                 refused = problem
         if self._another is None or len(self._others) >= MOST_CONNECTIONS:
             raise refused
