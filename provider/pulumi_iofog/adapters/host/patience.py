@@ -87,6 +87,12 @@ class Patient:
         raise EngineError(self._agent, "waiting for the engine", why, hint)
 
 
+    def takes_too_long(self, seconds: float) -> None:
+        """Raise EngineError: it answers other questions, and not this one."""
+        why = f"{self.called} has not done it in {text.duration(seconds)}, though it answers"
+        raise EngineError(self._agent, "waiting for the engine", why)
+
+
 class _Watch:
     """One script that is waited for: when the engine was last heard, and how long the script may take if it is."""
 
@@ -111,4 +117,4 @@ class _Watch:
         if self._silent:
             self._patient.is_silent(now - self._heard)
         elif now - self._began >= self._timeout:
-            raise TimeoutError
+            self._patient.takes_too_long(now - self._began)
