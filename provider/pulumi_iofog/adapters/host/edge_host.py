@@ -38,6 +38,7 @@ class EdgeHost:
     ) -> None:
         self._connection, self._agent = connection, agent
         shell = Patient(connection, agent.name, patience, say)
+        shell.called = {"docker": "dockerd", None: shell.called}.get(agent.engine, agent.engine or "")
         self._engine = find(shell, agent)
         shell.called, shell.ping = self._engine.daemon or self._engine.cli, self._engine.answers
 

@@ -86,7 +86,6 @@ class Patient:
         hint = "Look at it there, and restart it; or give it more time with iofog:engineTimeout"
         raise EngineError(self._agent, "waiting for the engine", why, hint)
 
-
     def takes_too_long(self, seconds: float) -> None:
         """Raise EngineError: it answers other questions, and not this one."""
         why = f"{self.called} has not done it in {text.duration(seconds)}, though it answers"
@@ -112,9 +111,9 @@ class _Watch:
             self._heard = now
             if self._silent:
                 self._patient.say("")
-        # What it is asked last may well be a little earlier than planned.
-        self._silent = not answers and now - self._heard >= min(SILENT, self._patient.most) - 1
+        # A question is given up a little earlier or later than planned.
+        self._silent = not answers and now - self._heard >= min(SILENT, self._patient.most) - 0.5
         if self._silent:
             self._patient.is_silent(now - self._heard)
-        elif now - self._began >= self._timeout:
+        elif answers and now - self._began >= self._timeout:
             self._patient.takes_too_long(now - self._began)
