@@ -197,6 +197,9 @@ class Site:
     def older(self, diff_ids: Iterable[Digest]) -> dict[Digest, Descriptor]:
         return {diff_id: self.known[diff_id] for diff_id in diff_ids if diff_id in self.known}
 
+    def plain_sizes(self, image: Image) -> dict[Digest, int]:
+        return {}
+
     def ready(self, reference: Reference, part: Part) -> Part:
         return part
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from pulumi_iofog import log
@@ -190,11 +190,11 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
 def _means(job: Job, host: Host, inventory: Inventory, tools: Tools, meter: _Meter) -> Means:
     """What there is to send with; the link is measured once, and only where there is much to send."""
     layers = tools.payloads.older(diff_id for each in inventory.images for diff_id in each.diff_ids)
-    means = Means(layers=layers, memory=tools.memory)
+    means = Means(layers=layers, memory=tools.memory, sizes=tools.payloads.plain_sizes(job.image))
     much = sum(part.likely for part in transfer(job.image, inventory, means).parts) >= WORTH_A_MEASURE
     if much and meter.rate is None:
         meter.rate = min(host.rate(), tools.limit or float("inf"))
-    return Means(meter.rate, layers, tools.memory)
+    return replace(means, rate=meter.rate)
 
 
 def _carry_out(

@@ -56,8 +56,10 @@ class Means:
         rate: of the link, in bytes/s; None if it is not known.
         layers: older layers whose blobs can be had, by diff id.
         memory: bytes that making a delta may take here.
+        sizes: bytes of layers' plain tars, by diff id, as far as they are known.
     """
 
     rate: float | None = None
     layers: Mapping[Digest, Descriptor] = field(default_factory=dict)
     memory: int = 0
+    sizes: Mapping[Digest, int] = field(default_factory=dict)

@@ -40,7 +40,7 @@ def calls(engine: Engine, folder: str = SPOOL) -> dict[str, Callable[[], Any]]:
         "load thin": lambda: engine.load(TWO.image, folder, _carried(TWO.image, besides=FIRST)),
         "verify": lambda: list(engine.verify(ONE.image.pin)),
         "remove": lambda: engine.remove(ONE.image.pin),
-        "require_space": lambda: engine.require_space("/home/edge", 1 << 50, 1 << 50),
+        "require_space": lambda: engine.require_space("/home/edge", 1 << 50, 1 << 50, known=True),
     }
 
 

@@ -1,5 +1,5 @@
-"""A real dockerd that stops answering while it loads: it is said, it has its time, and Ctrl-C ends the wait; a load that
-only takes long is left alone."""
+"""A real dockerd that stops answering while it loads: that is said, it has its time, and Ctrl-C ends the wait; a load
+that only takes long is left alone."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ def host(lab: Lab, mocker: MockerFixture) -> Iterator[Host]:
     mocker.patch.multiple(patience, SILENT=3.0, LOOK=1.0)
     yield host
     thaw(host)
+    # What was told to load goes on, as its session's end is nothing to it.
+    assert wait_for(lambda: not host.run("pgrep -f '^docker.real load' || true"), 20)
 
 
 def thaw(host: Host) -> None:
@@ -108,11 +110,13 @@ def test_ctrl_c_ends_the_wait_at_once(
 def test_a_load_that_only_takes_long_is_left_alone(
     host: Host, lab: Lab, layout: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent = host.agent(lab.known_hosts_file)
+    agent, began = host.agent(lab.known_hosts_file), time.monotonic()
     with (
         before_a_load(host, "sleep 12"),
         operator(tmp_path, layout, [agent], monkeypatch, engineTimeout="6s") as one,
     ):
         (outcome,) = one.bring()
     assert outcome.error is None
+    assert outcome.updated
+    assert time.monotonic() - began > 12
     assert not one.said("has not answered")

@@ -76,8 +76,12 @@ class Engine(ABC):
 
     # ---- loading ------------------------------------------------------------------------------------
 
-    def require_space(self, spool: str, to_spool: int, to_load: int) -> None:
-        """Raise NoSpace if either the spool's or the engine's disk has too little free; sizes in bytes."""
+    def require_space(self, spool: str, to_spool: int, to_load: int, *, known: bool) -> None:
+        """Raise NoSpace if either the spool's or the engine's disk has too little free; sizes in bytes.
+
+        Args:
+            known: they are of the layers unpacked; else no more is known than their compressed sizes.
+        """
         result = self._shell.run(f"df -Pk {shlex.quote(spool)} {shlex.quote(self.root)}")
         disks = parse_df(result.text)
         if not result.ok or len(disks) != 2:
@@ -87,14 +91,15 @@ class Engine(ABC):
             needs = [(self.root, to_spool + to_load, disks[1])]
         for folder, need, disk in needs:
             if need > disk.free:
-                raise self._too_small(folder, need, disk)
+                raise self._too_small(folder, need, disk, known)
 
-    def _too_small(self, folder: str, need: int, disk: Disk) -> NoSpace:
+    def _too_small(self, folder: str, need: int, disk: Disk, known: bool) -> NoSpace:
+        at_least, of = ("", "unpacked") if known else ("at least ", "by the registry's sizes, which are compressed")
         return NoSpace(
             self._agent,
             "making room for the image",
-            f"{text.size(need)} are needed under {folder}, {text.size(disk.free)} are free",
-            f"Free {text.size(need - disk.free)} there",
+            f"{at_least}{text.size(need)} are needed under {folder} ({of}), {text.size(disk.free)} are free",
+            f"Free {at_least}{text.size(need - disk.free)} there",
         )
 
     def load(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> None:
