@@ -16,8 +16,9 @@ DATA = random.Random(1).randbytes(1000) * 300
 
 def test_gzip(tmp_path: Path) -> None:
     file = tmp_path / "blob"
-    file.write_bytes(gzip.compress(DATA))
-    assert announced_size(file, "gzip") == len(DATA)
+    for level in (0, 6):
+        file.write_bytes(gzip.compress(DATA, level))
+        assert announced_size(file, "gzip") == len(DATA)
     # Of several members nobody can tell, nor of one that is cut off.
     file.write_bytes(gzip.compress(DATA) + gzip.compress(b"the end"))
     assert announced_size(file, "gzip") is None
