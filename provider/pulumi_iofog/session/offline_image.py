@@ -138,11 +138,15 @@ class Session(Adapters):
     def _connect_alone(self, progress: Progress, agent: Agent) -> Iterator[EdgeHost]:
         """One agent, to which nobody else sends meanwhile, neither from this machine nor from others: so what two
         resources share is sent once, and they do not get in each other's way."""
-        say = partial(progress.waits, agent.name)
+        say, last = partial(progress.waits, agent.name), ""
 
         def wait(who: str, since: float | None) -> None:
+            nonlocal last
             began = f" since {text.clock(since)}" if since else ""
-            say(f"waiting for another pulumi ({who}) that sends to {agent.name}{began}")
+            why = f"waiting for another pulumi ({who}) that sends to {agent.name}{began}"
+            if why != last:
+                log.step("wait", last := why)
+            say(why)
             self._sleep(LOOK_AGAIN)
 
         with (
