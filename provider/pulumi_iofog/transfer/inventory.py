@@ -56,10 +56,13 @@ class Means:
         rate: of the link, in bytes/s; None if it is not known.
         layers: older layers whose blobs can be had, by diff id.
         memory: bytes that making a delta may take here.
+        programs: architectures of hosts for which there is a program that works with deflate tokens, and that may be
+            given it.
         sizes: bytes of layers' plain tars, by diff id, as far as they are known.
     """
 
     rate: float | None = None
     layers: Mapping[Digest, Descriptor] = field(default_factory=dict)
     memory: int = 0
+    programs: frozenset[str] = frozenset()
     sizes: Mapping[Digest, int] = field(default_factory=dict)
