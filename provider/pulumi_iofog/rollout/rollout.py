@@ -29,6 +29,7 @@ from functools import partial
 
 from pulumi_iofog import log, text
 from pulumi_iofog.errors import (
+    INTERRUPTED,
     CorruptLayer,
     EngineError,
     IofogError,
@@ -44,6 +45,7 @@ from pulumi_iofog.rollout.load import Load
 from pulumi_iofog.rollout.outcome import Outcome
 from pulumi_iofog.rollout.tools import Host, Recipe, Tools
 from pulumi_iofog.rollout.worker import Worker, after
+from pulumi_iofog.transfer.engine_traits import EngineTraits
 from pulumi_iofog.transfer.inventory import Inventory, Means
 from pulumi_iofog.transfer.load_folder import prefix
 from pulumi_iofog.transfer.plan import Transfer
@@ -98,12 +100,20 @@ def bring(job: Job, tools: Tools) -> Outcome:
         return outcome
     except IofogError as problem:
         log.failed("visit", bytes=meter.sent)
-        return Outcome(name, sent=meter.sent, error=str(problem))
+        return Outcome(name, sent=meter.sent, error=str(_placed(problem, job, meter)))
     except Exception as problem:
         log.failed("visit", bytes=meter.sent)
         return Outcome(name, sent=meter.sent, error=str(unexpected(name, meter.doing, problem)))
     finally:
         tools.progress.end(name, failed=failed)
+
+
+def _placed(problem: IofogError, job: Job, meter: _Meter) -> IofogError:
+    """The error; of an interrupted transfer, with how far it was."""
+    if problem.why != INTERRUPTED or not meter.sent:
+        return problem
+    sent = f"{text.size(meter.sent)} of at most {text.size(job.image.manifest.size)} had been sent"
+    return type(problem)(problem.who, sent, problem.why, problem.hint)
 
 
 def _visit_until_done(job: Job, tools: Tools, meter: _Meter) -> Outcome:
@@ -142,7 +152,8 @@ def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
             host.remove_stale_containers()
             host.untag_lower_images()
         host.clear_spool(job.image)
-        note = "; ".join(filter(None, (_bad_disk(job, host), _prune(job, host), _name_in_front(job, names))))
+        notes = (_bad_disk(job, host), _prune(job, host), _name_in_front(job, inventory.engine, names))
+        note = "; ".join(filter(None, notes))
     return Outcome(name, updated, meter.sent, job.image.manifest.size, note, engine=inventory.described)
 
 
@@ -246,15 +257,17 @@ def _carry_out(
     return names
 
 
-def _name_in_front(job: Job, names: Sequence[str]) -> str:
-    """That another name stands before the image's own. The ioFog agent's pruning looks only at the first one
-    (check/pruning.py)."""
+def _name_in_front(job: Job, engine: EngineTraits, names: Sequence[str]) -> str:
+    """That another name stands before the image's own, and the command that removes it. The ioFog agent's pruning
+    looks only at the first one (check/pruning.py)."""
     own = job.image.reference.full_name
     if not names or full_name(names[0]) == own:
         return ""
+    docker_socket = job.agent.engine_socket if engine.command == "docker" else None
+    command = f"docker -H unix://{docker_socket}" if docker_socket else engine.command
     return (
-        f"{job.agent.name} lists {job.image.reference} as {names[0]} first, so the ioFog agent's pruning removes it"
-        " although microservices use it: remove that name there"
+        f"{job.agent.name} lists {job.image.reference} as {names[0]} first, and the ioFog agent's pruning takes it for"
+        f" unused, even if a microservice uses it. Remove that name there: {command} image rm {names[0]}"
     )
 
 

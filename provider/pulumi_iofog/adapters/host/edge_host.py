@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 
 from pulumi_iofog.adapters.host import link, turn
+from pulumi_iofog.adapters.host.answers_kept import Repeating
 from pulumi_iofog.adapters.host.delivery import Delivery
 from pulumi_iofog.adapters.host.engines.detect import find
 from pulumi_iofog.adapters.host.patience import Patient
@@ -37,9 +38,11 @@ class EdgeHost:
         say: Callable[[str], None] = lambda why: None,
     ) -> None:
         self._connection, self._agent = connection, agent
-        shell = Patient(connection, agent.name, patience, say)
+        repeating = Repeating(connection)
+        shell = Patient(repeating, agent.name, patience, say)
         shell.called = {"docker": "dockerd", None: shell.called}.get(agent.engine, agent.engine or "")
         self._engine = find(shell, agent)
+        repeating.fresh = True
         shell.called, shell.ping = self._engine.daemon or self._engine.cli, self._engine.answers
 
     def turn(self, wait: turn.Wait) -> AbstractContextManager[None]:
@@ -82,6 +85,11 @@ class EdgeHost:
 
     def verify(self, pin: Pin) -> tuple[str, ...]:
         return self._engine.verify(pin)
+
+    def holds_each(self, pins: Sequence[Pin]) -> Mapping[Pin, bool]:
+        """As ``holds``, of several images at once."""
+        proven = self._engine.proven(pins) if len(pins) > 1 else frozenset[Pin]()
+        return {pin: pin in proven or self.holds(pin) for pin in pins}
 
     def holds(self, pin: Pin) -> bool:
         """Whether the image is there under its name, and a container can be made of it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -189,6 +189,10 @@ class Engine(ABC):
             The image's names in the order in which the engine lists them; empty if it does not say.
         """
 
+    def proven(self, pins: Sequence[Pin]) -> frozenset[Pin]:
+        """Those of the images that ``verify`` would pass, as far as that can be told of all of them at once."""
+        return frozenset()
+
     @abstractmethod
     def remove(self, pin: Pin) -> bool:
         """Remove the image; already gone is success. False if a container still uses it."""
@@ -216,7 +220,8 @@ class Engine(ABC):
         return NoSpace(self._agent, doing, "no space left on device", f"Free space under {self.root}")
 
     def _failed(self, doing: str, result: Result) -> EngineError:
-        if says(result, *DOWN):
+        hint = ""
+        # Edgelet says by itself what to try.
+        if says(result, *DOWN) and "systemctl" not in result.error:
             hint = f"Is the {self.cli} service running on the agent? Try: systemctl status {self.cli}"
-            return EngineError(self._agent, doing, result.error, hint)
-        return EngineError(self._agent, doing, result.error)
+        return EngineError(self._agent, doing, result.error, hint)

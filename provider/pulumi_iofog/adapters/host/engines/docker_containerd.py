@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from pulumi_iofog.adapters.host.engines.answers import About, Listing
@@ -102,6 +102,10 @@ class DockerContainerd(Docker):
     def prove_held(self, blobs: Collection[Descriptor]) -> None:
         if self._blobs:
             self._blobs.require(blob.digest for blob in blobs)
+
+    def proven(self, pins: Sequence[Pin]) -> frozenset[Pin]:
+        # A container says nothing of the blobs, which the store has besides: each image is verified by itself.
+        return frozenset()
 
     def verify(self, pin: Pin) -> tuple[str, ...]:
         names = super().verify(pin)
