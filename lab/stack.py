@@ -43,12 +43,19 @@ class Stack:
         program: the folder with Pulumi.yaml and __main__.py; it is copied.
         folder: where everything goes.
         environment: variables for Pulumi and the program.
+        virtualenv: where its Python is; default this process's own.
     """
 
     name = "lab"
 
-    def __init__(self, program: Path, folder: Path, environment: Mapping[str, str] | None = None) -> None:
-        self.folder, self.program = folder, folder / "program"
+    def __init__(
+        self,
+        program: Path,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        virtualenv: Path = Path(sys.prefix),
+    ) -> None:
+        self.folder, self.program, self._virtualenv = folder, folder / "program", virtualenv
         shutil.copytree(program, self.program, dirs_exist_ok=True)
         self._use_this_environment()
         (folder / "state").mkdir(exist_ok=True)
@@ -60,7 +67,7 @@ class Stack:
             "PULUMI_SKIP_UPDATE_CHECK": "1",
             "HOME": str(folder / "home"),
             # A language host that was built from source does not look for the virtual environment itself.
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}:{pulumi_bin()}",
+            "PATH": f"{virtualenv}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}:{pulumi_bin()}",
             **(environment or {}),
         }
         self.environment = {**os.environ, **self.own_environment}
@@ -170,7 +177,7 @@ class Stack:
         """The program's virtual environment is named relative to where it was copied from."""
         file = self.program / "Pulumi.yaml"
         body = yaml.safe_load(file.read_text())
-        body["runtime"] = {"name": "python", "options": {"virtualenv": sys.prefix}}
+        body["runtime"] = {"name": "python", "options": {"virtualenv": str(self._virtualenv)}}
         file.write_text(yaml.safe_dump(body))
 
     def argv(self, *arguments: str) -> list[str]:
