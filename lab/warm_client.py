@@ -34,10 +34,14 @@ def main() -> None:
         # Its output is the other's alone: who reads it waits for its end.
         for file in (0, 1, 2):
             os.close(file)
-        status = int.from_bytes(server.recv(4), "big")
+        # Nothing is said where whoever waits for work has ended, and all others with it.
+        said = server.recv(4)
+        status = int.from_bytes(said, "big") if said else signal.SIGKILL
     if os.WIFSIGNALED(status):
-        signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
-        os.kill(os.getpid(), os.WTERMSIG(status))
+        ended_by = os.WTERMSIG(status)
+        if ended_by in SIGNALS:
+            signal.signal(ended_by, signal.SIG_DFL)
+        os.kill(os.getpid(), ended_by)
     os._exit(os.WEXITSTATUS(status))
 
 
