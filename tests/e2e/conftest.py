@@ -68,8 +68,8 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
 
 @pytest.fixture
 def start() -> Literal["warm", "cold"]:
-    """How Python starts in the commands of the site's stack; a test may parametrize it. "cold" is as users have it:
-    the programs and examples of this project, and what is about processes, terminals apart, are run like that."""
+    """How Python starts in the commands of the site's stack; a test may parametrize it. "cold" is as users have it,
+    and as stacks have it that are not the site's own: this project's programs, examples, and tests of options."""
     return "warm"
 
 
