@@ -8,7 +8,7 @@ PYTEST := $(PYTHON) -m pytest -n $(WORKERS) --dist worksteal
 # Each pulumi command of a test may start Python four times: what has been compiled is kept, wherever that is switched off.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test test-fast check fix docs bench lab-up lab-down
+.PHONY: help setup demo test test-fast test-pythons check fix docs bench lab-up lab-down
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -24,6 +24,9 @@ test: setup ## every test, end to end included
 
 test-fast: setup ## the tests that need no edge host
 	@$(PYTEST) -m "not lab"
+
+test-pythons: setup ## the pure tests on each other Python from 3.10 to 3.14 that this machine has
+	@$(PYTHON) -m tests.pythons
 
 check: setup ## what CI checks besides the tests; writes nothing
 	@.venv/bin/ruff format --check .

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,14 +50,17 @@ def make_image(
     platform: Platform = AMD64,
     plain: bool = False,
     level: int = 9,
+    compress: Callable[[bytes], bytes] | None = None,
 ) -> MadeImage:
     """An image of gzip layers, or plain ones, for a platform.
 
     Args:
+        compress: makes gzip of a layer's tar, where that is to be the same with every Python and zlib.
         level: of the compression; 0 for large noise, which would not become smaller, at 36 MB/s.
     """
     tars = [layer_tar(files) for files in layers]
-    zipped = tars if plain else [gzip.compress(tar, level, mtime=0) for tar in tars]
+    compress = compress or (lambda tar: gzip.compress(tar, level, mtime=0))
+    zipped = tars if plain else [compress(tar) for tar in tars]
     config = json.dumps(
         {
             "architecture": platform.architecture,

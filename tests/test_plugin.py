@@ -21,7 +21,15 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.empty_pb2 import Empty
-from pulumi.dynamic import CheckResult, CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    ResourceProvider,
+    UpdateResult,
+)
 from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime.proto import provider_pb2
 
@@ -36,6 +44,7 @@ class Probe(ResourceProvider):
     """Says what a verb can find out about its call, or raises."""
 
     raises: BaseException | None = None
+    refuses: tuple[CheckFailure, ...] = ()
     urns: list[str | None] = []  # noqa: RUF012  # in one list, whatever the SDK makes of the object
     configured: Any = None
 
@@ -52,7 +61,7 @@ class Probe(ResourceProvider):
 
     def check(self, _olds: Any, news: Any) -> CheckResult:
         self._look()
-        return CheckResult(news, [])
+        return CheckResult(news, list(self.refuses))
 
     def diff(self, _id: str, _olds: Any, _news: Any) -> DiffResult:
         self._look()
@@ -185,6 +194,52 @@ def test_what_already_stands_in_for_the_traceback_is_kept(sdk: ModuleType, monke
         call(sdk, "Create", VERBS["Create"])
 
 
+# ---- refused inputs ------------------------------------------------------------------------------------
+
+
+def test_a_nested_path_is_shown_with_its_reason(sdk: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [plugin.PropertyPath("agents[1].port"), plugin.PropertyPath(""), "theirs"]
+    monkeypatch.setattr(Probe, "refuses", tuple(CheckFailure(path, "why") for path in paths))
+    plugin.show_paths_in_reasons()
+    plugin.show_paths_in_reasons()
+    answer = call(sdk, "Check", VERBS["Check"])
+    assert [(each.property, each.reason) for each in answer.failures] == [
+        ("", "agents[1].port: why"),
+        ("", "why"),
+        ("theirs", "why"),
+    ], f"{SDK} does not make failures with proto.CheckFailure(property=, reason=), looked up in its __main__.py"
+    assert answer.inputs["__provider"] == PROPERTIES["__provider"]
+
+
+# ---- what differs --------------------------------------------------------------------------------------
+
+
+def test_the_engine_is_told_what_differs_once(sdk: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [{'agent_digests["edge-1"]': "update", "agents[2]": "add", "controller.endpoint": "update"}, {}]
+
+    def diff(self: Probe, *_: object) -> DiffResult:
+        plugin.show_differences(told.pop(0), replacing=["controller"])
+        return DiffResult(changes=True, replaces=["controller"])
+
+    monkeypatch.setattr(Probe, "diff", diff)
+    answer = call(sdk, "Diff", VERBS["Diff"])
+    assert (answer.changes, list(answer.replaces)) == (sdk.proto.DiffResponse.DIFF_SOME, ["controller"])
+    kinds = {path: provider_pb2.PropertyDiff.Kind.Name(each.kind) for path, each in answer.detailedDiff.items()}
+    assert kinds == {
+        'agent_digests["edge-1"]': "UPDATE",
+        "agents[2]": "ADD",
+        "controller.endpoint": "UPDATE_REPLACE",
+    }, f"{SDK} does not answer Diff with proto.DiffResponse(), looked up in its __main__.py"
+    assert answer.hasDetailedDiff
+    assert all(each.inputDiff for each in answer.detailedDiff.values())
+    assert not call(sdk, "Diff", VERBS["Diff"]).hasDetailedDiff
+
+
+def test_a_diff_that_says_nothing_of_it_is_as_the_sdk_answers_it(sdk: ModuleType) -> None:
+    answer = call(sdk, "Diff", VERBS["Diff"])
+    assert (answer.changes, answer.hasDetailedDiff, dict(answer.detailedDiff)) == (1 + 1, False, {})
+
+
 # ---- Ctrl-C --------------------------------------------------------------------------------------------
 
 
@@ -223,4 +278,5 @@ def test_outside_a_plugin_nothing_is_hooked(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "__main__", main)
     plugin.on_cancel(lambda: None)
     plugin.show_errors_as_messages()
+    plugin.show_differences({"x86": "update"}, replacing=())
     assert main.traceback == main.empty_pb2 == "their own"

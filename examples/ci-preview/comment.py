@@ -5,7 +5,7 @@ pulumi preview --json | python comment.py > comment.md
 
 import json
 import sys
-from typing import Any
+from typing import Any, cast
 
 KIND = "iofog:OfflineImage"
 SHORT = len("sha256:") + 12
@@ -30,8 +30,8 @@ def comment(preview: dict[str, Any]) -> str:
 
 
 def _digests(state: dict[str, Any] | None) -> dict[str, str]:
-    digests = (state or {}).get("inputs", {}).get("agent_digests", {})
-    return digests if isinstance(digests, dict) else {}
+    digests = (state or {}).get("inputs", {}).get("agent_digests")
+    return cast(dict[str, str], digests) if isinstance(digests, dict) else {}
 
 
 def _table(old: dict[str, str], new: dict[str, str]) -> list[str]:

@@ -7,6 +7,7 @@ from host import Host
 import pulumi_iofog as iofog
 
 config = pulumi.Config()
+agent = config.require("agent")  # its name on the Controller
 
 # A stand-in for whatever creates your hosts: a virtual machine, a pulumi-command that provisions a board, …
 host = Host("gateway-host", address=config.require("address"))
@@ -16,7 +17,7 @@ image = iofog.OfflineImage(
     x86=config.require("image"),
     agents=[
         iofog.AgentArgs(
-            name="gateway-host",
+            name=agent,
             host=host.address,  # not known in the first preview, which is fine
             user=config.get("user"),
             private_key_file=config.get("privateKeyFile"),
@@ -29,7 +30,7 @@ image = iofog.OfflineImage(
 application = Application(
     "plant",
     catalog_item_id=image.catalog_item_id,
-    agent=config.require("agent"),
+    agent=agent,
     endpoint=pulumi.Config("iofog").require("endpoint"),
     email=pulumi.Config("iofog").require("email"),
     password=pulumi.Config("iofog").require_secret("password"),

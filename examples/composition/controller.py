@@ -17,8 +17,9 @@ class ApplicationProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         call = _sign_in(props)
-        agents = call("GET", "/iofog-list")["fogs"]
-        uuid = next(agent["uuid"] for agent in agents if agent["name"] == props["agent"])
+        uuids = {agent["name"]: agent["uuid"] for agent in call("GET", "/iofog-list")["fogs"]}
+        if props["agent"] not in uuids:
+            raise ValueError(f"the Controller has no agent {props['agent']}, only: {', '.join(uuids) or 'none'}")
         call("POST", "/application", {"name": props["name"], "isActivated": True})
         made = call(
             "POST",
@@ -27,7 +28,7 @@ class ApplicationProvider(ResourceProvider):
                 "name": "gateway",
                 "application": props["name"],
                 "catalogItemId": int(props["catalog_item_id"]),
-                "iofogUuid": uuid,
+                "iofogUuid": uuids[props["agent"]],
                 "config": "{}",
             },
         )

@@ -3,48 +3,56 @@
 What a mock returns stands for the outputs of the provider.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 
 import pulumi
 import pytest
+from fleet import images_of
 from pulumi.runtime import MockCallArgs, MockResourceArgs
+
+Settle = Callable[[Callable[[], pulumi.Output[Any]]], Any]
+settled = cast(Settle, pulumi.runtime.test)  # pyright: ignore[reportUnknownMemberType]
+"""Runs a function until the output that it returns is known."""
 
 
 class Mocks(pulumi.runtime.Mocks):
     def __init__(self) -> None:
-        self.made: dict[str, MockResourceArgs] = {}
+        self.made: dict[str, dict[str, Any]] = {}
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        self.made[args.name] = args
-        if args.typ.endswith("iofog:OfflineImage"):
-            outputs = {"catalog_item_id": 6, "pending_agents": [], "agent_digests": {}, "images": {}}
-            return "6", {**args.inputs, **outputs}
-        return args.name, args.inputs
+        inputs = cast(dict[str, Any], args.inputs)  # pyright: ignore[reportUnknownMemberType]
+        self.made[args.name] = inputs
+        if not args.typ.endswith("iofog:OfflineImage"):
+            return args.name, inputs
+        return "6", {**inputs, "catalog_item_id": 6, "pending_agents": [], "agent_digests": {}, "images": {}}
 
     def call(self, args: MockCallArgs) -> tuple[dict[str, Any], None]:
         return {}, None
 
 
-mocks = Mocks()
-pulumi.runtime.set_mocks(mocks, project="unit-test", stack="test")
+@pytest.fixture
+def mocks() -> Iterator[Mocks]:
+    """Pulumi's, with an event loop: from Python 3.14 on, there is none unless somebody makes it."""
+    mocks, loop = Mocks(), asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    pulumi.runtime.set_mocks(mocks, project="unit-test", stack="test")
+    yield mocks
+    asyncio.set_event_loop(None)
+    loop.close()
 
-from fleet import images_of  # noqa: E402 - after the mocks
 
-
-@pulumi.runtime.test
-def test_every_image_of_a_version_goes_to_all_agents() -> pulumi.Output[None]:
-    fleet = images_of("1.4", ["canary-1", "edge-1"])
-
+def test_every_image_of_a_version_goes_to_all_agents(mocks: Mocks) -> None:
     def check(ids: Mapping[str, int]) -> None:
         assert ids == {"gateway": 6, "reader": 6}
-        reader = mocks.made["plant-reader"].inputs
+        reader = mocks.made["plant-reader"]
         assert reader["x86"] == "registry.example/plant/reader:1.4"
         assert reader["name"] == "reader"
         assert reader["agents"] == ["canary-1", "edge-1"]
         assert reader["max_unavailable"] == 1
 
-    return fleet.catalog_item_ids.apply(check)
+    settled(lambda: images_of("1.4", ["canary-1", "edge-1"]).catalog_item_ids.apply(check))()
 
 
 def test_a_fleet_without_a_canary_is_refused() -> None:

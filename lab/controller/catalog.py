@@ -46,7 +46,7 @@ class Catalog:
         self._refuse_unknown_registry(body["registryId"], 500)
         item = copy.deepcopy(self._template["item"])
         item |= {"id": self._state["next"], "name": body["name"], "description": body.get("description", "")}
-        item["registryId"] = body["registryId"]
+        item |= {key: body[key] for key in ("registryId", "publisher") if key in body}
         item["images"] = self._images(body["images"])
         self._state["items"][str(item["id"])] = item
         self._state["next"] += 1
@@ -56,7 +56,7 @@ class Catalog:
         """Before 3.8 nobody looks whose item it is, or whether there is one, where only images are to change."""
         body = call.body
         schema.check(body, schema.update_item(arch_ids=self._arch_ids), old=self._old)
-        changes = {key: body[key] for key in ("name", "description", "registryId") if key in body}
+        changes = {key: body[key] for key in ("name", "description", "registryId", "publisher") if key in body}
         if self._arch_ids:
             self._own(call.part, 400, "updated")
         if "registryId" in changes:

@@ -31,7 +31,7 @@ SHARED: Mapping[str, Body] = {
         "required": ["containerImage", "archId"],
     },
 }
-_ITEM: Body = {"name": NAME, "description": TEXT, "registryId": WHOLE}
+_ITEM: Body = {"name": NAME, "description": TEXT, "registryId": WHOLE, "publisher": TEXT}
 _IMAGES: Body = {"type": "array", "minItems": 1, "maxItems": 2, "items": {"$ref": "/image"}}
 _ARCH_IMAGES: Body = {"type": "array", "minItems": 1, "maxItems": 4, "items": {"$ref": "/archImage"}}
 SIGN_UP: Body = {

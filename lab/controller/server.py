@@ -52,6 +52,8 @@ class ControllerStandIn:
         self.requests: list[str] = []
         self.lock, self.stopped = threading.Lock(), threading.Event()
         self._faults: list[str | Answer] = []
+        self._holding = ""
+        self.held, self.released = threading.Event(), threading.Event()
         self._connections: set[socket.socket] = set()
         handler = type("Handler", (_Handler,), {"stand_in": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
@@ -81,6 +83,7 @@ class ControllerStandIn:
 
     def __exit__(self, *raised: object) -> None:
         self.stopped.set()
+        self.released.set()
         self._server.shutdown()
         self._thread.join()
         with self.lock:
@@ -119,6 +122,17 @@ class ControllerStandIn:
         """Neither act nor answer until the stand-in stops."""
         self._faults += [STALL] * times
 
+    def hold(self, request: str) -> None:
+        """Act on the next ``METHOD /path`` that is this one, set ``held``, and answer once ``released`` is set."""
+        self._holding = request
+        self.held.clear()
+        self.released.clear()
+
+    def is_held(self, request: str) -> bool:
+        """Whether its answer is to be held; from now on no other's is."""
+        holds, self._holding = request == self._holding, "" if request == self._holding else self._holding
+        return holds
+
     def clear_faults(self) -> None:
         """Nothing goes wrong from now on."""
         self._faults.clear()
@@ -146,6 +160,10 @@ class _Handler(BaseHTTPRequestHandler):
                 answer = fault
             elif fault in (None, LOSE):
                 answer = self._ask(parts.path, dict(parse_qsl(parts.query)), text)
+            holds = self.stand_in.is_held(f"{self.command} {parts.path}")
+        if holds:
+            self.stand_in.held.set()
+            self.stand_in.released.wait()
         if fault == STALL:
             self.stand_in.stopped.wait()
         if isinstance(fault, str):

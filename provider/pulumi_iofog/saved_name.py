@@ -6,6 +6,8 @@ and requests included, at each command of Pulumi: 0.95 s of a core instead of 0.
 
 from __future__ import annotations
 
+import base64
+import pickle
 import pkgutil
 from typing import Any
 
@@ -29,3 +31,8 @@ class SavedProvider(ResourceProvider):
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return (pkgutil.resolve_name, ("pulumi_iofog.provider:provider",))
+
+
+SAVED = base64.b64encode(pickle.dumps(SavedProvider(), protocol=4)).decode()
+"""The provider as it is in every state. The SDK would pickle it anew for each resource, by the default protocol of the
+Python at work, which is another one from 3.14 on: a state would change with who ran ``pulumi up`` last."""

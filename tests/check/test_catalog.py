@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from pulumi_iofog.check.catalog import ItemPlan, Wanted, plan_change, plan_new
+from pulumi_iofog.check.owner import mark_of, marked_for
 from pulumi_iofog.errors import ControllerError, ItemInUse, NameTaken
 from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, Microservice
 from pulumi_iofog.inputs.spec import CatalogItem
@@ -72,9 +73,39 @@ def test_the_images_are_written_also_where_nobody_uses_them_yet() -> None:
 
 def test_rebuild_false_leaves_running_ones_alone_and_says_so() -> None:
     plan = change(Canned(), dataclasses.replace(WANTED, rebuild=False))
-    assert plan == ItemPlan(left=(READER,))
+    assert plan == ItemPlan(left=(READER,), owed=("edge-1",))
     assert plan.lines() == ["rebuild=False leaves 1 microservice (plant/reader on edge-1) running with older content"]
-    assert change(Canned(users=[WRITER]), dataclasses.replace(WANTED, rebuild=False)).lines() == []
+    stopped = change(Canned(users=[WRITER]), dataclasses.replace(WANTED, rebuild=False))
+    assert (stopped.lines(), stopped.owed) == ([], ("edge-1",))
+    assert change(Canned(users=()), dataclasses.replace(WANTED, rebuild=False)) == ItemPlan(), "nobody is owed anything"
+
+
+def test_who_is_rebuilt_for_nothing_is_said() -> None:
+    """The Controller rebuilds all microservices of an item, also those whose agents have the content already."""
+    others = [Microservice("plant/other", agent, running=True) for agent in ("edge-2", "edge-3", "edge-2")]
+    (line,) = change(Canned(users=[READER, *others, WRITER])).lines()
+    assert line.startswith(
+        "the Controller will rebuild 5 microservices (plant/reader on edge-1, plant/other on edge-2,"
+    )
+    assert line.endswith("): all that use the item, also on edge-2, edge-3 without new content")
+
+
+def test_those_that_run_the_content_already_are_spared() -> None:
+    """The agent was pending, and gets later what the others have."""
+    others = [Microservice("plant/other", agent, running=True) for agent in ("edge-2", "edge-3")]
+    plan = change(Canned(users=[READER, *others, WRITER]), dataclasses.replace(WANTED, settled=("edge-2", "edge-3")))
+    assert plan == ItemPlan(rewrite_for=("edge-1",), rebuilt=(READER, WRITER), singly=True)
+    assert plan.lines() == ["the Controller will rebuild 2 microservices (plant/reader on edge-1, plant/writer)"]
+    everyone = change(Canned(users=[READER, WRITER]), dataclasses.replace(WANTED, settled=("edge-2", "edge-3")))
+    assert not everyone.singly, "nobody is to be spared"
+    renamed = dataclasses.replace(WANTED, settled=("edge-2",), item=NEWER)
+    assert change(Canned(users=[READER, *others]), renamed).rebuilt == (READER, *others)
+
+
+def test_those_whose_agent_has_not_got_the_content_are_spared_too() -> None:
+    plan = change(Canned(), dataclasses.replace(WANTED, content=("edge-1", "edge-2")))
+    assert plan.sparing(["edge-2"]) is plan
+    assert plan.sparing(["edge-1"]) == dataclasses.replace(plan, rebuilt=(WRITER,), singly=True)
 
 
 @pytest.mark.parametrize("rebuild", [True, False])
@@ -113,13 +144,24 @@ def test_a_running_microservice_forbids_it_on_older_controllers(item: CatalogIte
     )
 
 
+def test_names_are_compared_letter_by_letter() -> None:
+    """As the Controller does (catalog-service.js, _checkForDuplicateName; its SQLite tells capitals from others)."""
+    router = dataclasses.replace(WANTED, name="router", item=dataclasses.replace(ITEM, name="router"))
+    assert plan_new(Canned(items=(), rules=FREEZES), router) == ItemPlan()
+    listed = FoundItem(1, dataclasses.replace(ITEM, name="Router"), system=True)
+    assert plan_new(Canned(items=[listed]), router) == ItemPlan()
+    capital = dataclasses.replace(router, name="Router")
+    assert isinstance(refusal(Canned(items=(), rules=FREEZES), capital), NameTaken)
+    assert isinstance(refusal(Canned(items=[listed]), capital), NameTaken)
+
+
 def test_stopping_it_is_enough() -> None:
     assert change(Canned(rules=FREEZES, users=[WRITER])) == ItemPlan(rewrite_for=("edge-1",))
 
 
 def test_rebuild_false_is_enough_too_where_no_name_changes() -> None:
     wanted = dataclasses.replace(WANTED, rebuild=False)
-    assert change(Canned(rules=FREEZES), wanted) == ItemPlan(left=(READER,))
+    assert change(Canned(rules=FREEZES), wanted) == ItemPlan(left=(READER,), owed=("edge-1",))
     refusal(Canned(rules=FREEZES), dataclasses.replace(wanted, item=NEWER), new=False)
 
 
@@ -147,7 +189,7 @@ def test_an_item_is_taken_over_with_its_microservices() -> None:
     plan = plan_new(Canned(), dataclasses.replace(WANTED, adopt=True))
     assert plan == ItemPlan(17, ("edge-1",), (READER, WRITER))
     left = plan_new(Canned(), dataclasses.replace(WANTED, adopt=True, rebuild=False))
-    assert left == ItemPlan(17, left=(READER,))
+    assert left == ItemPlan(17, left=(READER,), owed=("edge-1",))
     assert isinstance(refusal(Canned(rules=FREEZES), dataclasses.replace(WANTED, adopt=True)), ItemInUse)
 
 
@@ -180,10 +222,48 @@ def test_an_item_renamed_by_hand_is_still_the_resources_own() -> None:
 
 
 def test_of_a_replacement_the_old_item_goes_first() -> None:
-    made_by = {17: "urn:this"}.get
-    assert plan_new(Canned(), dataclasses.replace(WANTED, resource="urn:this"), made_by) == ItemPlan()
-    # The run itself comes after that: what is there then, is somebody else's.
+    assert plan_new(Canned(), WANTED, 17) == ItemPlan()
     with pytest.raises(NameTaken):
-        plan_new(Canned(), dataclasses.replace(WANTED, resource="urn:this"))
-    with pytest.raises(NameTaken, match=r"is the one of urn:this\. If that is the same resource, give it an alias"):
-        plan_new(Canned(), dataclasses.replace(WANTED, resource="urn:other"), made_by)
+        plan_new(Canned(), WANTED, 16)
+
+
+# ---- its own -------------------------------------------------------------------------------------------
+
+URN = "urn:pulumi:prod::plant::pulumi-python:dynamic/iofog:OfflineImage::gateway"
+MARK = mark_of("https://api.example", "team", URN)
+MARKED = dataclasses.replace(WANTED, mark=MARK)
+
+
+def test_a_mark_says_whose_it_is() -> None:
+    assert MARK.startswith("pulumi-iofog plant/prod/gateway ")
+    assert marked_for(MARK) == "plant/prod/gateway"
+    assert [marked_for(other) for other in (None, "", "Eclipse ioFog", "pulumi-iofog x")] == [None] * 4
+
+
+def test_what_an_interrupted_run_has_made_is_taken_over() -> None:
+    made = dataclasses.replace(OWN, publisher=MARK)
+    assert plan_new(Canned([made], users=()), MARKED).taken == 17
+
+
+@pytest.mark.parametrize(
+    ("mark", "why", "hint"),
+    [
+        (None, "this stack did not make it", "Set adopt=True to take it over"),
+        ("Eclipse ioFog", "this stack did not make it", "Set adopt=True to take it over"),
+        (mark_of("https://api.example", "team", URN.replace("gateway", "door")), "for plant/prod/door", "an alias"),
+        (mark_of("https://api.example", "others", URN), "backends", "adopt=True"),
+        (mark_of("s3://bucket", "team", URN), "plant/prod/gateway with another parent, or in another", "adopt=True"),
+    ],
+)
+def test_what_another_stack_has_made_is_not(mark: str | None, why: str, hint: str) -> None:
+    others = Canned([dataclasses.replace(OWN, publisher=mark)])
+    problem = refusal(others, MARKED)
+    assert isinstance(problem, NameTaken)
+    assert why in problem.why
+    assert hint in problem.hint
+    assert plan_new(others, dataclasses.replace(MARKED, adopt=True)).taken == 17
+
+
+def test_a_resource_without_a_mark_takes_nothing() -> None:
+    for publisher in (None, MARK):
+        refusal(Canned([dataclasses.replace(OWN, publisher=publisher)]), WANTED)

@@ -106,7 +106,7 @@ def test_composition(site: Site, example: Run) -> None:
     )
     preview = stack.preview()
     assert preview.ok, preview.output
-    assert "1 of 1 agent to update: gateway-host (" in preview.output
+    assert f"1 of 1 agent to update: {agent} (" in preview.output
     up = stack.up()
     assert up.ok, up.output
     outputs = stack.outputs()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from lab import proof
@@ -78,3 +80,27 @@ def test_an_image_from_create_to_destroy(site: Site, engine: str) -> None:
     assert site.repository not in site.items()
     assert site.holds(engine, "2"), "without prune= the image stays"
     assert site.stack.destroy().ok
+
+
+def test_an_older_version_refreshes_and_destroys_what_a_newer_one_has_made(site: Site) -> None:
+    site.want(["docker"], x86=site.push("1"))
+    assert site.stack.up().ok
+    (file,) = (site.stack.folder / "state").rglob(f"stacks/**/{site.stack.name}.json")
+    state = json.loads(file.read_text())
+    (image,) = (each for each in state["checkpoint"]["latest"]["resources"] if each["type"].endswith("OfflineImage"))
+    newer = {"rollout": {"canary": 1}, "pull_policy": "weekly"}
+    for part in ("inputs", "outputs"):
+        image[part] |= newer
+        image[part]["agents"][0]["tunnel"] = "wireguard"
+    file.write_text(json.dumps(state))
+
+    proof.forget(site.host("docker"), site.image("1"))
+    refresh = site.stack.refresh()
+    assert refresh.ok, refresh.output
+    outputs = site.stack.resource()["outputs"]
+    assert {key: outputs[key] for key in newer} == newer, "passed on"
+    assert outputs["agents"][0]["tunnel"] == "wireguard"
+    assert outputs["agent_digests"] == {"docker": "missing"}
+    destroy = site.stack.destroy()
+    assert destroy.ok, destroy.output
+    assert site.repository not in site.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -131,7 +132,8 @@ def test_ctrl_c_ends_at_once_and_the_next_up_goes_on(fleet: Fleet) -> None:
             said = running.communicate()[0].decode()
         assert running.returncode
         first = site.received("docker")["docker"] - before
-        assert "docker: connecting: pulumi was interrupted. Run pulumi up again: it resumes where it stopped" in said
+        sent = r"docker: [\d.]+ MB of at most 7\.\d+ MB had been sent: "
+        assert re.search(f"{sent}pulumi was interrupted. Run pulumi up again: it resumes where it stopped", said), said
         assert "Traceback" not in said
         assert "pending_operations" not in fleet.stack.state()
         assert fleet.item("a") is None, "an interrupted agent is none that may be left out"

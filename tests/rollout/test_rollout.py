@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import random
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pulumi_iofog import log
-from pulumi_iofog.errors import InputError, RolloutFailed, Unreachable
+from pulumi_iofog.errors import INTERRUPTED, AgentError, InputError, RolloutFailed, Unreachable
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import ARM64, Image, Pin
 from pulumi_iofog.rollout import rollout
@@ -78,6 +79,15 @@ def test_a_layer_that_was_not_there_after_all_is_sent_afterwards(site: Site) -> 
     assert site.hosts["edge-1"].calls.count("load") == 2
 
 
+def test_a_held_layer_that_is_damaged_is_sent_once_and_what_has_arrived_is_not_sent_again(site: Site) -> None:
+    base, app = V1.image.layers
+    site.hosts["edge-1"] = MemoryHost(layers={base.diff_id}, damaged={base.diff_id})
+    outcome = bring(job(), site.tools())
+    assert (outcome.error, outcome.sent) == (None, base.blob.size + app.blob.size)
+    assert site.hosts["edge-1"].calls.count("load") == 1, "not before all is proven"
+    assert outcome.note == "edge-1 had 1 damaged blob in its engine's store, replaced now: check its disk"
+
+
 def test_a_lost_link_is_taken_up_where_it_was(site: Site) -> None:
     site.hosts["edge-1"] = MemoryHost(cuts=[10, 20, 30])
     outcome = bring(job(), site.tools())
@@ -97,6 +107,20 @@ def test_a_host_that_is_away_for_a_while_is_waited_for(site: Site) -> None:
     site.hosts["edge-1"] = MemoryHost(cuts=[10], away=3)
     assert bring(job(), site.tools()).error is None
     assert site.waited == list(rollout.LOST_TRIES[:4])
+
+
+def test_an_interrupted_transfer_says_where_it_was(site: Site) -> None:
+    site.hosts["edge-1"] = MemoryHost(cuts=[10])
+    refused = AgentError("edge-1", "connecting", INTERRUPTED, "Run pulumi up again.")
+
+    def interrupted(seconds: float) -> None:
+        raise refused
+
+    tools = dataclasses.replace(site.tools(), wait=interrupted)
+    size = V1.image.manifest.size
+    sent = f"edge-1: 10 B of at most {size} B had been sent"
+    assert bring(job(), tools).error == f"{sent}: pulumi was interrupted. Run pulumi up again."
+    assert bring(job(), dataclasses.replace(tools, connect=lambda agent: interrupted(0))).error == str(refused)
 
 
 def test_a_link_that_stays_lost_is_given_up_after_a_while(site: Site) -> None:
@@ -218,8 +242,8 @@ def test_a_name_that_stands_in_front_of_the_images_own_is_told(site: Site) -> No
     bring(job(), site.tools())
     site.hosts["edge-1"].images["another.example/app:1"] = V1.image.image_id
     assert bring(job(), site.tools()).note == (
-        "edge-1 lists registry.example/app:1 as another.example/app:1 first, so the ioFog agent's pruning removes it"
-        " although microservices use it: remove that name there"
+        "edge-1 lists registry.example/app:1 as another.example/app:1 first, and the ioFog agent's pruning takes it for"
+        " unused, even if a microservice uses it. Remove that name there: podman image rm another.example/app:1"
     )
 
 

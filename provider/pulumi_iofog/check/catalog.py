@@ -6,16 +6,17 @@
 
 The Controller's word counts for microservices: an agent never looks whether the content of an image has
 changed, and starts anew only what is marked for it. Newer Controllers set the mark on all microservices of an
-item whose images are written; older ones refuse to write them while one is running. Pure.
+item whose images are written, or on one of them; older ones refuse to write them while one is running. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pulumi_iofog import text
+from pulumi_iofog.check.owner import marked_for
 from pulumi_iofog.errors import ControllerError, ItemInUse, NameTaken
 from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, Microservice
 from pulumi_iofog.inputs.spec import CatalogItem
@@ -31,10 +32,6 @@ class Catalog(Protocol):
     def microservices(self, item_id: int) -> Sequence[Microservice]: ...
 
 
-MadeBy = Callable[[int], str | None]
-"""Whose an item is, by its id, as far as this machine remembers."""
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a resource wants of its item.
@@ -43,9 +40,10 @@ class Wanted:
         name: the item's; None while it is not known.
         item: all of it; None while something in it is not known.
         content: the agents that get other content than the last run has brought them.
+        settled: those whose microservices run what they are to run.
         rebuild: have microservices started anew from other content, also where no name has changed.
-        adopt: take over an item that is there.
-        resource: who wants it, as ``made_by`` of ``plan_new`` names resources.
+        adopt: take over an item that is there, whoever has made it.
+        mark: of the resource, as its own items have it (owner.py); None where nobody knows it.
     """
 
     name: str | None
@@ -53,7 +51,8 @@ class Wanted:
     content: tuple[str, ...]
     rebuild: bool
     adopt: bool
-    resource: str | None = None
+    mark: str | None = None
+    settled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +64,10 @@ class ItemPlan:
         rewrite_for: the agents with other content; once one of them holds it, the item's images are written, also
             if they stay the same.
         rebuilt: the microservices that the Controller will have rebuilt then.
+        singly: they are rebuilt one by one, and the item's others go on.
         renamed: they are rebuilt since the item names another image, which ``rebuild`` cannot prevent.
         left: the running ones that go on with older content, as ``rebuild`` is False.
+        owed: the agents with other content that nothing is written for, as ``rebuild`` is False.
     """
 
     taken: int | None = None
@@ -74,23 +75,40 @@ class ItemPlan:
     rebuilt: tuple[Microservice, ...] = ()
     renamed: bool = False
     left: tuple[Microservice, ...] = ()
+    owed: tuple[str, ...] = ()
+    singly: bool = False
+
+    def sparing(self, agents: Collection[str]) -> ItemPlan:
+        """The same without a rebuild on those agents, where nothing new could be started."""
+        rest = tuple(each for each in self.rebuilt if each.agent not in agents)
+        if self.renamed or len(rest) == len(self.rebuilt):
+            return self
+        return replace(self, rebuilt=rest, singly=True)
 
     def lines(self) -> list[str]:
         """What a preview and an update say of it."""
         if self.rebuilt:
-            why = " as the item names another image" if self.renamed else ""
+            why = " as the item names another image" if self.renamed else self._again()
             return [f"the Controller will rebuild {_those(self.rebuilt)}{why}"]
         if self.left:
             return [f"rebuild=False leaves {_those(self.left)} running with older content"]
         return []
 
+    def _again(self) -> str:
+        """That some are rebuilt on agents that are not the resource's, as all of an item are with its images."""
+        content = set(self.rewrite_for)
+        agents = dict.fromkeys(each.agent for each in self.rebuilt if each.agent and each.agent not in content)
+        if self.singly or not agents:
+            return ""
+        return f": all that use the item, also on {text.listing(list(agents))} without new content"
 
-def plan_new(catalog: Catalog, wanted: Wanted, made_by: MadeBy | None = None) -> ItemPlan:
-    """For a resource that has no item, as far as anybody has said.
+
+def plan_new(catalog: Catalog, wanted: Wanted, replaced: int | None = None) -> ItemPlan:
+    """For a resource that has no item, as far as anybody has said. One with its mark was made by a run of which nobody
+    has learned any more, and is taken over.
 
     Args:
-        made_by: given by a check, which of a replacement is not told that there is an item: that one is deleted
-            before the new one is made.
+        replaced: the item of the resource that this one replaces, which is deleted before the new one is made.
 
     Raises:
         NameTaken: there is an item of that name which may not be taken over.
@@ -100,10 +118,9 @@ def plan_new(catalog: Catalog, wanted: Wanted, made_by: MadeBy | None = None) ->
     if wanted.name is None:
         return ItemPlan()
     found, rules = catalog.find_item(wanted.name), catalog.catalog_rules()
-    maker = made_by(found.item_id) if found and made_by else None
-    if maker and maker == wanted.resource and not wanted.adopt:
+    if found and found.item_id == replaced and not wanted.adopt:
         return ItemPlan()
-    if problem := _name_taken(catalog.endpoint, wanted, found, rules, maker=maker):
+    if problem := _name_taken(catalog.endpoint, wanted, found, rules):
         raise problem
     return decide(catalog, found, wanted, taken=True) if found else ItemPlan()
 
@@ -131,7 +148,6 @@ def _name_taken(
     rules: CatalogRules,
     *,
     has_item: bool = False,
-    maker: str | None = None,
 ) -> NameTaken | None:
     """Why the name cannot be had, if so."""
     name = wanted.name or ""
@@ -147,15 +163,22 @@ def _name_taken(
     if has_item:
         why = f"catalog item {found.item_id} has that name already, and this resource has one of its own"
         return NameTaken(endpoint, doing, why, other)
-    if wanted.adopt:
+    if wanted.adopt or (wanted.mark and found.publisher == wanted.mark):
         return None
-    if maker:
-        why = f"catalog item {found.item_id} has that name already, and is the one of {maker}"
-        return NameTaken(
-            endpoint, doing, why, "If that is the same resource, give it an alias; else choose another name=."
-        )
+    if maker := marked_for(found.publisher):
+        same = f"If that is this very resource, {ALIAS}, or set adopt=True; else choose another name=."
+        why = f"catalog item {found.item_id} has that name already, and was made for {maker}"
+        return NameTaken(endpoint, doing, why + _elsewhere(maker, wanted.mark), same)
     why = f"catalog item {found.item_id} has that name already, and this stack did not make it"
     return NameTaken(endpoint, doing, why, "Set adopt=True to take it over, or choose another name=.")
+
+
+ALIAS = "give it an alias of its old name or parent"
+
+
+def _elsewhere(maker: str, mark: str | None) -> str:
+    """Why a resource of that name is another all the same."""
+    return " with another parent, or in another of Pulumi's backends" if maker == marked_for(mark) else ""
 
 
 def decide(catalog: Catalog, found: FoundItem, wanted: Wanted, *, taken: bool = False) -> ItemPlan:
@@ -176,11 +199,12 @@ def decide(catalog: Catalog, found: FoundItem, wanted: Wanted, *, taken: bool = 
     users, rules = tuple(catalog.microservices(found.item_id)), catalog.catalog_rules()
     running = tuple(user for user in users if user.running)
     if not renamed and not wanted.rebuild:
-        return ItemPlan(item_id, left=running)
+        return ItemPlan(item_id, left=running, owed=content if users else ())
     if rules.frozen and running:
         raise _frozen(catalog.endpoint, found, rules, running, renamed=renamed)
     rewrite_for = content if wanted.rebuild else ()
-    return ItemPlan(item_id, rewrite_for, () if rules.frozen else users, renamed)
+    plan = ItemPlan(item_id, rewrite_for, () if rules.frozen else users, renamed)
+    return plan.sparing(wanted.settled)
 
 
 def _frozen(

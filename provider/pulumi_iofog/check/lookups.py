@@ -35,10 +35,11 @@ class Lookups:
         manifests: the images' source, with the local cache in front of it.
         endpoint: the Controller's; None while it is not known yet. InputError if there is no Controller.
         controller: connects to the Controller when called; None while it is not known yet.
-        resource: which one is checked, by its URN; None where nobody says.
-        made_by: the resource whose a catalog item is, by endpoint and id, as far as this machine remembers.
+        mark: of the resource that is checked, on its catalog items (owner.py); None where nobody knows it.
+        replaced: the item of the resource that this one replaces, by the Controller's endpoint; None if there is none.
         namespace: the iofogctl namespace.
         ssh_host: the HostName that ~/.ssh/config has for an alias, or None.
+        key_problem: why a private key's file cannot be read, or None.
         probe: asks an agent's engine for its platform.
         previewed: the digest that a preview has shown for a reference, which its update keeps to; or None.
         recall: how a reference was last resolved for a platform on this machine, or None.
@@ -47,10 +48,11 @@ class Lookups:
     manifests: Manifests
     endpoint: Callable[[], str | None]
     controller: Callable[[], Controller] | None
-    resource: str | None
-    made_by: Callable[[str | None, int], str | None]
+    mark: str | None
+    replaced: Callable[[str | None], int | None]
     namespace: Callable[[], Namespace]
     ssh_host: Callable[[str], str | None]
+    key_problem: Callable[[str], str | None]
     probe: Callable[[Agent], Platform]
     previewed: Callable[[Reference], Digest | None]
     recall: Callable[[Reference, Platform], Pin | None]

@@ -51,11 +51,17 @@ class CatalogRules:
 
 @dataclass(frozen=True, slots=True)
 class FoundItem:
-    """An item that is there. ``system``: it is the Controller's own, and cannot be changed."""
+    """An item that is there.
+
+    Attributes:
+        system: it is the Controller's own, and cannot be changed.
+        publisher: who has made it, as it says itself (check/owner.py).
+    """
 
     item_id: int
     item: CatalogItem
     system: bool = False
+    publisher: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,7 @@ class Microservice:
     name: str
     agent: str | None
     running: bool
+    uuid: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} on {self.agent}" if self.agent else self.name

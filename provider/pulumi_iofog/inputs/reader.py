@@ -28,14 +28,22 @@ class Fields:
         value: the object.
         failures: where failures are gathered, of this object and those inside it.
         unknown: where the paths of values that are not known yet are gathered.
+        strict: False for what another version of this package may have written: no failure is noted, and what cannot be
+            read is as if it were absent.
     """
 
-    def __init__(self, path: str, value: Mapping[str, Any], failures: Failures, unknown: set[str]) -> None:
-        self.path, self.value, self.failures, self.unknown = path, value, failures, unknown
+    def __init__(
+        self, path: str, value: Mapping[str, Any], failures: Failures, unknown: set[str], *, strict: bool = True
+    ) -> None:
+        self.path, self.value, self.failures, self.unknown, self.strict = path, value, failures, unknown, strict
         self.asked: set[str] = set()
 
     def fail(self, key: str, reason: str) -> None:
-        self.failures.add(self._at(key), reason)
+        self._fail(self._at(key), reason)
+
+    def _fail(self, path: str, reason: str) -> None:
+        if self.strict:
+            self.failures.add(path, reason)
 
     def take(self, key: str) -> Any:
         """The raw value; None where it is absent or not known yet."""
@@ -54,9 +62,9 @@ class Fields:
             self.unknown.add(path)
             return None
         if not isinstance(value, Mapping):
-            self.failures.add(path, f"must be an object, not {_kind(value)}")
+            self._fail(path, f"must be an object, not {_kind(value)}")
             return None
-        return Fields(path, value, self.failures, self.unknown)
+        return Fields(path, value, self.failures, self.unknown, strict=self.strict)
 
     def items(self, key: str) -> Sequence[Any] | None:
         value = self.take(key)
@@ -107,7 +115,7 @@ class Fields:
     def refuse_others(self) -> None:
         """Fail every field that nobody has read, and suggest the nearest one that exists."""
         for key in self.value:
-            if key not in self.asked and not key.startswith("__"):
+            if self.strict and key not in self.asked and not key.startswith("__"):
                 near = difflib.get_close_matches(key, sorted(self.asked), n=1)
                 self.fail(key, "there is no such field" + (f"; did you mean {near[0]}?" if near else ""))
 

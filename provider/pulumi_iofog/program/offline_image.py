@@ -9,8 +9,9 @@ from typing import Any, Literal
 import pulumi
 from pulumi import Input, Output
 from pulumi.dynamic import Resource
+from pulumi.dynamic.dynamic import PROVIDER_KEY
 
-from pulumi_iofog.errors import Failure, InputError
+from pulumi_iofog.errors import Failure
 from pulumi_iofog.inputs.iofogctl_document import read_documents
 from pulumi_iofog.inputs.spec import AgentPruning
 from pulumi_iofog.program.args import (
@@ -18,19 +19,22 @@ from pulumi_iofog.program.args import (
     AgentArgsDict,
     ControllerArgs,
     ControllerArgsDict,
+    Items,
     RegistryAuthArgs,
     RegistryAuthArgsDict,
-    apart,
-    seal,
 )
-from pulumi_iofog.saved_name import REPLACE, RUN, SavedProvider
+from pulumi_iofog.program.interrupt import end_interrupts_silently
+from pulumi_iofog.program.refused import Refused
+from pulumi_iofog.program.secrets import apart, seal
+from pulumi_iofog.saved_name import REPLACE, RUN, SAVED
 
 
 class OfflineImage(Resource, module="iofog", name="OfflineImage"):
     """Container images on edge hosts that cannot pull them, and the catalog item that names them.
 
     Attributes:
-        catalog_item_id: the Controller's id of the catalog item; also the resource's id, as text.
+        catalog_item_id: the Controller's id of the catalog item; also the resource's id, as text. None with
+            ``controller=False``.
         agent_digests: agent → config digest of the image that it must hold.
         images: architecture → {reference, digest (the platform manifest's), image_id (the config's),
             platform, size (compressed bytes)}.
@@ -49,7 +53,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         self,
         resource_name: str,
         *,
-        agents: Input[Sequence[Input[str | AgentArgs | AgentArgsDict]]],
+        agents: Input[Items[Input[str | AgentArgs | AgentArgsDict]]],
         x86: Input[str] | None = None,
         arm: Input[str] | None = None,
         riscv64: Input[str] | None = None,
@@ -57,7 +61,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         name: Input[str] | None = None,
         description: Input[str] | None = None,
         auth: Input[RegistryAuthArgs | RegistryAuthArgsDict] | None = None,
-        controller: Input[ControllerArgs | ControllerArgsDict] | None = None,
+        controller: Input[ControllerArgs | ControllerArgsDict | Literal[False]] | None = None,
         namespace: Input[str] | None = None,
         transfer_pool: Input[int] | None = None,
         cache: Input[bool] | None = None,
@@ -82,7 +86,8 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             name: of the catalog item (default: the Pulumi name).
             description: of the catalog item (default: ``Offline image bundle NAME``).
             auth: for the registry (default: ``~/.docker/config.json``, then anonymous).
-            controller: the ioFog Controller (default: the stack's config, the environment, the namespace).
+            controller: the ioFog Controller (default: the stack's config, the environment, the namespace). False:
+                bring the image and make no catalog item; the resource's id is its Pulumi name then.
             namespace: the iofogctl namespace that says how to reach agents and Controller (default: ``default``).
             transfer_pool: agents served at once (default: 2).
             cache: keep pulled blobs in the local cache (default: True).
@@ -102,6 +107,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             InputError: for ``opts.import_``. Other bad input is refused by ``check``, during preview and update:
                 all failures at once, each with its property's path.
         """
+        end_interrupts_silently()
         agents_without_secrets, agent_secrets = apart(agents)
         arguments = {
             "x86": x86,
@@ -128,10 +134,18 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         # The engine must be told of every output before it has a value.
         props |= dict.fromkeys(("catalog_item_id", "agent_digests", "images", "pending_agents", "engines"))
         # Consumed by check, and never in the state: preview and update are separate processes.
-        props[RUN] = {"preview": pulumi.runtime.is_dry_run(), "resource": _identity(resource_name)}
+        props[RUN] = {
+            "preview": pulumi.runtime.is_dry_run(),
+            "resource": _identity(resource_name),
+            "organization": pulumi.get_organization(),
+        }
         if opts and opts.replace_on_changes:
             props[REPLACE] = opts.replace_on_changes
-        super().__init__(SavedProvider(), resource_name, props, _options(opts))
+        # Past dynamic.Resource, which would only add the provider, pickled by the protocol of this Python.
+        props[PROVIDER_KEY] = SAVED
+        super(Resource, self).__init__(
+            f"pulumi-python:{self._resource_type_name}", resource_name, props, _options(opts)
+        )
 
     @classmethod
     def from_yaml(
@@ -154,11 +168,11 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         Raises:
             InputError: the file cannot be used; all failures, each with its line.
         """
-        documents = read_documents(path)
+        documents = Refused.instead(lambda: read_documents(path))
         chosen = [d for d in documents if d.name == resource_name] or documents
         if len(chosen) > 1:
             names = ", ".join(d.name for d in documents)
-            raise InputError([Failure(str(path), f"which one? Set resource_name= to one of {names}")])
+            raise Refused([Failure(str(path), f"which one? Set resource_name= to one of {names}")])
         arguments = {**chosen[0].inputs, **overrides}
         return cls(resource_name or chosen[0].name, opts=opts, **arguments)
 
@@ -167,7 +181,7 @@ def _options(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
     if opts and opts.import_:
         # Pulumi's own plugin for dynamic providers fails here, with a KeyError.
         reason = "dynamic resources cannot be imported; set adopt=True, and pulumi up takes the catalog item over"
-        raise InputError([Failure("opts.import_", reason)])
+        raise Refused([Failure("opts.import_", reason)])
     # Names are unique on a Controller, so a replacement deletes the old item first. It is not enough that diff
     # says so too: for `--replace` it is not called.
     first: pulumi.ResourceOptions = pulumi.ResourceOptions(delete_before_replace=True)

@@ -10,7 +10,8 @@
                 ├── delivery    the spool looked into, and the disk's free space
                 ├── ahead       the next parts pulled and encoded while this one is on its way
                 ├── receive     bytes onto the host, from where the last try stopped
-                ├── prove       meanwhile: each layer by its digest there,
+                ├── prove_held  meanwhile: the layers that are left out, where the engine keeps them as blobs,
+                ├── prove       and each that arrives, by its digest there,
                 ├── load        and the lower layers loaded, then all of them;
                 ├── load_along  where that saves time, the engine reads them while they arrive
                 └── verify      a container can be created from the image without pulling
@@ -26,8 +27,16 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
-from pulumi_iofog import log
-from pulumi_iofog.errors import CorruptLayer, EngineError, IofogError, MissingLayers, Unreachable, VerificationFailed
+from pulumi_iofog import log, text
+from pulumi_iofog.errors import (
+    INTERRUPTED,
+    CorruptLayer,
+    EngineError,
+    IofogError,
+    MissingLayers,
+    Unreachable,
+    VerificationFailed,
+)
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Descriptor, Digest, Image, Pin
 from pulumi_iofog.oci.reference import full_name
@@ -35,10 +44,11 @@ from pulumi_iofog.rollout.load import Load
 from pulumi_iofog.rollout.outcome import Outcome
 from pulumi_iofog.rollout.tools import Host, Recipe, Tools
 from pulumi_iofog.rollout.worker import Worker, after
+from pulumi_iofog.transfer.engine_traits import EngineTraits
 from pulumi_iofog.transfer.inventory import Inventory, Means
 from pulumi_iofog.transfer.load_folder import prefix
 from pulumi_iofog.transfer.plan import Transfer
-from pulumi_iofog.transfer.planner import held, transfer
+from pulumi_iofog.transfer.planner import transfer
 
 LOST_TRIES = (2.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds to wait before an agent whose link was lost is visited again; from the start after progress."""
@@ -88,9 +98,17 @@ def bring(job: Job, tools: Tools) -> Outcome:
         return outcome
     except IofogError as problem:
         log.failed("visit", bytes=meter.sent)
-        return Outcome(name, sent=meter.sent, error=str(problem))
+        return Outcome(name, sent=meter.sent, error=str(_placed(problem, job, meter)))
     finally:
         tools.progress.end(name, failed=failed)
+
+
+def _placed(problem: IofogError, job: Job, meter: _Meter) -> IofogError:
+    """The error; of an interrupted transfer, with how far it was."""
+    if problem.why != INTERRUPTED or not meter.sent:
+        return problem
+    sent = f"{text.size(meter.sent)} of at most {text.size(job.image.manifest.size)} had been sent"
+    return type(problem)(problem.who, sent, problem.why, problem.hint)
 
 
 def _visit_until_done(job: Job, tools: Tools, meter: _Meter) -> Outcome:
@@ -122,12 +140,15 @@ def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
         names = _names_if_sound(host, job.image) if inventory.tagged else None
         updated = names is None
         if names is None:
+            # An engine that can tell what is wrong with the image tells now.
+            inventory = host.inventory(job.image) if inventory.tagged else inventory
             names = _send_and_load(job, host, inventory, tools, meter)
         else:
             host.remove_stale_containers()
             host.untag_lower_images()
         host.clear_spool(job.image)
-        note = "; ".join(filter(None, (_prune(job, host), _name_in_front(job, names))))
+        notes = (_bad_disk(job, host), _prune(job, host), _name_in_front(job, inventory.engine, names))
+        note = "; ".join(filter(None, notes))
     return Outcome(name, updated, meter.sent, job.image.manifest.size, note, engine=inventory.described)
 
 
@@ -164,7 +185,7 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
             if not (sending.absent or sending.stops):
                 raise
             now = host.inventory(job.image)
-            thin = held(job.image, now) < sending.absent
+            thin = transfer(job.image, now, means).leaves_out_less_than(sending)
             inventory = now if thin else inventory
         except CorruptLayer as problem:
             # What was encoded did not come out as the layer, or a blob was damaged on its way.
@@ -199,8 +220,9 @@ def _carry_out(
     tools.progress.begin(name, "comparing")
     with Worker() as proving, Worker() as loading, ExitStack() as stack:
         # The host gets its old layers out while the differences to them are made here.
-        proven = proving.do(partial(delivery.take_back, sending.parts, inventory))
+        proving.do(partial(delivery.take_back, sending.parts, inventory))
         proving.do(host.remove_stale_containers)
+        proven = proving.do(delivery.prove_held)
         parts = [payloads.ready(image.reference, part) for part in sending.parts]
         missing = [part for part in parts if not delivery.has(part)]
         for part in parts:
@@ -230,16 +252,27 @@ def _carry_out(
     return names
 
 
-def _name_in_front(job: Job, names: Sequence[str]) -> str:
-    """That another name stands before the image's own. The ioFog agent's pruning looks only at the first one
-    (check/pruning.py)."""
+def _name_in_front(job: Job, engine: EngineTraits, names: Sequence[str]) -> str:
+    """That another name stands before the image's own, and the command that removes it. The ioFog agent's pruning
+    looks only at the first one (check/pruning.py)."""
     own = job.image.reference.full_name
     if not names or full_name(names[0]) == own:
         return ""
+    docker_socket = job.agent.engine_socket if engine.command == "docker" else None
+    command = f"docker -H unix://{docker_socket}" if docker_socket else engine.command
     return (
-        f"{job.agent.name} lists {job.image.reference} as {names[0]} first, so the ioFog agent's pruning removes it"
-        " although microservices use it: remove that name there"
+        f"{job.agent.name} lists {job.image.reference} as {names[0]} first, and the ioFog agent's pruning takes it for"
+        f" unused, even if a microservice uses it. Remove that name there: {command} image rm {names[0]}"
     )
+
+
+def _bad_disk(job: Job, host: Host) -> str:
+    """That blobs were damaged on the host."""
+    count = host.replaced()
+    if not count:
+        return ""
+    what = f"{text.plural(count, 'damaged blob')} in its engine's store"
+    return f"{job.agent.name} had {what}, replaced now: check its disk"
 
 
 def _prune(job: Job, host: Host) -> str:

@@ -1,6 +1,11 @@
 """The adapters of one verb, whatever the resource: made when first asked for, closed at the end.
 
-Here, and only here, the pure parts meet registry, cache, SSH and Controller.
+Here, and only here, the pure parts meet registry, cache, SSH and Controller. What can be shared by all verbs of the
+process is: connections, the answers of servers to how they are to be talked to, and the certificates to trust, which
+take 40 ms of a core each time that they are loaded.
+
+Adapters are imported where they are made: paramiko, requests and docker take 0.4 s of a core at each command of Pulumi,
+and a verb that finds nothing to do needs few of them.
 """
 
 from __future__ import annotations
@@ -11,25 +16,30 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pulumi_iofog import log
+from pulumi_iofog.adapters.backend import backend_of
 from pulumi_iofog.adapters.cache.store import Store
-from pulumi_iofog.adapters.controller.controller import Controller
-from pulumi_iofog.adapters.host.edge_host import EdgeHost
 from pulumi_iofog.adapters.namespace_file import StoredTokens, read_namespace
-from pulumi_iofog.adapters.registry.registry import Registry
-from pulumi_iofog.adapters.sources.local import Local
 from pulumi_iofog.adapters.ssh.pool import Pool
+from pulumi_iofog.check.owner import mark_of
 from pulumi_iofog.errors import Failure, InputError
 from pulumi_iofog.inputs.controller_settings import controller_settings
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
 from pulumi_iofog.inputs.registry_settings import registries
-from pulumi_iofog.inputs.spec import Agent, ControllerSettings, Spec, secrets
+from pulumi_iofog.inputs.spec import Agent, ControllerSettings, RegistryAuth, Spec, secrets
 from pulumi_iofog.oci.image import Reference
 from pulumi_iofog.rollout.rate_limit import Limits
 from pulumi_iofog.session.images import Images
 from pulumi_iofog.session.payloads import Payloads, Source
+from pulumi_iofog.session.questions import Questions
+
+if TYPE_CHECKING:
+    from pulumi_iofog.adapters.controller.controller import Controller
+    from pulumi_iofog.adapters.host.edge_host import EdgeHost
+    from pulumi_iofog.adapters.registry.registry import Registry
+    from pulumi_iofog.adapters.sources.local import Local
 
 Config = Callable[[str], str | None]
 """The stack's config by full key (``iofog:endpoint``)."""
@@ -40,10 +50,14 @@ class Shared:
     """What all verbs of one plugin process share; the SDK runs them on four threads."""
 
     def __init__(self) -> None:
-        self.connections = Pool()
+        self.connections, self.questions = Pool(), Questions()
         self._lock = threading.Lock()
         self._limits: Limits | None = None
+        self._registries: dict[RegistryAuth | None, Registry] = {}
+        self._controllers: dict[ControllerSettings, Controller] = {}
         self._previewed: set[str | None] = set()
+        self._marks: dict[str, str] = {}
+        self._items: dict[tuple[str | None, str | None], int] = {}
         self._announced: set[str | None] = set()
 
     def limits(self, config: Config) -> Limits:
@@ -52,10 +66,51 @@ class Shared:
             self._limits = self._limits or Limits(config)
             return self._limits
 
-    def checked(self, urn: str | None, *, preview: bool) -> None:
-        """Note whether a resource's check was a preview's: its diff, which follows, is not told."""
+    def registry(self, auth: RegistryAuth | None, config: Config) -> Registry:
+        """For one verb: connections, tokens and TLS are everybody's; what mirrors have served is its own."""
+        from pulumi_iofog.adapters.registry.registry import Registry
+
+        with self._lock:
+            if auth not in self._registries:
+                self._registries[auth] = Registry(auth, options=registries(config))
+            return self._registries[auth].anew()
+
+    def controller(self, settings: ControllerSettings, tokens: Path | None) -> Controller:
+        """The Controller, with the token that an earlier verb has got; ``tokens`` is the file with stored ones."""
+        from pulumi_iofog.adapters.controller.controller import Controller
+
+        with self._lock:
+            if settings not in self._controllers:
+                stored = StoredTokens(tokens) if tokens else None
+                self._controllers[settings] = Controller(settings, stored=stored)
+            return self._controllers[settings]
+
+    def checked(self, urn: str | None, organization: str, *, preview: bool) -> None:
+        """Note what only a check is told, for the verbs that follow: whether it is a preview's, and whose resource it
+        is."""
         with self._lock:
             (self._previewed.add if preview else self._previewed.discard)(urn)
+            if urn:
+                self._marks[urn] = mark_of(self._backend, organization, urn)
+
+    def mark(self, urn: str | None) -> str | None:
+        """Of a resource that has been checked, on its catalog items; else None."""
+        with self._lock:
+            return self._marks.get(urn or "")
+
+    @cached_property
+    def _backend(self) -> str:
+        return backend_of(os.environ, Path.cwd(), Path.home())
+
+    def has_item(self, urn: str | None, endpoint: str | None, item_id: int) -> None:
+        """Note a resource's item, for the check of what replaces it, which is told nothing of it."""
+        with self._lock:
+            self._items[urn, endpoint] = item_id
+
+    def item(self, urn: str | None, endpoint: str | None) -> int | None:
+        """The item that has been noted."""
+        with self._lock:
+            return self._items.get((urn, endpoint))
 
     def previewed(self, urn: str | None) -> bool:
         """Whether it was."""
@@ -108,12 +163,12 @@ class Adapters:
 
     @cached_property
     def registry(self) -> Registry:
-        registry = Registry(self.spec.auth, options=registries(self._config))
-        self._stack.callback(registry.close)
-        return registry
+        return self._shared.registry(self.spec.auth, self._config)
 
     @cached_property
     def local(self) -> Local:
+        from pulumi_iofog.adapters.sources.local import Local
+
         return Local(self.cache.records, self.store)
 
     @cached_property
@@ -139,10 +194,7 @@ class Adapters:
 
     @cached_property
     def controller(self) -> Controller:
-        path = self.namespace.path if self.settings.refresh_token else None
-        controller = Controller(self.settings, stored=StoredTokens(path) if path else None)
-        self._stack.callback(controller.close)
-        return controller
+        return self._shared.controller(self.settings, self.namespace.path if self.settings.refresh_token else None)
 
     def _source(self, reference: Reference) -> Source:
         """Where an image comes from, by its reference's transport."""
@@ -151,5 +203,7 @@ class Adapters:
     @contextmanager
     def connect(self, agent: Agent) -> Iterator[EdgeHost]:
         """One agent, with its engine found."""
+        from pulumi_iofog.adapters.host.edge_host import EdgeHost
+
         with log.about(agent=agent.name), self._shared.connections.connection(agent) as connection:
             yield EdgeHost(connection, agent)

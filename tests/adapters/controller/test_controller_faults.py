@@ -117,6 +117,32 @@ def test_somebody_elses_item_is_not_taken_for_ours(
     assert _names(stand_in).count("gateway") == 1
 
 
+def test_an_item_with_the_same_publisher_is_ours_whenever_it_was_made(
+    controller: Controller, stand_in: ControllerStandIn
+) -> None:
+    """A request of a run that was killed may be carried out after we have looked."""
+    id_ = controller.create_item(ITEM, "mark")
+    found = controller.find_item(ITEM.name)
+    assert found
+    assert (found.item_id, found.publisher) == (id_, "mark")
+    newer = replace(ITEM, images=(("x86", "gateway:1.5"),))
+    stand_in.answer_next({"catalogItems": []})
+    assert controller.create_item(newer, "mark") == id_
+    assert controller.get_item(id_) == newer
+    for other in ("another mark", None):
+        with pytest.raises(NameTaken):
+            controller.create_item(ITEM, other)
+
+
+def test_whoever_takes_an_item_over_marks_it(controller: Controller) -> None:
+    id_ = controller.create_item(ITEM)
+    controller.update_item(id_, ITEM, "mark")
+    controller.update_item(id_, replace(ITEM, description="new"))
+    found = controller.find_item(ITEM.name)
+    assert found
+    assert found.publisher == "mark"
+
+
 def test_a_creation_that_is_never_answered_fails(controller: Controller, stand_in: ControllerStandIn) -> None:
     for _ in range(4):
         stand_in.answer_next({"catalogItems": []})

@@ -70,6 +70,19 @@ def test_a_full_load(edge: Edge) -> None:
     assert edge.edge.holds(image.pin)
 
 
+def test_several_images_are_proven_at_once(edge: Edge) -> None:
+    """One of them is there, one is not, and of one the name means another image."""
+    edge.bring(ONE)
+    other = make_image(BASE, V2, reference="registry.example/other:1")
+    edge.bring(other)
+    pins = [ONE.image.pin, TWO.image.pin, other.image.pin, make_image(V1, reference="absent:1").image.pin]
+    at_once = {ONE.image.pin, other.image.pin} if edge.engine.kind in ("docker", "podman") else set()
+    assert edge.engine.proven(pins) == at_once
+    assert list(edge.edge.holds_each(pins).values()) == [True, False, True, False]
+    if edge.host.spec.engine != "edgelet":
+        assert edge.host.run(f"{edge.host.cli} ps --all --quiet") == ""
+
+
 @pytest.mark.parametrize("name", ["app:1", "localhost/app:1", f"app@{ONE.image.manifest.manifest_digest}"])
 def test_names_that_engines_complete_in_their_own_ways(edge: Edge, name: str) -> None:
     made = make_image(BASE, V1, reference=name)

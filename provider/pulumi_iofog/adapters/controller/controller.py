@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+import requests
+
 from pulumi_iofog.adapters.controller.dialect import NUMBERS, Dialect
 from pulumi_iofog.adapters.controller.http import TRIES, Http, LostAnswer, is_unauthorized
 from pulumi_iofog.adapters.controller.token import Stored, Token
@@ -84,16 +86,23 @@ class Controller:
 
     def get_item(self, item_id: int) -> CatalogItem:
         """One item (``GET /catalog/microservices/ID``). Raises ItemNotFound."""
+        return self._read(item_id).item
+
+    def _read(self, item_id: int) -> FoundItem:
         doing = f"reading catalog item {item_id}"
         body = self._call(doing, "GET", f"{ITEMS}/{item_id}")
         with self._http.understood(doing):
-            return self._item(body)
+            return self._found(body)
 
-    def create_item(self, item: CatalogItem) -> int:
+    def create_item(self, item: CatalogItem, publisher: str | None = None) -> int:
         """Create an item and return its id (``POST /catalog/microservices``). Raises NameTaken.
 
         If the answer is lost, an item of that name which did not exist before and is exactly what was
         asked for is taken to be this one; only if there is none is the request repeated.
+
+        Args:
+            publisher: says who it is made for. An item with that very one, which a request of an earlier run has made
+                meanwhile, is changed to what is wanted.
         """
         doing = f"registering the catalog item {item.name}"
         self._refuse_unknown_arches(doing, item)
@@ -101,7 +110,7 @@ class Controller:
         lost: IofogError | None = None
         for _ in range(TRIES):
             try:
-                body = self._call(doing, "POST", ITEMS, self._body(item), repeat=False)
+                body = self._call(doing, "POST", ITEMS, self._body(item, publisher), repeat=False)
                 with self._http.understood(doing):
                     return int(body["id"])
             except LostAnswer as problem:
@@ -111,6 +120,9 @@ class Controller:
                 # The name may have been taken by the very request whose answer was lost.
                 if lost and found and _ours(found, before, item):
                     return found.item_id
+                if publisher and found and found.publisher == publisher:
+                    self.update_item(found.item_id, item, publisher)
+                    return found.item_id
                 hint = ADOPT_IT if found and not found.system else problem.hint
                 raise NameTaken(self.endpoint, doing, problem.why, hint) from None
             found = self.find_item(item.name)
@@ -119,23 +131,26 @@ class Controller:
         assert lost
         raise lost
 
-    def update_item(self, item_id: int, item: CatalogItem, *, rewrite: bool = False) -> None:
+    def update_item(
+        self, item_id: int, item: CatalogItem, publisher: str | None = None, *, rewrite: bool = False
+    ) -> None:
         """Update an item (``PATCH /catalog/microservices/ID``).
 
         Only what differs is sent: newer Controllers have the item's microservices rebuilt if any image is
         sent. An architecture that is no longer wanted is dropped.
 
         Args:
+            publisher: says who it is for now.
             rewrite: send the images in any case, as their content is new.
 
         Raises ItemNotFound, NameTaken; ItemInUse if the Controller does not write the images of what is running.
         """
         doing = f"updating catalog item {item_id}"
         self._refuse_unknown_arches(doing, item)
-        now = self.get_item(item_id)
-        old, new = self._body(now), self._body(item)
-        changed = {key: value for key, value in new.items() if key != "images" and value != old[key]}
-        images = self._image_changes(dict(now.images), dict(item.images), rewrite=rewrite)
+        now = self._read(item_id)
+        old, new = self._body(now.item, now.publisher), self._body(item, publisher)
+        changed = {key: value for key, value in new.items() if key != "images" and value != old.get(key)}
+        images = self._image_changes(dict(now.item.images), dict(item.images), rewrite=rewrite)
         if images:
             changed["images"] = images
         if not changed:
@@ -158,7 +173,8 @@ class Controller:
     # ---- how an item is said --------------------------------------------------------------------------
 
     def _found(self, entry: Mapping[str, Any]) -> FoundItem:
-        return FoundItem(int(entry["id"]), self._item(entry), self._http.dialect.is_system(entry))
+        system = self._http.dialect.is_system(entry)
+        return FoundItem(int(entry["id"]), self._item(entry), system, _said(entry, "publisher"))
 
     def _item(self, entry: Mapping[str, Any]) -> CatalogItem:
         """An item, its images sorted by architecture; architectures without an image (null, or empty after
@@ -175,13 +191,14 @@ class Controller:
             registry_id=int(entry.get("registryId") or 0),
         )
 
-    def _body(self, item: CatalogItem) -> dict[str, Any]:
+    def _body(self, item: CatalogItem, publisher: str | None) -> dict[str, Any]:
         """An item as it is sent to the Controller; images in the Controller's order."""
         return {
             "name": item.name,
             "description": item.description,
             "registryId": item.registry_id,
             "images": self._image_changes({}, dict(item.images)),
+            **({"publisher": publisher} if publisher else {}),
         }
 
     def _image_changes(
@@ -216,6 +233,22 @@ class Controller:
             users = [each for each in body["microservices"] if each["catalogItemId"] == item_id]
             return tuple(sorted((_microservice(each, names) for each in users), key=str))
 
+    def rebuild(self, microservice: Microservice) -> bool:
+        """Have one microservice started anew (``PATCH /microservices/UUID/rebuild``; by the source of the newer
+        Controllers, as no recording has it). One that is gone needs no starting.
+
+        Returns:
+            False if this Controller does that only for all of an item.
+        """
+        doing = f"rebuilding {microservice.name}"
+        response = self._answer(doing, "PATCH", f"/microservices/{microservice.uuid}/rebuild")
+        if response.status_code == 404:
+            # Of a path that it does not have it says so without the name of an error.
+            return bool(self._http.said(response)[0])
+        if response.status_code >= 400:
+            raise self._http.refused(doing, "PATCH", response)
+        return True
+
     @contextmanager
     def _users_named(self, doing: str, item_id: int, hint: str, *, running_only: bool = False) -> Iterator[None]:
         """Complete an ItemInUse with who uses the item, as far as the Controller tells, and what to try."""
@@ -231,16 +264,23 @@ class Controller:
             raise ItemInUse(self.endpoint, doing, why, hint) from None
 
     def _call(self, doing: str, method: str, path: str, body: Any = None, *, repeat: bool = True) -> dict[str, Any]:
-        """An authenticated call's JSON; signs in again, once, if the token is refused."""
+        """An authenticated call's JSON."""
+        response = self._answer(doing, method, path, body, repeat=repeat)
+        if response.status_code >= 400:
+            raise self._http.refused(doing, method, response)
+        return self._http.json(doing, response)
+
+    def _answer(
+        self, doing: str, method: str, path: str, body: Any = None, *, repeat: bool = True
+    ) -> requests.Response:
+        """An authenticated call's answer, whatever its status; signs in again, once, if the token is refused."""
         authorization = self._token.header()
         response = self._http.send(doing, method, path, body, authorization=authorization, repeat=repeat)
         if is_unauthorized(response):
             self._token.renew(authorization)
             authorization = self._token.header()
             response = self._http.send(doing, method, path, body, authorization=authorization, repeat=repeat)
-        if response.status_code >= 400:
-            raise self._http.refused(doing, method, response)
-        return self._http.json(doing, response)
+        return response
 
 
 def _ours(found: FoundItem, before: FoundItem | None, wanted: CatalogItem) -> bool:
@@ -281,4 +321,5 @@ def _microservice(entry: Mapping[str, Any], agents: Mapping[str, str]) -> Micros
         name=f"{entry.get('application') or '?'}/{entry['name']}",
         agent=agents.get(entry.get("iofogUuid") or ""),
         running=(entry.get("status") or {}).get("status") == "RUNNING",
+        uuid=str(entry["uuid"]),
     )

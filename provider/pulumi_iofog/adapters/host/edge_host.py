@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from pulumi_iofog.adapters.host import link
+from pulumi_iofog.adapters.host.answers_kept import Repeating
 from pulumi_iofog.adapters.host.delivery import Delivery
 from pulumi_iofog.adapters.host.engines.detect import find
 from pulumi_iofog.adapters.host.spool import Spool
@@ -22,7 +24,9 @@ class EdgeHost:
 
     def __init__(self, connection: Connection, agent: Agent) -> None:
         self._connection, self._agent = connection, agent
-        self._engine = find(connection, agent)
+        shell = Repeating(connection)
+        self._engine = find(shell, agent)
+        shell.fresh = True
 
     @cached_property
     def spool(self) -> Spool:
@@ -50,8 +54,17 @@ class EdgeHost:
         """Begin to bring an image. Raises NoSpace before a byte is sent, if the disk cannot take it."""
         return Delivery(self.spool, self._engine, image, sending)
 
+    def replaced(self) -> int:
+        """How many blobs were damaged in the engine's store and replaced."""
+        return len(self._engine.replaced)
+
     def verify(self, pin: Pin) -> tuple[str, ...]:
         return self._engine.verify(pin)
+
+    def holds_each(self, pins: Sequence[Pin]) -> Mapping[Pin, bool]:
+        """As ``holds``, of several images at once."""
+        proven = self._engine.proven(pins) if len(pins) > 1 else frozenset[Pin]()
+        return {pin: pin in proven or self.holds(pin) for pin in pins}
 
     def holds(self, pin: Pin) -> bool:
         """Whether the image is there under its name, and a container can be made of it."""

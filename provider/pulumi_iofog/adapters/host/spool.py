@@ -8,8 +8,7 @@
     └── oci-layout …        beside them, once it is complete: an OCI image layout
     ~/.cache/pulumi-iofog/spool/gzip-tokens-<sha256>     a program (see adapters/gzip_tokens), where a delta needs it
 
-Needs a POSIX shell and coreutils or busybox; for deltas, zstd. Hashes with openssl where that is there: measured,
-1.2 GB/s, and coreutils' sha256sum 0.26.
+Needs a POSIX shell and coreutils or busybox; for deltas, zstd.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from typing_extensions import assert_never
 
 from pulumi_iofog.adapters.gzip_tokens.program import Program
+from pulumi_iofog.adapters.host.hashing import HAS_OPENSSL, OPENSSL, PROVING_MAY_TAKE
 from pulumi_iofog.adapters.host.shell import Result, Shell, says
 from pulumi_iofog.errors import AgentError, CorruptLayer, NoSpace, Unreachable
 from pulumi_iofog.oci.image import Digest, Image
@@ -28,11 +28,8 @@ from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Part, Recoded, 
 from pulumi_iofog.transfer.inventory import HeldImage
 from pulumi_iofog.transfer.load_folder import archive
 
-OPENSSL = "openssl dgst -sha256 -r"
 KEEP_DAYS = 7
 """Days after which what was left of an interrupted transfer is removed."""
-PROVING_MAY_TAKE = 900.0
-"""Seconds for hashing and decoding one layer; a Raspberry Pi with an SD card is slow."""
 CORRUPT = 65
 """The exit code by which a script says that a digest was wrong (sysexits.h, EX_DATAERR)."""
 
@@ -150,7 +147,7 @@ class Spool:
             ' && cd "$cache/pulumi-iofog/spool" && chmod 700 . && pwd'
             " && { grep MemAvailable /proc/meminfo || echo MemAvailable: 0; }"
             " && for each in gzip zstd; do command -v $each >/dev/null && echo $each; done"
-            f"; [ \"$(printf '' | {OPENSSL} 2>/dev/null | cut -c 1-8)\" = e3b0c442 ] && echo openssl; true"
+            f"; {HAS_OPENSSL} && echo openssl; true"
         )
         root, memory, *commands = self._run("making a spool", script).strip().splitlines()
         hash_ = OPENSSL if "openssl" in commands else "sha256sum"

@@ -77,17 +77,20 @@ class Hosts:
     def _look(self, domain: str) -> str:
         host = "registry-1.docker.io" if domain == "docker.io" else domain
         options = self._options.get(domain, RegistryOptions())
-        context = ssl.create_default_context()
-        known = _load(context, domain, options.ca_file, self._certs)
+        known = _certificates(domain, options.ca_file, self._certs)
         lenient = options.insecure or (is_loopback(domain) and not known)
+        if not (lenient or known):
+            return f"https://{host}"  # and requests' own context
+        # What the system trusts takes 40 ms of a core to load.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if lenient else ssl.create_default_context()
+        _load(context, domain, known)
         if lenient:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             # Docker's order, TLS first. An http server without TLS answers at once, as TLS' ClientHello contains a
             # line end (in extension 10, supported_groups).
             if not _speaks_tls(host, context):
                 return f"http://{host}"
-        if lenient or known:
-            self._http.use(f"https://{host}/", context, verify=not lenient)
+        self._http.use(f"https://{host}/", context, verify=not lenient)
         return f"https://{host}"
 
 
@@ -113,23 +116,26 @@ def _speaks_tls(host: str, context: ssl.SSLContext) -> bool:
         return False
 
 
-def _load(context: ssl.SSLContext, domain: str, ca_file: str | None, certs: Sequence[str]) -> bool:
-    """Load the CAs and client certificates for the registry into the context; whether there are any."""
+def _certificates(domain: str, ca_file: str | None, certs: Sequence[str]) -> list[tuple[Path, Path | None]]:
+    """CAs for the registry, and certificates for us, each with its key."""
     folders = [Path(folder).expanduser() / domain for folder in certs]
     files = [Path(ca_file).expanduser()] if ca_file else []
     files += [file for folder in folders for file in sorted(folder.glob("*.crt"))]
     pairs = [(file, file.with_suffix(".key")) for folder in folders for file in sorted(folder.glob("*.cert"))]
-    current = None
-    try:
-        for current in files:
-            context.load_verify_locations(current)
-        for current, key in pairs:
-            context.load_cert_chain(current, key)
-    except OSError as problem:
-        why = f"{current}: {problem.strerror or problem}"
-        if current and current.suffix == ".cert" and not current.with_suffix(".key").exists():
-            why = f"{current.with_suffix('.key')}: No such file or directory"
-        raise RegistryError(
-            domain, "reading its certificates", why, "They must be PEM files, each .cert with its .key next to it"
-        ) from None
-    return bool(files or pairs)
+    return [*((file, None) for file in files), *pairs]
+
+
+def _load(context: ssl.SSLContext, domain: str, certificates: Sequence[tuple[Path, Path | None]]) -> None:
+    for file, key in certificates:
+        try:
+            if key:
+                context.load_cert_chain(file, key)
+            else:
+                context.load_verify_locations(file)
+        except OSError as problem:
+            why = f"{file}: {problem.strerror or problem}"
+            if key and not key.exists():
+                why = f"{key}: No such file or directory"
+            raise RegistryError(
+                domain, "reading its certificates", why, "They must be PEM files, each .cert with its .key next to it"
+            ) from None

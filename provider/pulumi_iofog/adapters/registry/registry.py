@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import TypeVar
 
@@ -73,6 +74,12 @@ class Registry:
 
     def close(self) -> None:
         self._http.close()
+
+    def anew(self) -> Registry:
+        """The same connections, tokens and TLS for another user; nothing is known of what mirrors have served."""
+        other = copy(self)
+        other._handed_out = set()
+        return other
 
     def manifest(self, reference: Reference, target: str | None = None) -> tuple[bytes, str]:
         """A manifest's or index's own bytes and media type (``GET /v2/<name>/manifests/<reference>``).
@@ -198,7 +205,10 @@ class Registry:
         if elsewhere:
             return task.error(f"HTTP status {code} from {elsewhere}, to which the registry redirected{said}")
         if code == 404:
-            return ImageNotFound(task.who, task.doing, f"not found{said}", "Check repository and tag")
+            hint = "Check repository and tag"
+            if place.reference.latest_is_assumed:
+                hint = "Without a tag, :latest is looked for: check the repository, or give a tag"
+            return ImageNotFound(task.who, task.doing, f"not found{said}", hint)
         if code in (401, 403):
             hint = "Set auth=, or run: docker login" + ("" if task.who == "docker.io" else f" {task.who}")
             return task.error(f"not allowed {self._auth.whom(place)}{said}", hint)

@@ -15,15 +15,18 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Callable, Generator
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pulumi_iofog.adapters.sources import docker_archive, oci_layout, packed
-from pulumi_iofog.adapters.sources.daemon import Daemon
 from pulumi_iofog.adapters.sources.files import Files, Folder, Tar, blob_name, translated
 from pulumi_iofog.adapters.sources.found import Found
 from pulumi_iofog.errors import SourceError
 from pulumi_iofog.oci.image import Descriptor, Reference, media_type_of, parse_digest, short
+
+if TYPE_CHECKING:
+    from pulumi_iofog.adapters.sources.daemon import Daemon
 
 FOREVER = float("inf")
 REPLACED = "If it has been replaced in the meantime, run pulumi up again"
@@ -53,7 +56,7 @@ class Local:
     """
 
     def __init__(self, records: Records, store: Store) -> None:
-        self._records, self._store, self._daemon = records, store, Daemon()
+        self._records, self._store = records, store
         self._states: dict[str, str] = {}
         self._found: dict[str, Found] = {}
         self._files: dict[str, Files] = {}
@@ -86,6 +89,13 @@ class Local:
         if name not in files:
             raise SourceError(files.who, f"reading {short(blob.digest)} of {reference}", "not found in it", REPLACED)
         yield from files.chunks(name, offset)
+
+    @cached_property
+    def _daemon(self) -> Daemon:
+        # Here, as docker's SDK takes a while to import, and most images come from a registry.
+        from pulumi_iofog.adapters.sources.daemon import Daemon
+
+        return Daemon()
 
     # ---- what is there ------------------------------------------------------------------------------
 

@@ -12,10 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from pulumi_iofog.adapters.ssh.connect import Connection, connect
-from pulumi_iofog.errors import AgentError
+from pulumi_iofog.errors import INTERRUPTED, AgentError
 from pulumi_iofog.inputs.spec import Agent
+
+if TYPE_CHECKING:
+    from pulumi_iofog.adapters.ssh.connect import Connection
 
 IDLE = 300.0
 """Seconds for which an idle connection is kept: the next image may first go to many other agents."""
@@ -26,6 +29,13 @@ FRESH = 2.0
 WAIT = 5.0
 """Seconds to wait for a connection in use, before a second one is opened: questions take milliseconds, but a
 transfer may take hours. Two rollouts on one host are kept apart elsewhere, by a turn at the cache."""
+
+
+def _connect(agent: Agent) -> AbstractContextManager[Connection]:
+    # Here, as paramiko takes a quarter of a second to import, and most commands of Pulumi connect to nobody.
+    from pulumi_iofog.adapters.ssh.connect import connect
+
+    return connect(agent)
 
 
 @dataclass(slots=True)
@@ -53,7 +63,7 @@ class Pool:
     """
 
     def __init__(
-        self, opener: Callable[[Agent], AbstractContextManager[Connection]] = connect, *, idle: float = IDLE
+        self, opener: Callable[[Agent], AbstractContextManager[Connection]] = _connect, *, idle: float = IDLE
     ) -> None:
         self._opener, self._idle_for = opener, idle
         self._changed = threading.Condition()
@@ -133,9 +143,7 @@ class Pool:
 
     def _refuse_if_interrupted(self, agent: Agent) -> None:
         if self.interrupted:
-            raise AgentError(
-                agent.name, "connecting", "pulumi was interrupted", "Run pulumi up again: it resumes where it stopped"
-            )
+            raise AgentError(agent.name, "connecting", INTERRUPTED, "Run pulumi up again: it resumes where it stopped")
 
     def _release(self, key: Agent, opened: _Open | None, *, keep: bool) -> bool:
         """Let the next user have this login; whether the connection is kept for them."""

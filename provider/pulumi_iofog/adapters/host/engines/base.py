@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from pulumi_iofog import text
@@ -114,6 +114,11 @@ class Engine(ABC):
             raise MissingLayers(self._agent, doing, complaint)
         raise self._failed(doing, result)
 
+    @property
+    def replaced(self) -> Collection[Digest]:
+        """Blobs that were damaged in the engine's store, and that loads have replaced."""
+        return ()
+
     @abstractmethod
     def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> str:
         """A script that loads the image from the folder."""
@@ -152,6 +157,14 @@ class Engine(ABC):
 
     # ---- proving, removing --------------------------------------------------------------------------
 
+    def prove_held(self, blobs: Collection[Descriptor]) -> None:
+        """Prove, by their bytes, layers that a load will leave out; where the engine keeps no blobs, nothing.
+
+        Raises:
+            MissingLayers: some are damaged; from now on the engine does not hold them.
+        """
+        return
+
     @abstractmethod
     def verify(self, pin: Pin) -> tuple[str, ...]:
         """Prove that a container can be made of the image, without pulling it. Raises VerificationFailed.
@@ -159,6 +172,10 @@ class Engine(ABC):
         Returns:
             The image's names in the order in which the engine lists them; empty if it does not say.
         """
+
+    def proven(self, pins: Sequence[Pin]) -> frozenset[Pin]:
+        """Those of the images that ``verify`` would pass, as far as that can be told of all of them at once."""
+        return frozenset()
 
     @abstractmethod
     def remove(self, pin: Pin) -> bool:
@@ -179,7 +196,8 @@ class Engine(ABC):
         return NoSpace(self._agent, doing, "no space left on device", f"Free space under {self.root}")
 
     def _failed(self, doing: str, result: Result) -> EngineError:
-        if says(result, *DOWN):
+        hint = ""
+        # Edgelet says by itself what to try.
+        if says(result, *DOWN) and "systemctl" not in result.error:
             hint = f"Is the {self.cli} service running on the agent? Try: systemctl status {self.cli}"
-            return EngineError(self._agent, doing, result.error, hint)
-        return EngineError(self._agent, doing, result.error)
+        return EngineError(self._agent, doing, result.error, hint)

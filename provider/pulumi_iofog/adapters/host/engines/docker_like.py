@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from pulumi_iofog.adapters.host.engines.answers import Listing, parse_id, parse_images, parse_names
@@ -37,23 +37,29 @@ class DockerLike(Engine):
         result = self._shell.run(script)
         if result.ok:
             return parse_id(result.text)
-        if says(result, "no such image", "not known", "no such object"):
+        # The last one: it has lost or damaged the config, so that there is nothing to be used.
+        if says(result, "no such image", "not known", "no such object", "failed to read image config"):
             return None
         raise self._failed(f"looking for {name}", result)
 
     def images(self, reference: Reference) -> Listing:
+        result = self._shell.run(self._listing_script())
+        if not result.ok:
+            raise self._failed("listing images", result)
+        listing = self._parse_listing(result.text, reference)
+        self._lower.update(listing.lower)
+        return listing
+
+    def _listing_script(self) -> str:
         # Not as a pipe, which would hide that the first step has failed.
-        script = (
+        return (
             f"ids=$({self.cli} image ls --all --quiet --no-trunc) || exit; ids=$(printf '%s\\n' $ids | sort -u);"
             f' [ -z "$ids" ] || {self.cli} image inspect --format'
             " '{{.Id}} {{json .RepoTags}} {{json .RootFS.Layers}}' $ids; true"
         )
-        result = self._shell.run(script)
-        if not result.ok:
-            raise self._failed("listing images", result)
-        listing = parse_images(result.text, reference.full_name)
-        self._lower.update(listing.lower)
-        return listing
+
+    def _parse_listing(self, answer: str, reference: Reference) -> Listing:
+        return parse_images(answer, reference.full_name)
 
     def give_back(self, source: HeldImage, wanted: Collection[Digest], folder: str) -> Mapping[Digest, str]:
         # What the engine saves is a docker-archive of the whole image: its layers as plain tars, byte for byte as they
@@ -99,6 +105,25 @@ class DockerLike(Engine):
         if got != want:
             raise VerificationFailed(self._agent, doing, f"got image {got}, want {want}")
         return parse_names(names)
+
+    def proven(self, pins: Sequence[Pin]) -> frozenset[Pin]:
+        stem, cli = f"pulumi-iofog-verify-{secrets.token_hex(6)}", self.cli
+        names = [f"{stem}-{number}" for number in range(len(pins))]
+        # At the same time: most of a command's time is a process that starts.
+        made = "".join(
+            f"{cli} create --pull never --name {name} --label {LABEL} --network none"
+            f" {shlex.quote(pin.reference.full_name)} true >/dev/null 2>&1 && echo {name} &\n"
+            for name, pin in zip(names, pins, strict=True)
+        )
+        # Only of those that are there: podman does nothing at all if one is not.
+        script = (
+            f'made=$({made}wait); [ -n "$made" ] || exit 0;'
+            f" {cli} inspect --format '{{{{.Name}}}} {{{{.Image}}}}' $made; {cli} rm --force --volumes $made >/dev/null"
+        )
+        lines = (line.split() for line in self._shell.run(script, timeout=300.0).text.splitlines())
+        got = {line[0].lstrip("/"): parse_id(line[1]) for line in lines if len(line) == 2}
+        wanted = zip(names, pins, strict=True)
+        return frozenset(pin for name, pin in wanted if got.get(name) == self.traits.image_id(pin))
 
     def remove(self, pin: Pin) -> bool:
         name, id_ = pin.reference.full_name, self.traits.image_id(pin)
