@@ -97,5 +97,5 @@ def site(
             proof.empty(host)
             emptied[host.name] = host.uses()
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:60].strip("-")
-    virtualenv = warm.virtualenv if start == "warm" else Path(sys.prefix)
-    return Site(lab, controllers[dialect], tmp_path, name, virtualenv)
+    python = warm.virtualenv if start == "warm" else Path(sys.prefix)
+    return Site(lab, controllers[dialect], tmp_path, name, python)

@@ -20,11 +20,9 @@ PROGRAM = Path(__file__).parent / "program"
 class Site:
     """See the module."""
 
-    def __init__(
-        self, lab: Lab, controller: ControllerProcess, folder: Path, repository: str, virtualenv: Path
-    ) -> None:
+    def __init__(self, lab: Lab, controller: ControllerProcess, folder: Path, repository: str, python: Path) -> None:
         self.lab, self.controller, self.folder, self.repository = lab, controller, folder, repository
-        self.stack = Stack(PROGRAM, folder / "stack", virtualenv=virtualenv)
+        self.stack = Stack(PROGRAM, folder / "stack", python=python)
         self.stack.configure(
             {"iofog:endpoint": controller.endpoint, "iofog:email": EMAIL}, secrets={"iofog:password": PASSWORD}
         )
