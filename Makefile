@@ -1,10 +1,11 @@
 # The two commands are `make demo` and `make test`; each installs what is missing first.
 
 PYTHON := .venv/bin/python
-# As many as this get a share of the tests each, and labs of their own; whoever is done takes from the others.
-WORKERS := 2
+# As many as this get a share of the tests each, and labs of their own; whoever is done takes from the others. One more
+# than cores, as a worker waits for a fifth of its time.
+WORKERS := 3
 PYTEST := $(PYTHON) -m pytest -n $(WORKERS) --dist worksteal
-# Each pulumi command of a test starts Python four times: what has been compiled is kept, wherever that is switched off.
+# Each pulumi command of a test may start Python four times: what has been compiled is kept, wherever that is switched off.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup demo test test-fast test-pythons check fix docs release-check bench lab-up lab-down
