@@ -40,6 +40,7 @@ from pulumi_iofog.rollout.tools import Ready
 from pulumi_iofog.saved_name import REPLACE, RUN, SavedProvider
 from pulumi_iofog.session.adapters import Shared
 from pulumi_iofog.session.offline_image import Run, Session
+from pulumi_iofog.text import visible
 
 V = TypeVar("V", bound=Callable[..., Any])
 
@@ -208,7 +209,7 @@ class OfflineImageProvider(SavedProvider):
 
     def _session(self, spec: Spec) -> Session:
         # Not in configure, whose errors Pulumi shows without a resource to point at.
-        return Session(spec, self._config, self._shared)
+        return Session(spec, self._config, self._shared, plugin.console())
 
 
 provider = OfflineImageProvider()
@@ -231,15 +232,16 @@ def _outputs(
 
 def _engines(olds: Props, new: Recorded, outcomes: list[Outcome]) -> dict[str, str]:
     """The engine of each agent, by what it said when it was visited last."""
-    seen = {**(olds.get("engines") or {}), **{each.agent: each.engine for each in outcomes if each.engine}}
+    seen = {**(olds.get("engines") or {}), **{each.agent: visible(each.engine) for each in outcomes if each.engine}}
     return {name: text for name, text in seen.items() if name in new.desired.placements}
 
 
 def _check_failure(failure: Failure) -> CheckFailure:
     # What is wrong in the stack's config is in no property, whose value the engine would quote.
+    reason = visible(failure.reason)
     if failure.path.startswith("iofog:"):
-        return CheckFailure("", f"{failure.path}: {failure.reason}")
-    return CheckFailure(failure.path, failure.reason)
+        return CheckFailure("", f"{failure.path}: {reason}")
+    return CheckFailure(failure.path, reason)
 
 
 # ---- what is said --------------------------------------------------------------------------------------

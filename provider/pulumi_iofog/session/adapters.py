@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from pulumi_iofog import log
 from pulumi_iofog.adapters.cache.store import Store
 from pulumi_iofog.adapters.controller.controller import Controller
 from pulumi_iofog.adapters.host.edge_host import EdgeHost
+from pulumi_iofog.adapters.http import Backoff
 from pulumi_iofog.adapters.namespace_file import StoredTokens, read_namespace
 from pulumi_iofog.adapters.registry.registry import Registry
 from pulumi_iofog.adapters.sources.local import Local
@@ -36,6 +37,20 @@ Config = Callable[[str], str | None]
 A = TypeVar("A", bound="Adapters")
 
 
+class Row(Protocol):
+    """What a resource has to say while it works."""
+
+    def status(self, text: str) -> None: ...
+    def warn(self, text: str) -> None: ...
+
+
+class Silent:
+    """The row of a process that has none."""
+
+    def status(self, text: str) -> None: ...
+    def warn(self, text: str) -> None: ...
+
+
 class Shared:
     """What all verbs of one plugin process share; the SDK runs them on four threads."""
 
@@ -45,6 +60,19 @@ class Shared:
         self._limits: Limits | None = None
         self._previewed: set[str | None] = set()
         self._announced: set[str | None] = set()
+        self._said: set[str] = set()
+
+    def once(self, say: Callable[[str], None]) -> Callable[[str], None]:
+        """Says a line unless another resource has said it: it is about this machine, and not about one of them."""
+
+        def say_once(line: str) -> None:
+            with self._lock:
+                known = line in self._said
+                self._said.add(line)
+            if not known:
+                say(line)
+
+        return say_once
 
     def limits(self, config: Config) -> Limits:
         """Of the rate of sending; read from the config once. Raises InputError."""
@@ -80,10 +108,11 @@ class Adapters:
         spec: what the user wants; says which credentials, namespace and cache to use.
         config: the stack's config.
         shared: with the other verbs of this process.
+        row: the resource's, in the terminal.
     """
 
-    def __init__(self, spec: Spec, config: Config, shared: Shared) -> None:
-        self.spec, self._config, self._shared = spec, config, shared
+    def __init__(self, spec: Spec, config: Config, shared: Shared, row: Row | None = None) -> None:
+        self.spec, self._config, self._shared, self.row = spec, config, shared, row or Silent()
         log.hide(secrets(spec))
         self.limits = shared.limits(config)
         self._stack = ExitStack()
@@ -108,7 +137,12 @@ class Adapters:
 
     @cached_property
     def registry(self) -> Registry:
-        registry = Registry(self.spec.auth, options=registries(self._config))
+        registry = Registry(
+            self.spec.auth,
+            options=registries(self._config),
+            backoff=self._backoff,
+            warn=self._shared.once(self.row.warn),
+        )
         self._stack.callback(registry.close)
         return registry
 
@@ -140,9 +174,15 @@ class Adapters:
     @cached_property
     def controller(self) -> Controller:
         path = self.namespace.path if self.settings.refresh_token else None
-        controller = Controller(self.settings, stored=StoredTokens(path) if path else None)
+        stored = StoredTokens(path) if path else None
+        controller = Controller(self.settings, stored=stored, backoff=self._backoff)
         self._stack.callback(controller.close)
         return controller
+
+    @property
+    def _backoff(self) -> Backoff:
+        """Ctrl-C ends every wait, and the resource's row says what is waited for."""
+        return Backoff(say=self.row.status, pause=self._shared.connections.pause)
 
     def _source(self, reference: Reference) -> Source:
         """Where an image comes from, by its reference's transport."""

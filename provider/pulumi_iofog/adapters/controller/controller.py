@@ -11,6 +11,8 @@ from typing import Any
 from pulumi_iofog.adapters.controller.dialect import NUMBERS, Dialect
 from pulumi_iofog.adapters.controller.http import TRIES, Http, LostAnswer, is_unauthorized
 from pulumi_iofog.adapters.controller.token import Stored, Token
+from pulumi_iofog.adapters.http import Backoff
+from pulumi_iofog.adapters.http.bounds import TOTAL
 from pulumi_iofog.errors import ControllerError, IofogError, ItemInUse, ItemNotFound, NameTaken
 from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, KnownAgent, Microservice
 from pulumi_iofog.inputs.spec import CatalogItem, ControllerSettings
@@ -33,7 +35,8 @@ class Controller:
         settings: endpoint and credentials; ``token`` is tried before email and password.
         stored: renews and keeps tokens that another program uses too.
         timeout: seconds for connecting, and between two bytes of an answer.
-        backoff: seconds before the second attempt at a request; twice as long before each further one.
+        total: seconds for a whole answer.
+        backoff: how long to wait before a request is repeated.
     """
 
     def __init__(
@@ -42,9 +45,10 @@ class Controller:
         *,
         stored: Stored | None = None,
         timeout: tuple[float, float] = (5.0, 30.0),
-        backoff: float = 0.5,
+        total: float = TOTAL,
+        backoff: Backoff | None = None,
     ) -> None:
-        self._http = Http(settings, timeout, backoff)
+        self._http = Http(settings, timeout, total, backoff or Backoff())
         self._token = Token(self._http, settings, stored)
 
     @property
