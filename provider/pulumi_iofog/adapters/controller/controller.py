@@ -22,7 +22,7 @@ NOT_PROVISIONED = "NOT_PROVISIONED"
 ADOPT_IT = "Set adopt=True to take it over, or choose another name=."
 DELETE_THEM = "First delete them, or switch them to another item."
 STOP_THEM = "Stopping them is enough."
-NOWHERE = ("", "0.0.0.0")  # noqa: S104
+NOWHERE = "0.0.0.0"  # noqa: S104
 """What the Controller reports for a host whose address it does not know."""
 
 
@@ -257,11 +257,13 @@ def _in_order(item: CatalogItem) -> CatalogItem:
 
 
 def _agent(entry: Mapping[str, Any], dialect: Dialect) -> KnownAgent:
-    host = entry.get("host")
+    host = _said(entry, "host")
+    if not isinstance(entry["name"], str) or not isinstance(entry["uuid"], str):
+        raise TypeError("an agent without a name")
     return KnownAgent(
-        name=str(entry["name"]),
-        uuid=str(entry["uuid"]),
-        host=str(host) if host and host not in NOWHERE else None,
+        name=entry["name"],
+        uuid=entry["uuid"],
+        host=None if host == NOWHERE else host,
         arches=dialect.agent_arches(entry.get(dialect.arch_key)),
         engine=_said(entry, "containerEngine"),
         # 3.9 calls it by the second name.

@@ -133,10 +133,7 @@ class Http:
     def _no_redirect(self, doing: str, response: requests.Response) -> requests.Response:
         if not 300 <= response.status_code < 400:
             return response
-        try:
-            parts = urlsplit(response.headers.get("Location", ""))
-        except ValueError:
-            parts = urlsplit("")
+        parts = urlsplit(response.headers.get("Location", ""))
         there = f"{parts.scheme}://{host_of(parts.netloc)}" if parts.netloc else "another location"
         raise ControllerError(self.endpoint, doing, f"it redirects to {there}", "Use that as the endpoint.")
 

@@ -207,14 +207,23 @@ class Session(requests.Session):
     def ask(self, method: str, url: str, pace: Pace, **options: Any) -> requests.Response:
         """The answer; the body of a successful one need not be read yet. Raises requests' and urllib3's errors, and
         Refused."""
-        return self.request(method, url, stream=True, timeout=pace, **options)  # type: ignore[arg-type]
+        try:
+            return self.request(method, url, stream=True, timeout=pace, **options)  # type: ignore[arg-type]
+        except requests.RequestException:
+            raise
+        except ValueError as problem:  # urllib's, for a malformed URL: requests lets it through
+            raise requests.exceptions.InvalidURL(type(problem).__name__) from None
 
     def _read(self, response: requests.Response, *_args: object, **_options: object) -> None:
         """Before requests itself looks at the answer, and reads a redirect's body to its end."""
-        if response.status_code >= 300:
-            _replace(response, _beginning(response))
-        elif self._limit is not None:
-            _replace(response, body(response, self._limit, self._what))
+        try:
+            if response.status_code >= 300:
+                _replace(response, _beginning(response))
+            elif self._limit is not None:
+                _replace(response, body(response, self._limit, self._what))
+        except BaseException:
+            response.close()
+            raise
 
 
 def body(response: requests.Response, limit: int, what: str = "answer") -> bytes:

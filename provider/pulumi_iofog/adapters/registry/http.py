@@ -82,23 +82,12 @@ class Http:
     ) -> requests.Response:
         """The answer; redirects are followed. The body of a successful one is not read yet."""
         pace = Pace.blob(self._timeout) if blob else Pace.whole(self._timeout, self._total)
-        with _urls():
-            return self._session.ask("GET", url, pace, headers=headers, params=params)
+        return self._session.ask("GET", url, pace, headers=headers, params=params)
 
     def post(self, url: str, form: Mapping[str, str]) -> requests.Response:
         """The same for a form. No redirect is followed, as it may hold a secret."""
         pace = Pace.whole(self._timeout, self._total)
-        with _urls():
-            return self._session.ask("POST", url, pace, data=form, allow_redirects=False)
-
-
-@contextmanager
-def _urls() -> Iterator[None]:
-    """urllib's error for a malformed URL, which requests lets through, as an error of requests."""
-    try:
-        yield
-    except ValueError as problem:
-        raise requests.exceptions.InvalidURL(type(problem).__name__) from None
+        return self._session.ask("POST", url, pace, data=form, allow_redirects=False)
 
 
 class _Adapter(Adapter):
