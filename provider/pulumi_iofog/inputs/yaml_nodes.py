@@ -18,7 +18,7 @@ MOST_NODES = 200_000
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def compose(raw: bytes | str) -> list[yaml.Node | None]:
+def compose(raw: bytes | str) -> list[Any]:
     """The documents of a YAML text as nodes; None for an empty one. ValueError, in words for people, if it is not YAML
     or is out of bounds, nested in itself included."""
     if len(raw) > LARGEST:
