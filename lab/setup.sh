@@ -70,7 +70,7 @@ PROGRAMS
 # ---- Python -----------------------------------------------------------------------------------------
 
 virtual_environment() {
-    wanted=$(sha256sum "$top/pyproject.toml" | cut -c1-16)
+    wanted=$(cat "$top/pyproject.toml" "$top/setup.py" "$top"/provider/pulumi_iofog/adapters/gzip_tokens/*.c | sha256sum | cut -c1-16)
     [ "$(cat "$top/.venv/installed" 2>/dev/null)" = "$wanted" ] && return 0
     say "creating the virtual environment .venv"
     [ -x "$top/.venv/bin/pip" ] || python3 -m venv "$top/.venv"

@@ -16,7 +16,8 @@ from pulumi_iofog.adapters.recode import recode
 from pulumi_iofog.adapters.registry.registry import Registry
 from pulumi_iofog.oci.image import Descriptor, Digest, Reference, sha256
 from pulumi_iofog.session.payloads import Payloads
-from pulumi_iofog.transfer.encodings import AsIs, Delta, Part, Recoded
+from pulumi_iofog.transfer.encodings import AsIs, Delta, Encoding, Part, Recoded, TokenDelta
+from tests.gzip_tokens import gzip_tokens
 from tests.images import MadeImage, layer_tar, make_image
 
 NOISE = random.Random(1).randbytes(300_000)
@@ -52,7 +53,7 @@ def blobs(tmp_path: Path, registry: MemoryRegistry) -> Iterator[Payloads]:
     store.close()
 
 
-def part(made: MadeImage, way: AsIs | Recoded | Delta) -> Part:
+def part(made: MadeImage, way: Encoding) -> Part:
     return Part(made.image.layers[0], way)
 
 
@@ -136,6 +137,30 @@ def test_a_delta_is_small_and_the_host_makes_the_layer_of_it(blobs: Payloads, tm
     argv = ["zstd", "-dc", "--long=31", f"--patch-from={base}", str(patch)]
     assert sha256(subprocess.run(argv, capture_output=True, check=True).stdout) == NEW.image.diff_ids[0]
     assert [file.name for file in (tmp_path / "cache/derived").iterdir()] == [travelling.name]
+
+
+def test_a_delta_of_tokens_is_small_and_the_registrys_own_blob_comes_of_it(blobs: Payloads, tmp_path: Path) -> None:
+    blobs.learn(OLD.image)
+    old = OLD.image.layers[0].blob.digest
+    travelling = blobs.ready(
+        NEW.image.reference, part(NEW, TokenDelta(OLD.image.diff_ids[0], old, "held", otherwise=AsIs()))
+    )
+    assert isinstance(travelling.encoding, TokenDelta)
+    patch, base = tmp_path / "patch", tmp_path / "base"
+    patch.write_bytes(bytes_of(blobs, NEW, travelling))
+    assert patch.stat().st_size < 4000
+    base.write_bytes(gzip_tokens("parse", OLD.blobs[old]))
+    argv = ["zstd", "-dc", "--long=31", f"--patch-from={base}", str(patch)]
+    made = gzip_tokens("encode", subprocess.run(argv, capture_output=True, check=True).stdout)
+    assert sha256(made) == NEW.image.layers[0].blob.digest == blobs.expected(NEW.image.reference, travelling).digest
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["not alike", "not known"])
+def test_a_delta_of_tokens_that_is_not_worth_it_or_cannot_be_made_is_given_up(blobs: Payloads, known: bool) -> None:
+    if known:
+        blobs.learn(OTHER.image)
+    base, blob = OTHER.image.diff_ids[0], OTHER.image.layers[0].blob.digest
+    assert blobs.ready(NEW.image.reference, part(NEW, TokenDelta(base, blob, "held", AsIs()))).encoding == AsIs()
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["not alike", "not known"])

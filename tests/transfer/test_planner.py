@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from pulumi_iofog.oci.image import AMD64, OCI_LAYER, Descriptor, Digest, Image, Layer
-from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Part, Recoded
+from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Part, Recoded, TokenDelta
 from pulumi_iofog.transfer.engine_traits import EngineKind, traits_of
 from pulumi_iofog.transfer.inventory import HeldImage, Inventory, Means
 from pulumi_iofog.transfer.plan import Transfer
@@ -48,6 +48,10 @@ def ways(sending: Transfer) -> list[object]:
     return [part.encoding for part in sending.parts]
 
 
+ZSTD_LAYER = "application/vnd.oci.image.layer.v1.tar+zstd"
+PROGRAMS = frozenset({"amd64"})
+CONTAINERD = inventory(BASE, engine="docker-containerd")
+FULL = Means(FAST, KNOWN, 4 * GB, PROGRAMS)
 V1, V2, V3 = image(BASE, DEPENDENCIES, APP), image(BASE, DEPENDENCIES, NEW_APP), image(NEW_BASE, DEPENDENCIES, APP)
 
 
@@ -129,13 +133,26 @@ def test_on_podman_what_is_above_is_found_by_itself() -> None:
         pytest.param(inventory(BASE), Means(FAST, KNOWN, 300_000_000), id="too little memory here"),
         pytest.param(inventory(BASE), Means(FAST, {}, 4 * GB), id="the old layer's blob is not known"),
         pytest.param(inventory(APP), Means(FAST, KNOWN, 4 * GB), id="too different in size"),
+        pytest.param(CONTAINERD, Means(FAST, KNOWN, 4 * GB), id="containerd keeps blobs, and no program is given"),
+        pytest.param(CONTAINERD, Means(FAST, KNOWN, 4 * GB, frozenset({"arm64"})), id="no program for the host"),
+        pytest.param(CONTAINERD, Means(FAST, KNOWN, 300_000_000, PROGRAMS), id="too little memory for tokens"),
         pytest.param(
-            inventory(BASE, engine="docker-containerd"), Means(FAST, KNOWN, 4 * GB), id="containerd keeps blobs"
+            CONTAINERD,
+            Means(FAST, {BASE.diff_id: dataclasses.replace(BASE.blob, media_type=ZSTD_LAYER)}, 4 * GB, PROGRAMS),
+            id="tokens of a zstd blob",
         ),
     ],
 )
 def test_no_delta_where_it_cannot_work(holds: Inventory, means: Means) -> None:
     assert ways(transfer(image(NEW_BASE), holds, means)) == [AsIs()]
+
+
+def test_containerds_store_is_given_the_registrys_own_blob_out_of_a_delta_of_tokens() -> None:
+    sending = transfer(V3, inventory(BASE, DEPENDENCIES, APP, engine="docker-containerd"), FULL)
+    assert ways(sending) == [TokenDelta(BASE.diff_id, BASE.blob.digest, "sha256:old", AsIs())]
+    (part,) = sending.parts
+    assert (part.expected, part.given, part.most) == (NEW_BASE.blob.digest, NEW_BASE.blob.size, NEW_BASE.blob.size)
+    assert ways(transfer(V3, inventory(BASE, engine="docker-containerd"), FULL, blobs_only=True)) == 3 * [AsIs()]
 
 
 def test_a_plain_layer_may_be_recoded_for_containerd_too() -> None:

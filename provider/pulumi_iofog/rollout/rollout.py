@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from pulumi_iofog import log
@@ -166,10 +166,11 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
             now = host.inventory(job.image)
             thin = held(job.image, now) < sending.absent
             inventory = now if thin else inventory
-        except CorruptLayer:
+        except CorruptLayer as problem:
             # What was encoded did not come out as the layer, or a blob was damaged on its way.
             if blobs_only:
                 raise
+            log.step("plan", f"blobs as they are from now on: {problem}")
             blobs_only = True
             # Lower layers may have been loaded by now.
             inventory = host.inventory(job.image)
@@ -178,11 +179,11 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
 def _means(job: Job, host: Host, inventory: Inventory, tools: Tools, meter: _Meter) -> Means:
     """What there is to send with; the link is measured once, and only where there is much to send."""
     layers = tools.payloads.older(diff_id for each in inventory.images for diff_id in each.diff_ids)
-    means = Means(layers=layers, memory=tools.memory)
+    means = Means(None, layers, tools.memory, tools.programs)
     much = sum(part.likely for part in transfer(job.image, inventory, means).parts) >= WORTH_A_MEASURE
     if much and meter.rate is None:
         meter.rate = min(host.rate(), tools.limit or float("inf"))
-    return Means(meter.rate, layers, tools.memory)
+    return replace(means, rate=meter.rate)
 
 
 def _carry_out(
@@ -196,20 +197,22 @@ def _carry_out(
     image, name, payloads = job.image, job.agent.name, tools.payloads
     delivery = host.delivery(image, sending)
     tools.progress.begin(name, "comparing")
-    parts = [payloads.ready(image.reference, part) for part in sending.parts]
-    missing = [part for part in parts if not delivery.has(part)]
-    for part in parts:
-        log.step("plan", f"{part.encoding}", layer=part.layer.diff_id, at_most=part.most, there=part not in missing)
-    with Worker() as proving, Worker() as loading, ExitStack() as reading, payloads.ahead(image.reference, missing):
+    with Worker() as proving, Worker() as loading, ExitStack() as stack:
+        # The host gets its old layers out while the differences to them are made here.
+        proven = proving.do(partial(delivery.take_back, sending.parts, inventory))
         proving.do(host.remove_stale_containers)
-        proven = proving.do(partial(delivery.take_back, parts, inventory))
+        parts = [payloads.ready(image.reference, part) for part in sending.parts]
+        missing = [part for part in parts if not delivery.has(part)]
+        for part in parts:
+            log.step("plan", f"{part.encoding}", layer=part.layer.diff_id, at_most=part.most, there=part not in missing)
+        stack.enter_context(payloads.ahead(image.reference, missing))
         tools.progress.begin(name, "sending", sending.most)
         groups, carried = sending.groups(parts), dict[Digest, Descriptor]()
         for group in groups:
             target = image if group is groups[-1] else prefix(image, image.layers.index(group[-1].layer) + 1)
             load = Load(delivery, image, target, partial(payloads.expected, image.reference), carried)
             if sending.reads_along(group):
-                reading.enter_context(load.along(group))
+                stack.enter_context(load.along(group))
             for part in group:
                 with log.timed("send", layer=part.layer.diff_id) as line:
                     before = meter.sent

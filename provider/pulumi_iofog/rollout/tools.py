@@ -70,7 +70,7 @@ class Tools:
     """What a rollout reaches for.
 
     Attributes:
-        memory: bytes that making a delta may take here.
+        memory, programs: see Means.
         pace: for an agent, what is told of bytes that have gone, and waits until more may go.
         limit: bytes/s that an agent may be sent; None for no limit.
         wait: sleeps so many seconds.
@@ -80,6 +80,7 @@ class Tools:
     payloads: Payloads
     progress: Progress
     memory: int = 0
+    programs: frozenset[str] = frozenset()
     pace: Callable[[str], Callable[[int], None]] = lambda agent: lambda count: None
     limit: float | None = None
     wait: Callable[[float], None] = time.sleep

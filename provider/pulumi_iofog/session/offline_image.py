@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pulumi_iofog import log
+from pulumi_iofog.adapters.gzip_tokens.program import architectures
 from pulumi_iofog.adapters.host.edge_host import EdgeHost
 from pulumi_iofog.adapters.recode import recode
 from pulumi_iofog.adapters.ssh.connect import configured_host
@@ -25,6 +26,7 @@ from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import IofogError
 from pulumi_iofog.inputs.catalog import FoundItem
 from pulumi_iofog.inputs.spec import Agent, CatalogItem
+from pulumi_iofog.inputs.transfer_settings import host_program_allowed
 from pulumi_iofog.oci.image import Digest, Pin, Platform, Reference, parse_digest
 from pulumi_iofog.rollout import rollout
 from pulumi_iofog.rollout.tools import Progress, Tools
@@ -121,6 +123,7 @@ class Session(Adapters):
             payloads=self.payloads,
             progress=progress,
             memory=recode.available_memory(),
+            programs=architectures() if host_program_allowed(self._config) else frozenset(),
             pace=limits.pace,
             limit=limits.per_agent,
             wait=self._shared.connections.pause,

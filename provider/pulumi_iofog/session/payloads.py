@@ -7,6 +7,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -22,7 +23,7 @@ from pulumi_iofog.adapters.cache.store import Store
 from pulumi_iofog.adapters.recode import recode
 from pulumi_iofog.errors import IofogError, StoreError
 from pulumi_iofog.oci.image import OCI_LAYER, Descriptor, Digest, Image, Layer, Reference, parse_digest
-from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Part, Recoded
+from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Part, Recoded, TokenDelta
 from pulumi_iofog.transfer.load_folder import plain_blob
 
 WORTH = 0.7
@@ -85,14 +86,14 @@ class Payloads:
         """The part as it will really travel: a delta is made now, and given up where it is too large or
         cannot be made."""
         match part.encoding:
-            case Delta() as way:
+            case Delta() | TokenDelta() as way:
                 return part if self._is_worth_it(reference, part, way) else replace(part, encoding=way.otherwise)
             case AsIs() | Recoded() | Copied():
                 return part
             case other:
                 assert_never(other)
 
-    def _is_worth_it(self, reference: Reference, part: Part, way: Delta) -> bool:
+    def _is_worth_it(self, reference: Reference, part: Part, way: Delta | TokenDelta) -> bool:
         size, layer = part.layer.blob.size, part.layer.diff_id
         try:
             delta = self._delta(reference, part, way).stat().st_size
@@ -113,7 +114,7 @@ class Payloads:
             case Recoded() as way:
                 path = self._store.derived_path(part.name)
                 return growing.chunks(path, partial(self._recode, reference, part, way), offset)
-            case Delta() as way:
+            case Delta() | TokenDelta() as way:
                 return growing.chunks(self._delta(reference, part, way), lambda: None, offset)
             case Copied():
                 return iter(())
@@ -127,7 +128,7 @@ class Payloads:
         match part.encoding:
             case AsIs(unpack=True):
                 return replace(layer.blob, plain_size=self._plain_size(reference, layer))
-            case AsIs():
+            case AsIs() | TokenDelta():
                 return layer.blob
             case Recoded() as way:
                 return self._recoded(reference, part, way)
@@ -175,7 +176,7 @@ class Payloads:
                 self.path(reference, part.layer.blob)
             case Recoded() as way:
                 self._recode(reference, part, way)
-            case Delta() | Copied():
+            case Delta() | TokenDelta() | Copied():
                 pass  # made by ``ready``, or by the host
             case other:
                 assert_never(other)
@@ -201,18 +202,34 @@ class Payloads:
         self._store.records.put(_record_of(part), record)
         return record
 
-    def _delta(self, reference: Reference, part: Part, way: Delta) -> Path:
-        return self._store.derive(part.name, lambda out: self._make_delta(reference, part.layer, way.base, out))
+    def _delta(self, reference: Reference, part: Part, way: Delta | TokenDelta) -> Path:
+        return self._store.derive(part.name, lambda out: self._make_delta(reference, part.layer, way, out))
 
-    def _make_delta(self, reference: Reference, layer: Layer, base: Digest, out: Path) -> None:
-        known = self._recall(base)
+    def _make_delta(self, reference: Reference, layer: Layer, way: Delta | TokenDelta, out: Path) -> None:
+        known = self._recall(way.base)
         if known is None:
-            raise StoreError(f"layer {base}", "making a delta", "it is not known any more")
+            raise StoreError(f"layer {way.base}", "making a delta", "it is not known any more")
+        old_layer, old_blob, new_blob = known[1], self.path(known[0], known[1].blob), self.path(reference, layer.blob)
         with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-            old, new = Path(folder, "old.tar"), Path(folder, "new.tar")
-            recode.plain(known[1], self.path(known[0], known[1].blob), old)
-            recode.plain(layer, self.path(reference, layer.blob), new)
-            recode.delta(old, new, out, new_diff_id=layer.diff_id, level=DELTA_LEVEL)
+            old, new = Path(folder, "old"), Path(folder, "new")
+            match way:
+                case Delta():
+                    _both(partial(recode.plain, old_layer, old_blob, old), partial(recode.plain, layer, new_blob, new))
+                    recode.delta(old, new, out, new_diff_id=layer.diff_id, level=DELTA_LEVEL)
+                case TokenDelta():
+                    take = recode.tokens
+                    _both(partial(take, old_layer.blob, old_blob, old), partial(take, layer.blob, new_blob, new))
+                    recode.token_delta(old, new, out, level=DELTA_LEVEL)
+                case other:
+                    assert_never(other)
+
+
+def _both(one: Callable[[], object], other: Callable[[], object]) -> None:
+    """Do both at once, as most machines have two cores; an error is raised when both are done."""
+    with ThreadPoolExecutor(2, thread_name_prefix="recode") as workers:
+        given = [workers.submit(log.carried(each)) for each in (one, other)]
+    for each in given:
+        each.result()
 
 
 def _key(diff_id: Digest) -> str:

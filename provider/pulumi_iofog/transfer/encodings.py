@@ -117,6 +117,38 @@ class Delta(_Facts):
 
 
 @dataclass(frozen=True, slots=True)
+class TokenDelta(_Facts):
+    """As a zstd patch between the deflate tokens of two gzip blobs, from which the host makes the registry's own blob,
+    bit for bit: for engines that keep blobs as they came. See adapters/gzip_tokens.
+
+    Attributes:
+        base, base_blob: the older layer's diff id, and its blob, which the engine holds in an image (``source``).
+        otherwise: where the patch turns out too large, or cannot be made.
+    """
+
+    base: Digest
+    base_blob: Digest
+    source: str
+    otherwise: AsIs
+    plain: ClassVar[bool] = False
+
+    def file_name(self, layer: Layer) -> str:
+        return f"{layer.blob.digest.hex}.tokens-from-{self.base_blob.hex}"
+
+    def made_from(self, layer: Layer) -> Digest | None:
+        return self.base
+
+    def expected(self, layer: Layer) -> Digest | None:
+        return layer.blob.digest
+
+    def likely(self, layer: Layer) -> float:
+        return 0.1 * layer.blob.size
+
+    def given(self, layer: Layer) -> int:
+        return layer.blob.size
+
+
+@dataclass(frozen=True, slots=True)
 class Copied(_Facts):
     """Not at all: the host takes it out of an image that its engine holds (``source``). Docker's classic
     store knows a layer only by the chain of those below it, so it wants even what it has."""
@@ -140,7 +172,7 @@ class Copied(_Facts):
         return 0
 
 
-Encoding = AsIs | Recoded | Delta | Copied
+Encoding = AsIs | Recoded | Delta | TokenDelta | Copied
 
 
 @dataclass(frozen=True, slots=True)

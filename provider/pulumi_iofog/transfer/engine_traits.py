@@ -54,7 +54,7 @@ class EngineTraits:
     copies_aside: bool
     reads_along: bool
     loads_early: bool
-    gives_back: Literal["tar", "blob", "nothing"]
+    gives_back: Literal["tar", "blob"]
 
     @property
     def unpacks_on_the_way(self) -> bool:
@@ -116,7 +116,7 @@ def traits_of(kind: EngineKind) -> EngineTraits:
                 # A load that was broken off made the next one of the same blob fail ("content digest not found").
                 reads_along=False,
                 loads_early=True,
-                gives_back="nothing",
+                gives_back="blob",
             )
         case "podman":
             return EngineTraits(

@@ -56,8 +56,11 @@ class Means:
         rate: of the link, in bytes/s; None if it is not known.
         layers: older layers whose blobs can be had, by diff id.
         memory: bytes that making a delta may take here.
+        programs: architectures of hosts for which there is a program that works with deflate tokens, and that may be
+            given it.
     """
 
     rate: float | None = None
     layers: Mapping[Digest, Descriptor] = field(default_factory=dict)
     memory: int = 0
+    programs: frozenset[str] = frozenset()

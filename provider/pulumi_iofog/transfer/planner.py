@@ -6,6 +6,7 @@ has, how fast its link is, and which older layers the operator can get. Pure.
     ├── an encoding for each of the others
     │   ├── Copied     the host takes it out of its own engine
     │   ├── Delta      as the difference to an older layer that the host holds
+    │   ├── TokenDelta the same, where the engine keeps the registry's own blobs
     │   ├── Recoded    as zstd, made while it flows
     │   └── AsIs       the registry's own blob
     ├── stops      after which parts the engine begins to load, while the next is on its way
@@ -15,13 +16,14 @@ has, how fast its link is, and which older layers the operator can get. Pure.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from typing_extensions import assert_never
 
 from pulumi_iofog.oci.image import Descriptor, Digest, Image, Layer
-from pulumi_iofog.transfer.delta_memory import delta_memory
-from pulumi_iofog.transfer.encodings import PLAIN_FACTOR, AsIs, Copied, Delta, Encoding, Part, Recoded
+from pulumi_iofog.transfer.delta_memory import Memory, delta_memory, token_delta_memory
+from pulumi_iofog.transfer.encodings import PLAIN_FACTOR, AsIs, Copied, Delta, Encoding, Part, Recoded, TokenDelta
 from pulumi_iofog.transfer.inventory import Inventory, Means
 from pulumi_iofog.transfer.plan import STOP_SIZE, Transfer
 
@@ -40,6 +42,9 @@ ROOMY = 600_000_000
 """Bytes of free memory on the host from which a window of 128 MiB is no burden to it."""
 LOAD_HIDES = 0.75
 """Seconds that the rest must take to send, for an early load to be worth its own costs."""
+
+Needs = Callable[[int, int], "Memory | None"]
+"""What a delta takes, by the sizes of both blobs in bytes."""
 
 
 def transfer(
@@ -96,7 +101,8 @@ def _encoding(layer: Layer, index: int, inventory: Inventory, means: Means) -> E
     if inventory.engine.keeps_blobs:
         # Only a plain layer comes out of zstd as the very blob that it was.
         plain = layer.blob.digest == layer.diff_id and layer.blob.size >= SMALL and inventory.zstd
-        return (_recoded(inventory, means.rate) if plain else None) or AsIs()
+        recoded = _recoded(inventory, means.rate) if plain else None
+        return recoded or _token_delta(layer, index, inventory, means) or AsIs()
     as_is = _as_is(layer, inventory, means.rate)
     if layer.blob.size < SMALL:
         return as_is
@@ -125,26 +131,45 @@ def _as_is(layer: Layer, inventory: Inventory, rate: float | None) -> AsIs:
 
 def _delta(layer: Layer, index: int, otherwise: Recoded | AsIs, inventory: Inventory, means: Means) -> Delta | None:
     """Against the held layer that is most likely its predecessor: at the same height, of the nearest size."""
-    if layer.blob.size < SMALL_FOR_DELTA or inventory.engine.gives_back == "nothing" or not inventory.zstd:
+    if layer.blob.size < SMALL_FOR_DELTA or not inventory.zstd:
         return None
+    found = _predecessor(layer, index, inventory, means, _delta_needs)
+    return Delta(*found, otherwise) if found else None
+
+
+def _token_delta(layer: Layer, index: int, inventory: Inventory, means: Means) -> TokenDelta | None:
+    """The same between gzip blobs, where both sides can run the program that it takes."""
+    runs = inventory.zstd and inventory.platform.architecture in means.programs
+    if layer.blob.size < SMALL_FOR_DELTA or layer.blob.compression != "gzip" or not runs:
+        return None
+    gzips = {diff_id: blob for diff_id, blob in means.layers.items() if blob.compression == "gzip"}
+    found = _predecessor(layer, index, inventory, replace(means, layers=gzips), token_delta_memory)
+    return TokenDelta(found[0], gzips[found[0]].digest, found[1], AsIs()) if found else None
+
+
+def _predecessor(
+    layer: Layer, index: int, inventory: Inventory, means: Means, needs: Needs
+) -> tuple[Digest, str] | None:
+    """The held layer, and an image that has it, from which a delta is most likely small."""
     candidates = [
         (position != index, abs(means.layers[diff_id].size - layer.blob.size), diff_id, each.id)
         for each in inventory.images
         for position, diff_id in enumerate(each.diff_ids)
-        if diff_id in means.layers and _fits(means.layers[diff_id], layer.blob, inventory, means)
+        if diff_id in means.layers and _fits(means.layers[diff_id], layer.blob, inventory, means, needs)
     ]
-    if not candidates:
-        return None
-    _, _, base, source = min(candidates)
-    return Delta(base, source, otherwise)
+    return min(candidates)[2:] if candidates else None
 
 
-def _fits(old: Descriptor, new: Descriptor, inventory: Inventory, means: Means) -> bool:
+def _fits(old: Descriptor, new: Descriptor, inventory: Inventory, means: Means, needs: Needs) -> bool:
     """Whether a delta between them is plausible, and both sides have the memory for it."""
     if not new.size / 4 <= old.size <= new.size * 4:
         return False
-    needed = delta_memory(PLAIN_FACTOR * old.size, PLAIN_FACTOR * new.size)
+    needed = needs(old.size, new.size)
     return needed is not None and 2 * needed.applying <= inventory.memory and needed.making <= means.memory
+
+
+def _delta_needs(old_blob: int, new_blob: int) -> Memory | None:
+    return delta_memory(PLAIN_FACTOR * old_blob, PLAIN_FACTOR * new_blob)
 
 
 def _recoded(inventory: Inventory, rate: float | None) -> Recoded | None:

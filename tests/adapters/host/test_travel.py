@@ -16,11 +16,12 @@ from pulumi_iofog.adapters.host.spool import Arrived
 from pulumi_iofog.errors import CorruptLayer, EngineError
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Descriptor, sha256
-from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Encoding, Part, Recoded
+from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Encoding, Part, Recoded, TokenDelta
 from pulumi_iofog.transfer.inventory import HeldImage, Inventory
 from pulumi_iofog.transfer.load_folder import plain_blob, prefix
 from tests.adapters.conftest import ENGINES
 from tests.adapters.host.edge import APP, REFERENCE, Edge, reach
+from tests.gzip_tokens import gzip_tokens
 from tests.images import MadeImage, layer_tar, make_image
 
 pytestmark = pytest.mark.lab
@@ -81,6 +82,8 @@ def expected(part: Part, data: bytes) -> Descriptor:
     if isinstance(part.encoding, Recoded):
         plain = len(layer_tar(ABOVE if part.layer.diff_id == sha256(layer_tar(ABOVE)) else OLD_BASE))
         return Descriptor(sha256(data), len(data), "application/vnd.oci.image.layer.v1.tar+zstd", plain)
+    if isinstance(part.encoding, TokenDelta):
+        return part.layer.blob
     unpack = isinstance(part.encoding, AsIs) and part.encoding.unpack
     plain = len(gzip.decompress(data)) if unpack else None
     return Descriptor(sha256(data), len(data), part.layer.blob.media_type, plain)
@@ -138,6 +141,49 @@ def test_a_delta_against_a_held_layer_and_a_layer_that_the_engine_gives_back(rec
     recoding.edge.clear_spool(NEW.image)
     recoding.edge.clear_spool(OLD.image)
     assert recoding.host.run(f"find {recoding.edge.spool.root} -mindepth 1") == ""
+
+
+def token_patch(old: MadeImage, new: MadeImage, folder: Path) -> bytes:
+    """A patch between the tokens of both images' lowest layers."""
+    for name, made in (("old", old), ("new", new)):
+        (folder / name).write_bytes(gzip_tokens("parse", made.blobs[made.image.layers[0].blob.digest]))
+    subprocess.run(["zstd", "-q", f"--patch-from={folder / 'old'}", folder / "new", "-o", folder / "patch"], check=True)
+    return (folder / "patch").read_bytes()
+
+
+def test_containerds_store_has_the_registrys_own_blob_after_a_delta_of_tokens(lab: Lab, tmp_path: Path) -> None:
+    patch = token_patch(OLD, NEW, tmp_path)
+    assert len(patch) < 4000
+    base = OLD.image.layers[0]
+    with emptied(lab, "edge-docker29") as edge:
+        bring(edge, OLD, blobs(OLD))
+        delta = TokenDelta(base.diff_id, base.blob.digest, held_id(edge, OLD), AsIs())
+        bring(edge, NEW, [(delta, patch), blobs(NEW)[1]])
+        edge.engine.verify(NEW.image.pin)
+        saved = edge.host.run(f"docker save {APP} | tar -tf -")
+        assert all(f"blobs/sha256/{digest.hex}\n" in saved for digest in NEW.blobs)
+        # The program stays for the next time; it is not brought again, and one that was tampered with is.
+        (program,) = edge.host.run(f"ls -d {edge.edge.spool.root}/gzip-tokens-*").split()
+        before = edge.host.run(f"stat -c %i {program}")
+        bring(edge, NEW, [(delta, patch), blobs(NEW)[1]])
+        assert edge.host.run(f"stat -c %i {program}") == before
+        edge.host.run(f"echo true > {program}")
+        bring(edge, NEW, [(delta, patch), blobs(NEW)[1]])
+        assert edge.host.run(f"sha256sum < {program}").startswith(program.rpartition("-")[2])
+
+
+def test_a_host_that_runs_no_program_of_ours_says_so(lab: Lab) -> None:
+    base = OLD.image.layers[0]
+    with emptied(lab, "edge-docker29") as edge:
+        bring(edge, OLD, blobs(OLD))
+        part = Part(NEW.image.layers[0], TokenDelta(base.diff_id, base.blob.digest, held_id(edge, OLD), AsIs()))
+        root = edge.edge.spool.root
+        edge.host.run(f"mount --bind {root} {root} && mount -o remount,noexec,bind {root}")
+        try:
+            with pytest.raises(CorruptLayer, match=r"trying gzip-tokens: .*denied.*iofog:hostProgram"):
+                edge.delivery(NEW.image, part).take_back([part], edge.edge.inventory(NEW.image))
+        finally:
+            edge.host.run(f"umount {root}")
 
 
 def test_a_delta_against_what_is_not_there_is_told_from_the_layer(recoding: Edge) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from pulumi_iofog.adapters.gzip_tokens.program import program_for
 from pulumi_iofog.adapters.host.engines.base import Engine
 from pulumi_iofog.adapters.host.spool import Spool, saved_folder
 from pulumi_iofog.oci.image import Descriptor, Digest, Image
 from pulumi_iofog.transfer import load_folder
-from pulumi_iofog.transfer.encodings import Coming, Part
+from pulumi_iofog.transfer.encodings import Coming, Part, TokenDelta
 from pulumi_iofog.transfer.inventory import Inventory
 from pulumi_iofog.transfer.plan import Transfer
 from pulumi_iofog.transfer.signals import COMPLETE
@@ -44,6 +45,9 @@ class Delivery:
         sources = [held for held in inventory.images if held.id in wanted]
         if sources:
             self._spool.make(self._image)
+        program = program_for(inventory.platform.architecture)
+        if program and any(isinstance(part.encoding, TokenDelta) for part in parts):
+            self._spool.install(program)
         for source in sources:
             layers = {part.made_from for part in parts if part.source == source.id and part.made_from}
             folder = f"{self._spool.folder(self._image)}/{saved_folder(source)}"

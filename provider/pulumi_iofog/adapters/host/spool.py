@@ -6,6 +6,7 @@
     ├── saved/<hex>/        layers of an image that the engine has given back
     ├── blobs/sha256/<hex>  proven: the registry's blob, a layer as zstd, or its plain tar
     └── oci-layout …        beside them, once it is complete: an OCI image layout
+    ~/.cache/pulumi-iofog/spool/gzip-tokens-<sha256>     a program (see adapters/gzip_tokens), where a delta needs it
 
 Needs a POSIX shell and coreutils or busybox; for deltas, zstd. Hashes with openssl where that is there: measured,
 1.2 GB/s, and coreutils' sha256sum 0.26.
@@ -19,10 +20,11 @@ from dataclasses import dataclass
 
 from typing_extensions import assert_never
 
+from pulumi_iofog.adapters.gzip_tokens.program import Program
 from pulumi_iofog.adapters.host.shell import Result, Shell, says
 from pulumi_iofog.errors import AgentError, CorruptLayer, NoSpace, Unreachable
 from pulumi_iofog.oci.image import Digest, Image
-from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Part, Recoded
+from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Part, Recoded, TokenDelta
 from pulumi_iofog.transfer.inventory import HeldImage
 from pulumi_iofog.transfer.load_folder import archive
 
@@ -66,6 +68,7 @@ class Spool:
     def __init__(self, shell: Shell, agent: str) -> None:
         self._shell, self._agent = shell, agent
         self.root, self.has = self._prepare()
+        self._program = "nothing"
 
     def folder(self, image: Image) -> str:
         """The image's folder, an absolute path on the host. Its name is one that podman takes as a
@@ -87,6 +90,23 @@ class Spool:
         result = self._shell.send(f"{self._enter(image)} && cat >> parts/{part.name}", chunks, on_bytes)
         if not result.ok:
             raise self._failed(f"sending {part.layer.blob.digest}", result)
+
+    def install(self, program: Program) -> None:
+        """Bring gzip-tokens onto the host, unless it is there, and see that it runs. Raises CorruptLayer if it does
+        not: then nothing can be made of tokens there."""
+        name, doing = f"gzip-tokens-{program.digest.hex}", "trying gzip-tokens"
+        enter = f"umask 077; cd {shlex.quote(self.root)}"
+        # What has been proven before is proven again: it is to be run.
+        same = f"case $({self.has.hash} < {name}) in {program.digest.hex}*) true;; *) false;; esac"
+        if not self._shell.run(f"{enter} && [ -f {name} ] && touch {name} && {same}").ok:
+            bring = f"{enter} && cat > {name}.part && chmod 700 {name}.part && mv {name}.part {name} && {same}"
+            result = self._shell.send(bring, [program.content])
+            if not result.ok:
+                raise self._failed("bringing gzip-tokens", result)
+        result = self._shell.run(f"{enter} && ./{name} parse < /dev/null | ./{name} encode")
+        if not result.ok:
+            raise CorruptLayer(self._agent, doing, result.error, "Set iofog:hostProgram to never")
+        self._program = name
 
     def prove(self, image: Image, part: Part, expected: Digest, saved: Mapping[Digest, str]) -> int:
         """Make the layer of what has arrived and prove it by its digest; its size in bytes.
@@ -158,6 +178,13 @@ class Spool:
             case Delta(base):
                 made, old = f"{file}.tar", shlex.quote(saved.get(base, "nothing"))
                 hashed = f"zstd -dcq --long=31 --patch-from={old} < {file} | tee {made} | {hash_}"
+            case TokenDelta(base):
+                made, old, tokens = f"{file}.gz", shlex.quote(saved.get(base, "nothing")), f"{file}.base"
+                program = shlex.quote(f"{self.root}/{self._program}")
+                hashed = (
+                    f"{program} parse < {old} > {tokens} && zstd -dcq --long=31 --patch-from={tokens} < {file}"
+                    f" | {program} encode | tee {made} | {hash_}; rm -f {tokens}"
+                )
             case other:
                 assert_never(other)
         keep = f"mv {made} {proven} && echo {expected.hex} > {file}.sha256 && rm -f {file}"

@@ -3,7 +3,7 @@
     child.py measure [--media-type T] [--want DIGEST] BLOB
     child.py plain   [--media-type T] [--want DIGEST] BLOB OUT
     child.py zstd    [--media-type T] [--want DIGEST] [--level N] [--window-log N] [--workers N] BLOB OUT
-    child.py delta   [--want DIGEST] [--level N] OLD NEW OUT
+    child.py delta   [--want DIGEST] [--level N] [--ldm-min-match N] [--ldm-hash-rate-log N] OLD NEW OUT
 
 Run by its path, because importing the package costs half a second and 60 MB; so it imports nothing of
 it. Files stream through; only a delta holds its two tars in memory. OUT.part becomes OUT when it is
@@ -198,13 +198,16 @@ def _encoder(args: argparse.Namespace) -> Encoder | None:
     if args.work == "plain":
         return None
     if args.work == "delta":
-        return delta_encoder(args.old, args.new.stat().st_size, args.level)
+        ldm = {"min_match": args.ldm_min_match, "hash_rate_log": args.ldm_hash_rate_log}
+        return delta_encoder(args.old, args.new.stat().st_size, args.level, **ldm)
     options = {**_options(args.level, args.window_log), zstd.CompressionParameter.nb_workers: args.workers}
     encoder: Encoder = zstd.ZstdCompressor(options=options)
     return encoder
 
 
-def delta_encoder(old: Path, new_size: int, level: int) -> Encoder:
+def delta_encoder(
+    old: Path, new_size: int, level: int, *, min_match: int = 0, hash_rate_log: int = LDM_HASH_RATE_LOG
+) -> Encoder:
     """An encoder whose frame is what ``zstd --patch-from=OLD`` makes: matches reach into the old tar.
 
     The window covers both: the table of long matches is sized by it, and one that is sized by the new tar
@@ -218,6 +221,8 @@ def delta_encoder(old: Path, new_size: int, level: int) -> Encoder:
         # ZstdDict copies; from a map, the old tar is not in memory a second time.
         prefix = zstd.ZstdDict(mapped, is_raw=True).as_prefix
     options = _options(level, max(10, (old_size + new_size - 1).bit_length()))
+    options[zstd.CompressionParameter.ldm_hash_rate_log] = hash_rate_log
+    options[zstd.CompressionParameter.ldm_min_match] = min_match
     compressor = zstd.ZstdCompressor(options=options, zstd_dict=prefix)
     compressor.set_pledged_input_size(new_size)
     encoder: Encoder = compressor
@@ -247,6 +252,8 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("zstd", "delta"):
             work.add_argument("--level", type=int, default=9)
         if name == "delta":
+            work.add_argument("--ldm-min-match", type=int, default=0, help="bytes; 0 for zstd's own 64")
+            work.add_argument("--ldm-hash-rate-log", type=int, default=LDM_HASH_RATE_LOG)
             work.add_argument("old", type=Path)
             work.add_argument("new", type=Path)
         else:

@@ -7,18 +7,21 @@ has other threads to serve. It has low priority and ends with this process, howe
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pulumi_iofog import log
+from pulumi_iofog.adapters.gzip_tokens.program import own_architecture, program_for
 from pulumi_iofog.errors import StoreError
-from pulumi_iofog.oci.image import Digest, Layer, parse_digest, short
+from pulumi_iofog.oci.image import Descriptor, Digest, Layer, parse_digest, short
 
 CHILD = Path(__file__).with_name("child.py")
 TIMEOUT = 3600.0
@@ -26,6 +29,8 @@ TIMEOUT = 3600.0
 LEVEL = 9
 """zstd's level. A delta of two releases of numpy and pandas (102 and 104 MB plain): level 3 6.6 MB in 0.6 s, 9 6.0 MB
 in 1.2 s, 12 5.9 MB in 2.4 s, 19 4.6 MB in 40 s. Where few files changed, levels make no difference."""
+CHUNK = 1 << 18
+"""Bytes read at once."""
 
 NO_SPACE = 28
 """The child's exit code for a full disk."""
@@ -92,6 +97,31 @@ def delta(
     return _make(f"making a delta for {short(new_diff_id)}", options, [old, new, out], timeout)
 
 
+def tokens(blob: Descriptor, file: Path, out: Path) -> None:
+    """Write the deflate tokens of a gzip blob, from which the very same blob comes back (see adapters/gzip_tokens).
+
+    Raises StoreError, also where this machine cannot do it, or where another blob would come back.
+    """
+    doing = f"taking {short(blob.digest)} apart"
+    with log.timed("recode", doing=doing) as line:
+        with out.open("wb") as target:
+            line["size"] = _gzip_tokens("parse", file, doing, target.write)
+        again = hashlib.sha256()
+        _gzip_tokens("encode", out, doing, again.update)
+    if again.hexdigest() != blob.digest.hex:
+        raise StoreError(str(file), doing, "another blob would come back")
+
+
+def token_delta(old: Path, new: Path, out: Path, *, level: int = LEVEL, timeout: float = TIMEOUT) -> Made:
+    """Like ``delta``, between two files of tokens.
+
+    Matches are many and short, as each block of a gzip file has a code of its own between them: of two blobs of 49 MB
+    with a few changed libraries the delta is 575 kB as for tars, 267 kB with these options.
+    """
+    options = ["delta", f"--level={level}", "--ldm-min-match=16", "--ldm-hash-rate-log=4"]
+    return _make("making a delta of tokens", options, [old, new, out], timeout)
+
+
 def available_memory() -> int:
     """Bytes of memory that the work may take: half of what Linux says is available."""
     with contextlib.suppress(OSError, ValueError):
@@ -102,6 +132,32 @@ def available_memory() -> int:
 
 def _of_blob(work: str, layer: Layer) -> list[str]:
     return [work, f"--media-type={layer.blob.media_type}", f"--want={layer.diff_id}"]
+
+
+# ---- gzip-tokens ----------------------------------------------------------------------------------------
+
+
+def _gzip_tokens(work: str, file: Path, doing: str, take: Callable[[bytes], object]) -> int:
+    """Run the program on a file and hand on what it writes; how many bytes that are. It ends soon after whoever reads
+    it is gone, and makes no files."""
+    program = program_for(own_architecture())
+    if program is None:
+        raise StoreError(str(file), doing, "there is no program for it on this machine")
+    size = 0
+    try:
+        with (
+            file.open("rb") as source,
+            subprocess.Popen(["nice", program.path, work], stdin=source, stdout=subprocess.PIPE) as child,
+        ):
+            assert child.stdout is not None
+            for chunk in iter(partial(child.stdout.read, CHUNK), b""):
+                take(chunk)
+                size += len(chunk)
+    except OSError as problem:
+        raise StoreError(str(file), doing, problem.strerror or str(problem)) from None
+    if child.returncode:
+        raise StoreError(str(file), doing, f"it is no gzip file that can come back (exit code {child.returncode})")
+    return size
 
 
 # ---- the child ------------------------------------------------------------------------------------------

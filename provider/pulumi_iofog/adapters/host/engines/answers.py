@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pulumi_iofog.errors import EngineError
 from pulumi_iofog.inputs.spec import EngineName
-from pulumi_iofog.oci.image import Platform
+from pulumi_iofog.oci.image import Platform, parse_digest
 from pulumi_iofog.oci.reference import full_name
 from pulumi_iofog.transfer.engine_traits import EngineKind, kind_of
 from pulumi_iofog.transfer.inventory import HeldImage
@@ -77,7 +77,9 @@ def parse_images(text: str, name: str) -> Listing:
     found = [(parse_id(row[0]), json.loads(row[1]) or (), json.loads(row[2]) or ()) for row in rows if _is_image(row)]
     named = next((id_ for id_, names, _ in found if name in map(full_name, names)), None)
     lower = (each for _, names, _ in found for each in names if each.startswith(f"{PREFIX_REPOSITORY}:"))
-    return Listing(named, tuple(HeldImage(id_, tuple(diff_ids)) for id_, _, diff_ids in found), tuple(lower))
+    return Listing(
+        named, tuple(HeldImage(id_, tuple(map(parse_digest, diff_ids))) for id_, _, diff_ids in found), tuple(lower)
+    )
 
 
 def _is_image(row: Sequence[str]) -> bool:
