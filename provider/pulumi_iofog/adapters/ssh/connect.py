@@ -57,8 +57,7 @@ def connect(agent: Agent, *, timeouts: Timeouts | None = None) -> Iterator[Conne
         Unreachable: no connection after the last attempt.
         HostKeyRefused: a host's key is unknown or has changed; never retried.
         LoginRefused: no key and no password was accepted; never retried.
-        AgentError: ~/.ssh/config or proxy_jump cannot be read; the host speaks broken SSH, or has no algorithm in
-            common with us; never retried.
+        AgentError: ~/.ssh/config or proxy_jump cannot be read, or the host has no algorithm that we have.
     """
     timeouts = timeouts or Timeouts()
     destinations = route(agent)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import paramiko
 
-from pulumi_iofog import log
 from pulumi_iofog.adapters.ssh.destination import Destination
 from pulumi_iofog.adapters.ssh.transport import NothingInCommon
 from pulumi_iofog.errors import AgentError, IofogError, LoginRefused, Unreachable
@@ -40,14 +39,6 @@ def translated(destination: Destination, doing: str, stalled: Callable[[], bool]
     except (paramiko.SSHException, EOFError, OSError) as problem:
         why = "the link has stalled" if stalled() else _reason(problem)
         raise unreachable(destination, doing, why) from None
-    except Exception as problem:
-        # Of paramiko's own thread, which trips over what is no SSH (transport.py, run: "Unknown exception").
-        if not doing.startswith(CONNECTING):
-            raise
-        log.failed("connect", to=destination)
-        why = f"the host speaks broken SSH ({type(problem).__name__}: {' '.join(str(problem).split())[:200]})"
-        hint = f"Is it sshd that listens on port {destination.port}? The log (iofog:log) has the details"
-        raise AgentError(destination.agent, f"{doing} ({destination.address})", why, hint) from None
 
 
 def connecting(destination: Destination, through: Destination | None) -> str:
