@@ -1,7 +1,8 @@
 """Everything that parses what comes from outside, as functions of bytes; each returns, or raises an error of ours.
 
 ``TARGETS`` is what the property tests and the fuzzer (``python -m tests.fuzz``) share: a name, the function, and
-samples to start from. A ValueError is an error of ours where the parser's docstring says so: its caller puts it into words.
+samples to start from. A ValueError is an error of ours where the parser's docstring says so: its caller puts it into
+words.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import contextlib
 import io
 import json
+import os
 import shutil
 import tarfile
 import tempfile
@@ -55,7 +57,13 @@ CASES = Path(__file__).parent.parent / "cases"
 HEX = "a" * 64
 DIGEST = f"sha256:{HEX}"
 _scratch = Path(tempfile.mkdtemp(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-atexit.register(shutil.rmtree, _scratch, ignore_errors=True)
+_owner = os.getpid()
+
+
+@atexit.register
+def _remove_scratch() -> None:
+    if os.getpid() == _owner:  # and not a fork of it
+        shutil.rmtree(_scratch, ignore_errors=True)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from pulumi_iofog.outside import object_of
 DOCKER_HUB = "https://index.docker.io/v1/"
 HELPER_TIMEOUT = 30.0
 """Seconds for a credential helper."""
-TOKEN_USER = "<token>"  # noqa: S105
+TOKEN_USER = "<token>"  # noqa: S105 # nosec B105 - not a password: it stands for a user
 """What a credential helper gives as the user if the secret is an identity token."""
 NOT_FOUND = ("credentials not found", "credentials server URL", "credentials username")
 """How helpers say that they have nothing for a server (docker-credential-helpers, credentials/error.go)."""
@@ -143,7 +143,8 @@ def _from_helper(name: str, server: str, absent: Absent) -> RegistryAuth | None:
     program = f"docker-credential-{name}"
     doing = f"asking {program} for credentials"
     try:
-        done = subprocess.run(
+        # The operator's own configuration names it; ``parse`` lets it be a program's name only.
+        done = subprocess.run(  # noqa: S603
             [program, "get"], input=server.encode(), capture_output=True, timeout=HELPER_TIMEOUT, check=False
         )
     except subprocess.TimeoutExpired:
