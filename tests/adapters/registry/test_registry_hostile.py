@@ -7,6 +7,7 @@ import re
 import time
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from pulumi_iofog.errors import InputError, RegistryError
 from pulumi_iofog.oci.image import OCI_INDEX, OCI_MANIFEST, Descriptor, Reference, sha256
 from tests.adapters.conftest import MakeRegistry
 from tests.adapters.hostile import Harm, HostileServer, bomb, drip, endless, endless_line, head, nested, says
-from tests.adapters.registry.registry_server import SERVED
+from tests.adapters.registry.registry_server import SERVED, RegistryServer
 
 MIB = 1 << 20
 TOTAL = 1.0
@@ -142,6 +143,24 @@ def test_a_token_service_without_bounds(make_registry: MakeRegistry, what: str) 
         says(b"", 401, CHALLENGE.format(port=port))(connection, stopped)
 
     assert wanted in _refusal(make_registry, {"": challenge, "/token": harm})
+
+
+def test_a_helper_that_is_not_installed_is_no_reason_to_fail(
+    server: RegistryServer, make_registry: MakeRegistry, tmp_path: Path
+) -> None:
+    """The image is public; where it is not, the error says what was missing."""
+    config = tmp_path / "config.json"
+    config.write_text('{"credsStore": "absent"}')
+    warned: list[str] = []
+    assert make_registry(docker_config=config, warn=warned.append).manifest(server.app())
+    assert warned == []  # nobody asked for credentials
+    server.want_tokens("")
+    assert make_registry(docker_config=config, warn=warned.append).manifest(server.app())
+    said = f"docker-credential-absent, which docker's config.json names for {server.address}, is not installed"
+    assert warned == [f"{said}: trying without credentials. Put it on PATH, or set auth="]
+    server.users.clear()
+    with pytest.raises(RegistryError, match="anonymously, as docker-credential-absent is not installed"):
+        make_registry(docker_config=config).manifest(server.app())
 
 
 def test_a_blob_that_drips_has_stalled(make_registry: MakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ NOT_PROVISIONED = "NOT_PROVISIONED"
 ADOPT_IT = "Set adopt=True to take it over, or choose another name=."
 DELETE_THEM = "First delete them, or switch them to another item."
 STOP_THEM = "Stopping them is enough."
-NOWHERE = "0.0.0.0"  # noqa: S104 # nosec B104 - nothing listens there: it is what is compared with
+NOWHERE = "0.0.0.0"  # noqa: S104  # nosec B104
 """What the Controller reports for a host whose address it does not know."""
 
 

@@ -20,7 +20,7 @@ from pulumi_iofog.outside import object_of
 DOCKER_HUB = "https://index.docker.io/v1/"
 HELPER_TIMEOUT = 30.0
 """Seconds for a credential helper."""
-TOKEN_USER = "<token>"  # noqa: S105 # nosec B105 - not a password: it stands for a user
+TOKEN_USER = "<token>"  # noqa: S105  # nosec B105
 """What a credential helper gives as the user if the secret is an identity token."""
 NOT_FOUND = ("credentials not found", "credentials server URL", "credentials username")
 """How helpers say that they have nothing for a server (docker-credential-helpers, credentials/error.go)."""
