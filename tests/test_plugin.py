@@ -10,12 +10,12 @@ import ast
 import pkgutil
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
