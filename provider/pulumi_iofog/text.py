@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 
+LONGEST = 500
+"""Characters of somebody else's text in a message."""
 LONGEST_LINE = 10_000
 """Characters of a line that is shown; all of our own are shorter."""
 _INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
@@ -56,3 +59,18 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def excerpt(said: object, most: int = LONGEST) -> str:
+    """Somebody else's text as one short line, with control characters shown as escapes (``\\x1b[2J``)."""
+    # Of megabytes, no more is looked at than may be shown.
+    line = " ".join(str(said)[: 4 * most].split())
+    shown = visible(line)
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+
+
+def clock(since: float) -> str:
+    """A moment, in seconds since 1970, by the clock on the wall: ``12:03``; with its date where it is not of today."""
+    then = time.localtime(since)
+    today = time.strftime("%Y-%m-%d", then) == time.strftime("%Y-%m-%d")
+    return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", then)

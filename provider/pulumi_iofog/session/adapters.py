@@ -22,8 +22,9 @@ from pulumi_iofog.adapters.namespace_file import StoredTokens, read_namespace
 from pulumi_iofog.adapters.registry.registry import Registry
 from pulumi_iofog.adapters.sources.local import Local
 from pulumi_iofog.adapters.ssh.pool import Pool
-from pulumi_iofog.errors import Failure, InputError
+from pulumi_iofog.errors import Failure, InputError, StoreError
 from pulumi_iofog.inputs.controller_settings import controller_settings
+from pulumi_iofog.inputs.engine_timeout import engine_timeout
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
 from pulumi_iofog.inputs.registry_settings import registries
 from pulumi_iofog.inputs.spec import Agent, ControllerSettings, Spec, secrets
@@ -58,6 +59,7 @@ class Shared:
         self.connections = Pool()
         self._lock = threading.Lock()
         self._limits: Limits | None = None
+        self._patience: float | None = None
         self._previewed: set[str | None] = set()
         self._announced: set[str | None] = set()
         self._said: set[str] = set()
@@ -79,6 +81,12 @@ class Shared:
         with self._lock:
             self._limits = self._limits or Limits(config)
             return self._limits
+
+    def patience(self, config: Config) -> float:
+        """Seconds for which an engine may be silent; read from the config once. Raises InputError."""
+        with self._lock:
+            self._patience = self._patience or engine_timeout(config, os.environ)
+            return self._patience
 
     def checked(self, urn: str | None, *, preview: bool) -> None:
         """Note whether a resource's check was a preview's: its diff, which follows, is not told."""
@@ -115,6 +123,7 @@ class Adapters:
         self.spec, self._config, self._shared, self.row = spec, config, shared, row or Silent()
         log.hide(secrets(spec))
         self.limits = shared.limits(config)
+        shared.patience(config)
         self._stack = ExitStack()
 
     def __enter__(self: A) -> A:
@@ -126,14 +135,14 @@ class Adapters:
     @cached_property
     def cache(self) -> Store:
         """The permanent cache; small records go there always."""
-        cache = Store()
+        cache = Store(sleep=self._sleep)
         self._stack.callback(cache.close)
         return cache
 
     @cached_property
     def store(self) -> Store:
         """Where blobs go: the permanent cache, or with ``cache=False`` one that goes with the session."""
-        return self.cache if self.spec.cache else self._stack.enter_context(Store.temporary())
+        return self.cache if self.spec.cache else self._stack.enter_context(Store.temporary(self._sleep))
 
     @cached_property
     def registry(self) -> Registry:
@@ -184,12 +193,23 @@ class Adapters:
         """Ctrl-C ends every wait, and the resource's row says what is waited for."""
         return Backoff(say=self.row.status, pause=self._shared.connections.pause)
 
+    def _sleep(self, seconds: float) -> None:
+        """Wait for what another does; Ctrl-C ends it."""
+        self._shared.connections.pause(seconds)
+        if self._shared.connections.interrupted:
+            hint = "Run pulumi up again: it resumes where it stopped"
+            raise StoreError("", "waiting for another pulumi", "pulumi was interrupted", hint)
+
     def _source(self, reference: Reference) -> Source:
         """Where an image comes from, by its reference's transport."""
         return self.registry if reference.transport == "docker" else self.local
 
     @contextmanager
-    def connect(self, agent: Agent) -> Iterator[EdgeHost]:
-        """One agent, with its engine found."""
+    def connect(self, agent: Agent, say: Callable[[str], None] = lambda why: None) -> Iterator[EdgeHost]:
+        """One agent, with its engine found.
+
+        Args:
+            say: told what is waited for, where that takes long; and nothing, once it is over.
+        """
         with log.about(agent=agent.name), self._shared.connections.connection(agent) as connection:
-            yield EdgeHost(connection, agent)
+            yield EdgeHost(connection, agent, self._shared.patience(self._config), say)

@@ -70,7 +70,7 @@ def transfer(
     stops = _stops(parts, means.rate) if thin and inventory.engine.loads_early else frozenset[int]()
     blobs = (pair for each in inventory.images for pair in zip(each.diff_ids, each.blobs, strict=False))
     held_as = {diff_id: blob for diff_id, blob in blobs if diff_id in absent}
-    return Transfer(parts, inventory.engine, absent, stops, along, held_as)
+    return Transfer(parts, inventory.engine, absent, stops, along, held_as, means.sizes)
 
 
 def held(image: Image, inventory: Inventory) -> frozenset[Digest]:

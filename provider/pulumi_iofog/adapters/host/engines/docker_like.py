@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Collection, Mapping
 from typing import ClassVar
 
-from pulumi_iofog.adapters.host.engines.answers import Listing, parse_id, parse_images, parse_names
+from pulumi_iofog.adapters.host.engines.answers import UNREADABLE, Listing, parse_id, parse_images, parse_names
 from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, Engine
 from pulumi_iofog.adapters.host.shell import says
 from pulumi_iofog.errors import CorruptLayer, VerificationFailed
@@ -36,7 +36,8 @@ class DockerLike(Engine):
         script = f"{self.cli} image inspect --format '{{{{.Id}}}}' {shlex.quote(name)}"
         result = self._shell.run(script)
         if result.ok:
-            return parse_id(result.text)
+            with self._reading(f"looking for {name}", result):
+                return parse_id(result.text)
         if says(result, "no such image", "not known", "no such object"):
             return None
         raise self._failed(f"looking for {name}", result)
@@ -51,7 +52,8 @@ class DockerLike(Engine):
         result = self._shell.run(script)
         if not result.ok:
             raise self._failed("listing images", result)
-        listing = parse_images(result.text, reference.full_name)
+        with self._reading("listing images", result):
+            listing = parse_images(result.text, reference.full_name)
         self._lower.update(listing.lower)
         return listing
 
@@ -72,7 +74,7 @@ class DockerLike(Engine):
             raise CorruptLayer(self._agent, doing, result.error)
         try:
             paths = [f"{folder}/{path}" for path in json.loads(result.text)[0]["Layers"]]
-        except (ValueError, LookupError, TypeError):
+        except UNREADABLE:
             raise CorruptLayer(self._agent, doing, "its manifest cannot be read") from None
         return dict(zip(source.diff_ids, paths, strict=False))
 
@@ -95,7 +97,8 @@ class DockerLike(Engine):
             if says(result, "no space left"):
                 raise self._full(doing)
             raise VerificationFailed(self._agent, doing, f"no container can be created: {result.error}")
-        got, want = parse_id(container), self.traits.image_id(pin)
+        with self._reading(doing, result):
+            got, want = parse_id(container), self.traits.image_id(pin)
         if got != want:
             raise VerificationFailed(self._agent, doing, f"got image {got}, want {want}")
         return parse_names(names)

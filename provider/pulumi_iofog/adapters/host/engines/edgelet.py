@@ -10,17 +10,17 @@ prove an image. No command makes a container without a microservice.
 from __future__ import annotations
 
 import base64
-import binascii
-import gzip
 import io
 import json
 import shlex
 import tarfile
+import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pulumi_iofog.adapters.host.engines.answers import Listing
+from pulumi_iofog import text
+from pulumi_iofog.adapters.host.engines.answers import UNREADABLE, Listing
 from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, Engine
 from pulumi_iofog.adapters.host.engines.containerd_store import CATALOG, CONTENT, ContainerdStore, image_names
 from pulumi_iofog.adapters.host.shell import Result, says
@@ -36,6 +36,8 @@ NOT_FOUND = 4
 SMALL_BLOCKS = 1024
 """Of 512 bytes: a manifest or config is smaller."""
 ARCHIVE = "image.tar"
+SURVEY_AT_MOST, UNPACKED_AT_MOST = 16 << 20, 64 << 20
+"""Bytes of a survey, and of each of its parts; some 10,000 images."""
 
 ON_PATH = 'PATH="$PATH:/usr/local/bin"\n'
 """For a Runner: the folder that it is installed in, which root by sudo need not have on PATH."""
@@ -88,7 +90,8 @@ class Survey:
 class Edgelet(Engine):
     """See base.Engine."""
 
-    cli = "edgelet"
+    cli = daemon = "edgelet"
+    ping = "edgelet image ls -o json >/dev/null"
 
     # ---- questions ----------------------------------------------------------------------------------
 
@@ -107,12 +110,12 @@ class Edgelet(Engine):
         return ids.pop() if len(ids) == 1 else None
 
     def _survey(self, doing: str) -> Survey:
-        result = self._shell.run(f"cd {shlex.quote(self.root)} || exit\n{SURVEY}")
+        result = self._shell.run(f"cd {shlex.quote(self.root)} || exit\n{SURVEY}", most=SURVEY_AT_MOST)
         if not result.ok:
             raise self._failed(doing, result)
         try:
             return parse_survey(result.text)
-        except (ValueError, KeyError, tarfile.TarError, EOFError, OSError, binascii.Error):
+        except (*UNREADABLE, tarfile.TarError, EOFError, OSError, zlib.error):
             raise EngineError(self._agent, doing, f"what is under {self.root} cannot be read") from None
 
     # ---- loading ------------------------------------------------------------------------------------
@@ -136,8 +139,8 @@ class Edgelet(Engine):
             loaded, end = json.JSONDecoder().raw_decode(result.text)
             rows = _rows(json.loads(result.text[end:]))
             there = {(each["name"], each["id"]) for each in loaded.get("loaded") or ()}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return "its answer cannot be read"
+        except UNREADABLE:
+            return f"its answer cannot be read: {text.excerpt(result.text, 160)}"
         target = image.manifest.manifest_digest
         missing = [name for name in self.traits.names(image.reference) if (name, target) not in there]
         if missing:
@@ -221,9 +224,9 @@ class Edgelet(Engine):
         return not (says(result, "unknown command") or (result.ok and '"name"' not in result.text))
 
 
-def parse_survey(text: str) -> Survey:
+def parse_survey(answer: str) -> Survey:
     """The answer of SURVEY. ValueError and its kin if it cannot be read."""
-    rows, listed, small, catalog = text.splitlines()
+    rows, listed, small, catalog = answer.splitlines()
     return Survey(
         _rows(json.loads(rows)),
         ContainerdStore(
@@ -241,7 +244,13 @@ def _rows(answer: Any) -> dict[Digest, Mapping[str, Any]]:
 
 def _unpacked(packed: str) -> bytes:
     data = base64.b64decode(packed)
-    return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    unpacking = zlib.decompressobj(wbits=31)  # of gzip (zlib.h, inflateInit2)
+    plain = unpacking.decompress(data, UNPACKED_AT_MOST)
+    if not unpacking.eof:
+        raise ValueError("it is cut off, or larger than it may be")
+    return plain
 
 
 def _sizes(listed: str) -> dict[Digest, int]:
