@@ -28,7 +28,9 @@ from pulumi_iofog.adapters.controller.dialect import Dialect
 from pulumi_iofog.adapters.host.engines.answers import parse_about, parse_df, parse_id, parse_images, parse_names
 from pulumi_iofog.adapters.host.engines.candidates import parse_candidates
 from pulumi_iofog.adapters.host.engines.edgelet import parse_survey
+from pulumi_iofog.adapters.host.place import parse_found
 from pulumi_iofog.adapters.host.spool import parse_arrived
+from pulumi_iofog.adapters.host.turn import parse_busy
 from pulumi_iofog.adapters.registry import auth, docker_config
 from pulumi_iofog.adapters.registry.http import Task
 from pulumi_iofog.adapters.sources import docker_archive, oci_layout
@@ -51,7 +53,7 @@ from pulumi_iofog.oci.image import (
     pick,
 )
 from pulumi_iofog.outside import json_of
-from pulumi_iofog.text import visible
+from pulumi_iofog.text import clock, visible
 
 CASES = Path(__file__).parent.parent / "cases"
 HEX = "a" * 64
@@ -185,6 +187,11 @@ def _controller_answer(version: str) -> Callable[[bytes], None]:
     return act
 
 
+def _busy(data: bytes) -> None:
+    _, since = parse_busy(_text(data), 1.7e9)
+    clock(since or 0)
+
+
 def _version(data: bytes) -> None:
     Dialect.of(_text(data))
 
@@ -243,6 +250,7 @@ Include other
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGkqmGz1n0y1r9GNFDdL1HuCXcsMBDGF5cK3Fx8gNDJx"
 KNOWN_HOSTS = f"edge-1,*.example {KEY}\n@revoked * {KEY}\n@cert-authority edge-1 {KEY}\n|1|AAAA|BBBB {KEY}\n".encode()
 SURVEY = b"\n".join([_json({"items": [{"digest": DIGEST}]}), b"", base64.b64encode(_tar({"aa": b"{}"})), b""])
+ARRIVED = f"blob {HEX}\npart name 7\nproven name {HEX}\nend\n".encode()
 ARCHIVE = _tar({"manifest.json": _json(SAVED), "config.json": CONFIG, "layer.tar": b"x"})
 
 TARGETS = [
@@ -267,7 +275,9 @@ TARGETS = [
     Target("df", lambda data: parse_df(_text(data)), [b"Filesystem blocks Used Available % M\n/d 9 1 8 1% /"]),
     Target("candidates", lambda data: parse_candidates(_text(data)), [b"docker /var/run/docker.sock\npodman "]),
     Target("survey", lambda data: parse_survey(_text(data)), [SURVEY]),
-    Target("arrived", lambda data: parse_arrived(_text(data)), [f"7 part\n{HEX}\npart.sha256:{HEX}".encode()]),
+    Target("arrived", lambda data: parse_arrived(_text(data)), [ARRIVED]),
+    Target("busy", _busy, [b"busy 1000 17 me@here 900"]),
+    Target("place", lambda data: parse_found(_text(data)), [b"root /home/u\nmemory 7 kB\nhas gzip\nend"]),
     Target("controller 3.7", _controller_answer("3.7.3"), [ANSWER]),
     Target("controller 3.9", _controller_answer("3.9.0"), [ANSWER]),
     Target("version", _version, [b"3.7.3"]),
