@@ -16,6 +16,7 @@ from pulumi_iofog.adapters.http import Backoff, bounds
 from pulumi_iofog.adapters.registry.registry import Registry
 from pulumi_iofog.check.platforms import Argument, candidates, find_offer, pin
 from pulumi_iofog.errors import InputError, RegistryError
+from pulumi_iofog.inputs.registry_settings import RegistryOptions
 from pulumi_iofog.oci.image import OCI_INDEX, OCI_MANIFEST, Descriptor, Reference, sha256
 from tests.adapters.conftest import MakeRegistry
 from tests.adapters.hostile import Harm, HostileServer, bomb, drip, endless, endless_line, head, nested, says
@@ -105,8 +106,8 @@ GIVEN = {
     "a challenge of 60 kB": (says(b"", 401, f"WWW-Authenticate: Bearer {'a' * 60_000}"), "is not https|not allowed"),
     "a token service that is no URL": (says(b"", 401, 'WWW-Authenticate: Bearer realm="http://["'), "is not https"),
     "a redirect to nothing": (says(b"", 302, "Location: http://["), "could not be made"),
-    "a redirect that is no text": (says(b"", 302, "Location: \xff\xfe"), "could not be made|HTTP status"),
-    "a redirect in circles": (says(b"", 302, "Location: /v2/"), "could not be made"),
+    "a redirect that is no text": (says(b"", 302, "Location: \xff\xfe"), "could not be made|HTTP status|not ended"),
+    "a redirect in circles": (says(b"", 302, "Location: /v2/"), "could not be made|not ended"),
     "a redirect without end": ({"": endless(302, "Location: /there"), "/there": says(b"[]")}, "not an image registry"),
     "a redirect that is a bomb": ({"": bomb(302, "Location: /there"), "/there": says(b"[]")}, "not an image registry"),
 }
@@ -187,6 +188,17 @@ def test_a_blob_whose_reader_takes_their_time_has_not_stalled(
             got += chunk
             time.sleep(0.2)
     assert got == data
+
+
+def test_a_proxy_is_held_to_the_same(make_registry: MakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with HostileServer(drip(b"HTTP/1.1 200 OK\r\nX: ")) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://{proxy.address}")
+        registry = make_registry(total=TOTAL, options={"registry.invalid": RegistryOptions(insecure=True)})
+        with pytest.raises(RegistryError, match="its answer has not ended after 1 s"):
+            registry.manifest(Reference.parse("registry.invalid/app:1"))
+        assert proxy.asked == ["GET http://registry.invalid/v2/app/manifests/1 HTTP/1.1"]
 
 
 def test_a_byte_for_each_request_is_no_progress(make_registry: MakeRegistry) -> None:
