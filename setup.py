@@ -22,7 +22,7 @@ TARGETS = {
 }
 """OCI's name of an architecture → the compiler's."""
 FLAGS = [
-    *("-O2", "-std=c11", "-Wall", "-Wextra", "-Werror"),
+    *("-Os", "-std=c11", "-Wall", "-Wextra", "-Werror"),
     *("-ffreestanding", "-fno-builtin", "-fno-stack-protector", "-nostdlib", "-static", "-s"),
 ]
 

@@ -10,6 +10,11 @@ def can_create(host: Host, image: str) -> bool:
     return host.engine.can_create(host, image)
 
 
+def holds(host: Host, image: str) -> bool:
+    """Whether a container can be created, and all that the engine keeps of the image is there."""
+    return host.engine.holds(host, image)
+
+
 def run(host: Host, image: str) -> str:
     """What a container of the image says; CommandFailed if it can't be started without pulling."""
     return host.engine.run(host, image)

@@ -49,6 +49,10 @@ class Engine:
         """Whether a container of the image can be created without pulling."""
         raise NotImplementedError
 
+    def holds(self, host: Host, image: str) -> bool:
+        """Whether all of the image is there; where a container is proof enough, whether one can be created."""
+        return self.can_create(host, image)
+
     def run(self, host: Host, image: str) -> str:
         """What a container of the image says; CommandFailed if it fails or can't be started without pulling."""
         raise NotImplementedError

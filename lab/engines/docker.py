@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +53,23 @@ class Docker29(Docker):
     def mounts(self, folder: Path) -> list[str]:
         below = f"{folder}{DOCKER_29}"
         return [f"mkdir -p {below} && mount --bind {docker_29()} {below}"]
+
+    def holds(self, host: Host, image: str) -> bool:
+        # It makes containers of what is unpacked, also if it has nothing of it that could be saved or pushed.
+        return self.can_create(host, image) and not self.lacks(host, image)
+
+    def lacks(self, host: Host, image: str) -> set[str]:
+        """Digests of those of the image's blobs that it does not save, or not as they should be."""
+        host.run(f"rm -rf /run/saved && mkdir /run/saved && docker save {image} | tar -xf - -C /run/saved")
+        saved = host.folder / "run/saved"
+        wanted = [json.loads((saved / "index.json").read_text())["manifests"][0]["digest"]]
+        manifest = saved / "blobs" / wanted[0].replace(":", "/")
+        if manifest.exists():
+            read = json.loads(manifest.read_text())
+            wanted += [blob["digest"] for blob in (read["config"], *read["layers"])]
+        files = {digest: saved / "blobs" / digest.replace(":", "/") for digest in wanted}
+        right = {f"sha256:{sha256(file.read_bytes()).hexdigest()}" for file in files.values() if file.exists()}
+        return set(wanted) - right
 
     def environment(self) -> dict[str, str]:
         # Debian's client speaks an older API than Docker 29 takes by default.

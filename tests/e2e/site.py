@@ -86,4 +86,4 @@ class Site:
         return self.lab.hosts[name]
 
     def holds(self, name: str, tag: str) -> bool:
-        return proof.can_create(self.host(name), self.image(tag))
+        return proof.holds(self.host(name), self.image(tag))

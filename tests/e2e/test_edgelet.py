@@ -72,21 +72,26 @@ def test_an_image_with_two_names_from_create_to_destroy(site: Site) -> None:
     assert PAUSE in ENGINE.digests(host)
 
 
-def test_a_blob_that_the_disk_has_lost_is_found_by_refresh(site: Site) -> None:
-    """containerd's own sizes do not tell, as they are what it has written down; the file is sent again, alone."""
+def test_a_blob_that_the_disk_has_lost_or_damaged_is_found_by_refresh(site: Site) -> None:
+    """Neither containerd's own sizes tell, which are what it has written down, nor its import; the file is sent again,
+    alone."""
     host, image = site.host(HOST), site.push("1")
     site.want([HOST], x86=image)
     assert site.stack.up().ok
     largest = host.run(f"ls -S {BLOBS} | head -n 1").strip()
-    size = int(host.run(f"stat -c %s {BLOBS}/{largest}; rm {BLOBS}/{largest}"))
-    assert site.stack.refresh().ok
-    preview = site.stack.preview("--diff")
-    assert '"missing" => "sha256:' in preview.output, preview.output
-    before = site.received(HOST)[HOST]
-    up = site.stack.up()
-    assert up.ok, up.output
-    assert site.received(HOST)[HOST] - before < size * 1.1 + 100_000
-    assert proof.run(host, image) == "application 1\n"
+    file = f"{BLOBS}/{largest}"
+    size = int(host.run(f"stat -c %s {file}"))
+    for damage in (f"rm {file}", f"printf rotten | dd of={file} bs=1 seek=5000 conv=notrunc status=none"):
+        host.run(damage)
+        assert site.stack.refresh().ok
+        preview = site.stack.preview("--diff")
+        assert '"missing" => "sha256:' in preview.output, preview.output
+        before = site.received(HOST)[HOST]
+        up = site.stack.up()
+        assert up.ok, up.output
+        assert site.received(HOST)[HOST] - before < size * 1.1 + 100_000
+        assert host.run(f"sha256sum < {file}").split()[0] == largest
+        assert proof.run(host, image) == "application 1\n"
 
 
 def test_who_may_not_become_root_is_told_so(site: Site) -> None:

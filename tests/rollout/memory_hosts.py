@@ -29,6 +29,7 @@ class MemoryHost:
     layers: set[Digest] = field(default_factory=set)
     claims: set[Digest] = field(default_factory=set)
     images: dict[str, Digest] = field(default_factory=dict)
+    damaged: set[Digest] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
     in_use: set[Digest] = field(default_factory=set)
     spool: dict[str, bytes] = field(default_factory=dict)
@@ -46,6 +47,7 @@ class MemoryHost:
     """How often it does not answer after a cut."""
     speed: float = 110e6
     tidied: int = 0
+    repaired: int = 0
 
     def inventory(self, image: Image) -> Inventory:
         self.calls.append("inventory")
@@ -59,13 +61,16 @@ class MemoryHost:
 
     def delivery(self, image: Image, sending: Transfer) -> MemoryDelivery:
         self.calls.append("room")
-        return MemoryDelivery(self, image)
+        return MemoryDelivery(self, image, sending)
 
     def verify(self, pin: Pin) -> Sequence[str]:
         self.calls.append("verify")
         if self.images.get(pin.reference.full_name) != pin.image_id or pin.reference.full_name in self.broken:
             raise VerificationFailed("edge", "verifying", "no container can be created")
         return sorted(name for name, id_ in self.images.items() if id_ == pin.image_id)
+
+    def replaced(self) -> int:
+        return self.repaired
 
     def remove(self, pin: Pin) -> bool:
         self.calls.append("remove")
@@ -90,6 +95,8 @@ class MemoryHost:
         if not set(image.diff_ids) <= given | self.layers:
             raise MissingLayers("edge", "loading", "a layer is missing")
         self.layers |= set(image.diff_ids)
+        self.repaired += len(self.damaged & given)
+        self.damaged -= given
         self.images[image.reference.full_name] = image.image_id
         self.broken.discard(image.reference.full_name)
 
@@ -127,9 +134,16 @@ class MemoryDelivery:
 
     host: MemoryHost
     image: Image
+    sending: Transfer
 
     def has(self, part: Part) -> bool:
         return len(self.host.spool.get(part.name, b"")) == part.layer.blob.size
+
+    def prove_held(self) -> None:
+        lost = self.sending.absent & self.host.damaged
+        self.host.layers -= lost
+        if lost:
+            raise MissingLayers("edge", "proving layers that are there", "one is damaged")
 
     def take_back(self, parts: Sequence[Part], inventory: Inventory) -> None:
         """Nothing to do: what the host holds it has at hand."""

@@ -79,6 +79,15 @@ def test_a_layer_that_was_not_there_after_all_is_sent_afterwards(site: Site) -> 
     assert site.hosts["edge-1"].calls.count("load") == 2
 
 
+def test_a_held_layer_that_is_damaged_is_sent_once_and_what_has_arrived_is_not_sent_again(site: Site) -> None:
+    base, app = V1.image.layers
+    site.hosts["edge-1"] = MemoryHost(layers={base.diff_id}, damaged={base.diff_id})
+    outcome = bring(job(), site.tools())
+    assert (outcome.error, outcome.sent) == (None, base.blob.size + app.blob.size)
+    assert site.hosts["edge-1"].calls.count("load") == 1, "not before all is proven"
+    assert outcome.note == "edge-1 had 1 damaged blob in its engine's store, replaced now: check its disk"
+
+
 def test_a_lost_link_is_taken_up_where_it_was(site: Site) -> None:
     site.hosts["edge-1"] = MemoryHost(cuts=[10, 20, 30])
     outcome = bring(job(), site.tools())

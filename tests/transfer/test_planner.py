@@ -73,6 +73,40 @@ def test_what_is_held_is_left_out(engine: EngineKind, wanted: Image, absent: set
     assert not transfer(wanted, inventory(engine=engine), slow, thin=False).stops, "all at once, then"
 
 
+def holding(engine: EngineKind, *blobs: Descriptor) -> Inventory:
+    """What holds the base layer as these blobs, each in an image of its own."""
+    images = tuple(HeldImage(f"sha256:{number}", (BASE.diff_id,), (blob,)) for number, blob in enumerate(blobs))
+    return dataclasses.replace(inventory(engine=engine), images=images)
+
+
+OTHERWISE = layer("f", 60_000_000, OCI_LAYER).blob
+"""The base layer in another encoding."""
+
+
+def test_an_engine_that_keeps_blobs_holds_those_that_it_has() -> None:
+    """Not the same layer as another blob, as it comes from ``docker load`` of an archive."""
+    assert held(V1, holding("docker-containerd", OTHERWISE)) == frozenset()
+    assert held(V1, holding("docker-containerd", OTHERWISE, BASE.blob)) == {BASE.diff_id}
+    sending = transfer(V1, holding("docker-containerd", BASE.blob, OTHERWISE), Means())
+    assert sending.held == {BASE.diff_id: BASE.blob}, "what is to be proven is the blob itself"
+    assert held(V1, holding("edgelet", OTHERWISE)) == {BASE.diff_id}
+    assert transfer(V1, holding("edgelet", OTHERWISE), Means()).held == {BASE.diff_id: OTHERWISE}
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "less"),
+    [
+        pytest.param((), (BASE.blob,), True, id="nothing"),
+        pytest.param((OTHERWISE,), (BASE.blob,), True, id="as another blob"),
+        pytest.param((BASE.blob,), (BASE.blob,), False, id="the same"),
+        pytest.param((BASE.blob,), (), False, id="more"),
+    ],
+)
+def test_a_second_try_leaves_out_less(now: tuple[Descriptor, ...], before: tuple[Descriptor, ...], less: bool) -> None:
+    first, second = (transfer(V1, holding("edgelet", *blobs), Means()) for blobs in (before, now))
+    assert second.leaves_out_less_than(first) is less
+
+
 @pytest.mark.parametrize(
     ("rate", "zstd", "memory", "way"),
     [

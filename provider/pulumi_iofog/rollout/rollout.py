@@ -10,7 +10,8 @@
                 ├── delivery    the spool looked into, and the disk's free space
                 ├── ahead       the next parts pulled and encoded while this one is on its way
                 ├── receive     bytes onto the host, from where the last try stopped
-                ├── prove       meanwhile: each layer by its digest there,
+                ├── prove_held  meanwhile: the layers that are left out, where the engine keeps them as blobs,
+                ├── prove       and each that arrives, by its digest there,
                 ├── load        and the lower layers loaded, then all of them;
                 ├── load_along  where that saves time, the engine reads them while they arrive
                 └── verify      a container can be created from the image without pulling
@@ -26,7 +27,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
-from pulumi_iofog import log
+from pulumi_iofog import log, text
 from pulumi_iofog.errors import (
     CorruptLayer,
     EngineError,
@@ -46,7 +47,7 @@ from pulumi_iofog.rollout.worker import Worker, after
 from pulumi_iofog.transfer.inventory import Inventory, Means
 from pulumi_iofog.transfer.load_folder import prefix
 from pulumi_iofog.transfer.plan import Transfer
-from pulumi_iofog.transfer.planner import held, transfer
+from pulumi_iofog.transfer.planner import transfer
 
 LOST_TRIES = (2.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds to wait before an agent whose link was lost is visited again; from the start after progress."""
@@ -134,12 +135,14 @@ def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
         names = _names_if_sound(host, job.image) if inventory.tagged else None
         updated = names is None
         if names is None:
+            # An engine that can tell what is wrong with the image tells now.
+            inventory = host.inventory(job.image) if inventory.tagged else inventory
             names = _send_and_load(job, host, inventory, tools, meter)
         else:
             host.remove_stale_containers()
             host.untag_lower_images()
         host.clear_spool(job.image)
-        note = "; ".join(filter(None, (_prune(job, host), _name_in_front(job, names))))
+        note = "; ".join(filter(None, (_bad_disk(job, host), _prune(job, host), _name_in_front(job, names))))
     return Outcome(name, updated, meter.sent, job.image.manifest.size, note, engine=inventory.described)
 
 
@@ -176,7 +179,7 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
             if not (sending.absent or sending.stops):
                 raise
             now = host.inventory(job.image)
-            thin = held(job.image, now) < sending.absent
+            thin = transfer(job.image, now, means).leaves_out_less_than(sending)
             inventory = now if thin else inventory
         except CorruptLayer as problem:
             # What was encoded did not come out as the layer, or a blob was damaged on its way.
@@ -211,8 +214,9 @@ def _carry_out(
     meter.begin("comparing")
     with Worker() as proving, Worker() as loading, ExitStack() as stack:
         # The host gets its old layers out while the differences to them are made here.
-        proven = proving.do(partial(delivery.take_back, sending.parts, inventory))
+        proving.do(partial(delivery.take_back, sending.parts, inventory))
         proving.do(host.remove_stale_containers)
+        proven = proving.do(delivery.prove_held)
         parts = [payloads.ready(image.reference, part) for part in sending.parts]
         missing = [part for part in parts if not delivery.has(part)]
         for part in parts:
@@ -252,6 +256,15 @@ def _name_in_front(job: Job, names: Sequence[str]) -> str:
         f"{job.agent.name} lists {job.image.reference} as {names[0]} first, so the ioFog agent's pruning removes it"
         " although microservices use it: remove that name there"
     )
+
+
+def _bad_disk(job: Job, host: Host) -> str:
+    """That blobs were damaged on the host."""
+    count = host.replaced()
+    if not count:
+        return ""
+    what = f"{text.plural(count, 'damaged blob')} in its engine's store"
+    return f"{job.agent.name} had {what}, replaced now: check its disk"
 
 
 def _prune(job: Job, host: Host) -> str:

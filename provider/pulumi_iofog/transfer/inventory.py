@@ -16,12 +16,12 @@ class HeldImage:
     Attributes:
         id: its id there.
         diff_ids: its layers from the bottom up.
-        blobs: what the engine holds each of them as, where it gives that back.
+        blobs: what the engine holds each of them as, where that is known.
     """
 
     id: str
     diff_ids: tuple[Digest, ...]
-    blobs: tuple[Descriptor, ...] = ()
+    blobs: tuple[Descriptor, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

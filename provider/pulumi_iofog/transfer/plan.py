@@ -45,6 +45,11 @@ class Transfer:
         size = sum(part.layer.blob.size for part in group)
         return self.along and size >= STOP_SIZE and not any(part.plain for part in group)
 
+    def leaves_out_less_than(self, earlier: Transfer) -> bool:
+        """Whether fewer layers are left out, or the same ones because the engine holds them as other blobs."""
+        less = self.absent <= earlier.absent
+        return less and (self.absent, self.held) != (earlier.absent, earlier.held)
+
     @property
     def most(self) -> int:
         """Bytes on the wire at most."""

@@ -16,7 +16,7 @@ has, how fast its link is, and which older layers the operator can get. Pure.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from typing_extensions import assert_never
@@ -24,7 +24,7 @@ from typing_extensions import assert_never
 from pulumi_iofog.oci.image import Descriptor, Digest, Image, Layer
 from pulumi_iofog.transfer.delta_memory import Memory, delta_memory, token_delta_memory
 from pulumi_iofog.transfer.encodings import PLAIN_FACTOR, AsIs, Copied, Delta, Encoding, Part, Recoded, TokenDelta
-from pulumi_iofog.transfer.inventory import Inventory, Means
+from pulumi_iofog.transfer.inventory import HeldImage, Inventory, Means
 from pulumi_iofog.transfer.plan import STOP_SIZE, Transfer
 
 SMALL = 1_000_000
@@ -68,24 +68,40 @@ def transfer(
     # (medians of ten alternating pairs each).
     along = inventory.engine.reads_along and means.rate is not None and SLOW < means.rate <= FAST
     stops = _stops(parts, means.rate) if thin and inventory.engine.loads_early else frozenset[int]()
-    blobs = (pair for each in inventory.images for pair in zip(each.diff_ids, each.blobs, strict=False))
-    held_as = {diff_id: blob for diff_id, blob in blobs if diff_id in absent}
+    held_as = _held_as(image, inventory, absent)
     return Transfer(parts, inventory.engine, absent, stops, along, held_as, means.sizes)
 
 
 def held(image: Image, inventory: Inventory) -> frozenset[Digest]:
     """The image's layers that the engine need not be given: by chain, a true prefix; otherwise each by itself.
 
-    Where the engine goes by blobs, equal diff ids are a good guess, which the load proves or disproves.
+    Where the engine goes by blobs, and it is not known which it holds, equal diff ids are a good guess, which is proven
+    or disproven afterwards.
     """
     match inventory.engine.finds_layers_by:
         case "chain":
             longest = max((_common(image.diff_ids, each.diff_ids) for each in inventory.images), default=0)
             return frozenset(image.diff_ids[:longest])
         case "diff_id" | "blob":
-            return frozenset(image.diff_ids) & {diff_id for each in inventory.images for diff_id in each.diff_ids}
+            exact, images = inventory.engine.keeps_blobs, inventory.images
+            return frozenset(each.diff_id for each in image.layers if any(_has(one, each, exact) for one in images))
         case other:
             assert_never(other)
+
+
+def _held_as(image: Image, inventory: Inventory, absent: Collection[Digest]) -> dict[Digest, Descriptor]:
+    """What the engine holds those layers as."""
+    if inventory.engine.keeps_blobs:
+        return {layer.diff_id: layer.blob for layer in image.layers if layer.diff_id in absent}
+    blobs = (pair for each in inventory.images for pair in zip(each.diff_ids, each.blobs or (), strict=False))
+    return {diff_id: blob for diff_id, blob in blobs if diff_id in absent}
+
+
+def _has(held_image: HeldImage, layer: Layer, exact: bool) -> bool:
+    """Whether the layer is one of an image's: in any encoding, or ``exact``, as the very blob where blobs are known."""
+    if exact and held_image.blobs is not None:
+        return layer.blob.digest in {blob.digest for blob in held_image.blobs}
+    return layer.diff_id in held_image.diff_ids
 
 
 def _common(one: Sequence[Digest], other: Sequence[Digest]) -> int:
@@ -152,10 +168,12 @@ def _predecessor(
 ) -> tuple[Digest, str] | None:
     """The held layer, and an image that has it, from which a delta is most likely small."""
     candidates = [
-        (position != index, abs(means.layers[diff_id].size - layer.blob.size), diff_id, each.id)
+        (position != index, abs(old.size - layer.blob.size), diff_id, each.id)
         for each in inventory.images
         for position, diff_id in enumerate(each.diff_ids)
-        if diff_id in means.layers and _fits(means.layers[diff_id], layer.blob, inventory, means, needs)
+        if (old := means.layers.get(diff_id))
+        and _has(each, Layer(diff_id, old), inventory.engine.keeps_blobs)
+        and _fits(old, layer.blob, inventory, means, needs)
     ]
     return min(candidates)[2:] if candidates else None
 

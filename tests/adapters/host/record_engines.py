@@ -92,6 +92,7 @@ def record(edge: Edge, agent: Agent) -> list[dict[str, Any]]:
             note("empty", name)
         edge.bring(ONE)
         note("sent", "load", edge.edge.spool.folder(ONE.image))
+        engine = find(recorder, agent)  # one that has not proven anything yet
         for name in ("image_id", "images", "verify"):
             note("loaded", name)
         edge.host.engine.use(edge.host, APP)

@@ -19,7 +19,7 @@ MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "riscv64": "
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A static program for Linux. ``content``: some 20 kB."""
+    """A static program for Linux. ``content``: 8 kB."""
 
     path: Path
     content: bytes

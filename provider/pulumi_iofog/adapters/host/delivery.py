@@ -41,6 +41,10 @@ class Delivery:
         """Whether all of a part has come before."""
         return self._arrived.whole(part)
 
+    def prove_held(self) -> None:
+        """Prove the layers that need not travel. Raises MissingLayers if some are damaged."""
+        self._engine.prove_held(list(self._held.values()))
+
     def take_back(self, parts: Sequence[Part], inventory: Inventory) -> None:
         """Have the engine give back the layers that parts are made from. Raises CorruptLayer if it cannot."""
         wanted = {part.source for part in parts}

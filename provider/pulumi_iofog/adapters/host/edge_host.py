@@ -76,6 +76,10 @@ class EdgeHost:
         """Begin to bring an image. Raises NoSpace before a byte is sent, if the disk cannot take it."""
         return Delivery(self.spool, self._engine, image, sending)
 
+    def replaced(self) -> int:
+        """How many blobs were damaged in the engine's store and replaced."""
+        return len(self._engine.replaced)
+
     def verify(self, pin: Pin) -> tuple[str, ...]:
         return self._engine.verify(pin)
 

@@ -7,10 +7,10 @@ import shlex
 from dataclasses import dataclass
 
 from pulumi_iofog import text
+from pulumi_iofog.adapters.host.hashing import HAS_OPENSSL, OPENSSL
 from pulumi_iofog.adapters.host.shell import Result
 from pulumi_iofog.errors import AgentError
 
-OPENSSL = "openssl dgst -sha256 -r"
 REFUSED = 77
 """The exit code by which a script says that a folder is not ours (sysexits.h, EX_NOPERM)."""
 
@@ -63,7 +63,7 @@ in_wanted() {{ mkdir -p "$1" && takes "$1/$own"; }}
 echo "root $(pwd -P)"
 echo "memory $(sed -n 's/^MemAvailable: *//p' /proc/meminfo 2>/dev/null)"
 for each in gzip zstd; do command -v $each >/dev/null && echo "has $each"; done
-[ "$(printf '' | {OPENSSL} 2>/dev/null | cut -c 1-8)" = e3b0c442 ] && echo "has openssl"
+{HAS_OPENSSL} && echo "has openssl"
 echo end"""
 
 

@@ -8,8 +8,7 @@
     └── oci-layout …        beside them, once it is complete: an OCI image layout
     ~/.cache/pulumi-iofog/spool/<host>/gzip-tokens-<sha256>     a program (adapters/gzip_tokens), where a delta needs it
 
-Needs a POSIX shell and coreutils or busybox; for deltas, zstd. Hashes with openssl where that is there: measured,
-1.2 GB/s, and coreutils' sha256sum 0.26.
+Needs a POSIX shell and coreutils or busybox; for deltas, zstd.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from typing_extensions import assert_never
 
 from pulumi_iofog import text
 from pulumi_iofog.adapters.gzip_tokens.program import Program
+from pulumi_iofog.adapters.host.hashing import PROVING_MAY_TAKE
 from pulumi_iofog.adapters.host.place import PRIVATE, REFUSED, finding, nowhere, parse_found
 from pulumi_iofog.adapters.host.shell import Result, Shell, says
 from pulumi_iofog.errors import AgentError, CorruptLayer, NoSpace, Unreachable
@@ -32,8 +32,6 @@ from pulumi_iofog.transfer.load_folder import archive
 
 KEEP_DAYS = 7
 """Days after which what was left of an interrupted transfer is removed."""
-PROVING_MAY_TAKE = 900.0
-"""Seconds for hashing and decoding one layer; a Raspberry Pi with an SD card is slow."""
 CORRUPT = 65
 """The exit code by which a script says that a digest was wrong (sysexits.h, EX_DATAERR)."""
 

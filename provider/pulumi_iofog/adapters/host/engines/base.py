@@ -25,6 +25,8 @@ from pulumi_iofog.transfer.load_folder import is_lower
 
 LOADING_MAY_TAKE = 4 * 3600.0
 """Seconds for a load, while the engine answers other questions; a Raspberry Pi with an SD card is slow."""
+LISTING_AT_MOST = 16 << 20
+"""Bytes of a listing with the small files of a store, packed; some 10,000 images."""
 NOT_UNPACKED = "a layer cannot be unpacked"
 DOWN = ("cannot connect to the docker daemon", "connection refused", "daemon_unavailable")
 
@@ -128,6 +130,11 @@ class Engine(ABC):
             raise MissingLayers(self._agent, doing, complaint)
         raise self._failed(doing, result)
 
+    @property
+    def replaced(self) -> Collection[Digest]:
+        """Blobs that were damaged in the engine's store, and that loads have replaced."""
+        return ()
+
     @abstractmethod
     def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> str:
         """A script that loads the image from the folder."""
@@ -165,6 +172,14 @@ class Engine(ABC):
         """
 
     # ---- proving, removing --------------------------------------------------------------------------
+
+    def prove_held(self, blobs: Collection[Descriptor]) -> None:
+        """Prove, by their bytes, layers that a load will leave out; where the engine keeps no blobs, nothing.
+
+        Raises:
+            MissingLayers: some are damaged; from now on the engine does not hold them.
+        """
+        return
 
     @abstractmethod
     def verify(self, pin: Pin) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,6 @@ from pulumi_iofog.oci.image import (
     parse_config,
     parse_digest,
     parse_manifest,
-    sha256,
 )
 from pulumi_iofog.transfer.inventory import HeldImage
 
@@ -43,7 +42,7 @@ class ContainerdStore:
     Attributes:
         names: each image's name, letter by letter, and the digest of its manifest or index.
         sizes: bytes of each blob whose file is there.
-        small: the content of those that may be manifests or configs.
+        small: the content of those that may be manifests or configs, as far as it is what its digest says.
     """
 
     names: Mapping[str, Digest]
@@ -53,7 +52,7 @@ class ContainerdStore:
     def manifest(self, target: Digest | None) -> Manifest | None:
         """The manifest of that digest; None if it is not there, or is no image's."""
         raw = self.small.get(target) if target else None
-        if raw is None or sha256(raw) != target:
+        if raw is None:
             return None
         try:
             media_type = media_type_of(raw)
@@ -66,6 +65,12 @@ class ContainerdStore:
         targets = {manifest for target in self.names.values() for manifest in self._manifests(target)}
         held = (self._image(target) for target in sorted(targets))
         return tuple(each for each in held if each)
+
+    def without(self, blobs: Collection[Digest]) -> ContainerdStore:
+        """The same, as if these were not there."""
+        sizes = {digest: size for digest, size in self.sizes.items() if digest not in blobs}
+        small = {digest: data for digest, data in self.small.items() if digest not in blobs}
+        return ContainerdStore(self.names, sizes, small)
 
     def lacks(self, manifest: Manifest) -> Digest | None:
         """A blob of the image whose file is not there as it should be; None if all are."""

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 from pulumi_iofog.adapters.host.engines.answers import UNREADABLE, Listing, parse_id, parse_images, parse_names
-from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, Engine
+from pulumi_iofog.adapters.host.engines.base import LISTING_AT_MOST, LOADING_MAY_TAKE, Engine
 from pulumi_iofog.adapters.host.shell import says
 from pulumi_iofog.errors import CorruptLayer, VerificationFailed
 from pulumi_iofog.oci.image import Digest, Pin, Reference
@@ -38,24 +38,30 @@ class DockerLike(Engine):
         if result.ok:
             with self._reading(f"looking for {name}", result):
                 return parse_id(result.text)
-        if says(result, "no such image", "not known", "no such object"):
+        # The last one: it has lost or damaged the config, so that there is nothing to be used.
+        if says(result, "no such image", "not known", "no such object", "failed to read image config"):
             return None
         raise self._failed(f"looking for {name}", result)
 
     def images(self, reference: Reference) -> Listing:
+        result = self._shell.run(self._listing_script(), most=LISTING_AT_MOST)
+        if not result.ok:
+            raise self._failed("listing images", result)
+        with self._reading("listing images", result):
+            listing = self._parse_listing(result.text, reference)
+        self._lower.update(listing.lower)
+        return listing
+
+    def _listing_script(self) -> str:
         # Not as a pipe, which would hide that the first step has failed.
-        script = (
+        return (
             f"ids=$({self.cli} image ls --all --quiet --no-trunc) || exit; ids=$(printf '%s\\n' $ids | sort -u);"
             f' [ -z "$ids" ] || {self.cli} image inspect --format'
             " '{{.Id}} {{json .RepoTags}} {{json .RootFS.Layers}}' $ids; true"
         )
-        result = self._shell.run(script)
-        if not result.ok:
-            raise self._failed("listing images", result)
-        with self._reading("listing images", result):
-            listing = parse_images(result.text, reference.full_name)
-        self._lower.update(listing.lower)
-        return listing
+
+    def _parse_listing(self, answer: str, reference: Reference) -> Listing:
+        return parse_images(answer, reference.full_name)
 
     def give_back(self, source: HeldImage, wanted: Collection[Digest], folder: str) -> Mapping[Digest, str]:
         # What the engine saves is a docker-archive of the whole image: its layers as plain tars, byte for byte as they

@@ -3,27 +3,33 @@
     its command        loads, lists (a row a manifest, with one of its names) and removes
     containerd's root  read as root, as nothing else tells: every name, each image's layers, the blobs
 
-A load lies: it says "loaded" where a layer is missing or damaged, so that it is the content's size and the files that
-prove an image. No command makes a container without a microservice.
+A load lies: it says "loaded" where a layer is missing or damaged, so that it is the content's size and the files' bytes
+that prove an image (see blobs.py). No command makes a container without a microservice.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import shlex
-import tarfile
-import zlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pulumi_iofog import text
-from pulumi_iofog.adapters.host.engines.answers import UNREADABLE, Listing
-from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, Engine
+from pulumi_iofog.adapters.host.engines.answers import About, Listing
+from pulumi_iofog.adapters.host.engines.base import LISTING_AT_MOST, LOADING_MAY_TAKE, Engine
+from pulumi_iofog.adapters.host.engines.blobs import (
+    LISTING,
+    UNREADABLE,
+    Blobs,
+    are_damaged,
+    given,
+    parse_listing,
+    unpacked,
+)
 from pulumi_iofog.adapters.host.engines.containerd_store import CATALOG, CONTENT, ContainerdStore, image_names
 from pulumi_iofog.adapters.host.shell import Result, says
+from pulumi_iofog.adapters.host.sudo import Runner
 from pulumi_iofog.errors import CorruptLayer, EngineError, VerificationFailed
 from pulumi_iofog.oci.image import Descriptor, Digest, Image, Manifest, Pin, Reference
 from pulumi_iofog.transfer.inventory import HeldImage
@@ -33,11 +39,7 @@ NAMESPACE = "k8s.io"
 """Of containerd, where CRI keeps everything."""
 NOT_FOUND = 4
 """The exit code for what is not there (docs/cli/README.md of eclipse-iofog/edgelet)."""
-SMALL_BLOCKS = 1024
-"""Of 512 bytes: a manifest or config is smaller."""
 ARCHIVE = "image.tar"
-SURVEY_AT_MOST, UNPACKED_AT_MOST = 16 << 20, 64 << 20
-"""Bytes of a survey, and of each of its parts; some 10,000 images."""
 
 ON_PATH = 'PATH="$PATH:/usr/local/bin"\n'
 """For a Runner: the folder that it is installed in, which root by sudo need not have on PATH."""
@@ -59,19 +61,15 @@ ls -l "${{each%/cmdline}}/fd"; done 2>/dev/null | sed -n 's|.* -> \(/.*\)/{CATAL
 printf '"%s" []\n' "$root" """
 """Finds out whether edgelet answers, and what it is; parse_about reads it."""
 
-SURVEY = f"""
-pack() {{ if command -v gzip >/dev/null; then gzip -c; else cat; fi | base64 | tr -d '\\n'; echo; }}
-rows=$(edgelet image ls -o json) || exit
+SURVEY = f"""rows=$(edgelet image ls -o json) || exit
 printf '%s' "$rows" | tr -d '\\n'; echo
-ls -ln {CONTENT} | pack
-(cd {CONTENT} && set -- $(find . -type f -size -{SMALL_BLOCKS} -exec \\
-grep -l -e '"layers"' -e '"rootfs"' -e '"manifests"' {{}} +) && [ $# = 0 ] || tar -cf - "$@") | pack
+{LISTING}
 for try in 1 2 3 4 5; do
 sum=$(sha256sum < {CATALOG}); packed=$(pack < {CATALOG}); [ "$sum" = "$(sha256sum < {CATALOG})" ] && break
 done; printf '%s\\n' "$packed"
 """
-"""Four lines: what the daemon lists, the blobs and their sizes, the small ones as a tar, and the catalog, read while
-nobody was writing it. The working folder is containerd's root."""
+"""What the daemon lists, in a line; the blobs (see LISTING); and the catalog, read while nobody was writing it. The
+working folder is containerd's root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +84,22 @@ class Survey:
         manifest = self.store.manifest(self.store.names.get(name))
         return manifest.config.digest if manifest else None
 
+    def unproven(self, name: str) -> list[Digest]:
+        """The blobs of a name's image whose bytes were not read; the manifest's were."""
+        manifest = self.store.manifest(self.store.names.get(name))
+        blobs = (manifest.config, *manifest.layers) if manifest else ()
+        return [blob.digest for blob in blobs if blob.digest not in self.store.small]
+
 
 class Edgelet(Engine):
     """See base.Engine."""
 
     cli = daemon = "edgelet"
     ping = "edgelet image ls -o json >/dev/null"
+
+    def __init__(self, shell: Runner, agent: str, about: About, where: str = "") -> None:
+        super().__init__(shell, agent, about, where)
+        self._blobs = Blobs(shell, agent, self.root)
 
     # ---- questions ----------------------------------------------------------------------------------
 
@@ -110,29 +118,40 @@ class Edgelet(Engine):
         return ids.pop() if len(ids) == 1 else None
 
     def _survey(self, doing: str) -> Survey:
-        result = self._shell.run(f"cd {shlex.quote(self.root)} || exit\n{SURVEY}", most=SURVEY_AT_MOST)
+        result = self._shell.run(f"cd {shlex.quote(self.root)} || exit\n{SURVEY}", most=LISTING_AT_MOST)
         if not result.ok:
             raise self._failed(doing, result)
         try:
-            return parse_survey(result.text)
-        except (*UNREADABLE, tarfile.TarError, EOFError, OSError, zlib.error):
+            survey = parse_survey(result.text)
+        except UNREADABLE:
             raise EngineError(self._agent, doing, f"what is under {self.root} cannot be read") from None
+        return replace(survey, store=survey.store.without(self._blobs.damaged))
 
     # ---- loading ------------------------------------------------------------------------------------
 
     def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> str:
-        blobs = [image.manifest.manifest_digest, image.image_id, *(blob.digest for blob in carried.values())]
-        files = " ".join(["oci-layout", "index.json", *map(blob_path, dict.fromkeys(blobs))])
+        blobs = given(image, carried)
+        files = " ".join(["oci-layout", "index.json", *map(blob_path, blobs)])
         # The daemon opens the file by itself: it has another working folder, and takes no pipe. It may still read one
         # that an earlier try has left, so that is not written over.
         archive = shlex.quote(f"{folder}/{ARCHIVE}")
         return (
+            f"{self._blobs.remove_damaged(blobs)}"
             f"cd {shlex.quote(folder)} && rm -f {ARCHIVE} && tar -cf {ARCHIVE} {files}"
             f" && edgelet image load -f {archive} -o json; code=$?; rm -f {ARCHIVE};"
             f" [ $code = 0 ] && edgelet image ls -o json; exit $code"
         )
 
+    def load(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> None:
+        super().load(image, folder, carried)
+        self._blobs.loaded(given(image, carried))
+
+    @property
+    def replaced(self) -> Collection[Digest]:
+        return self._blobs.removed
+
     def _complaint(self, result: Result, image: Image) -> str:
+        self._blobs.note_removed(result)
         if not result.ok:
             return result.error
         try:
@@ -153,7 +172,9 @@ class Edgelet(Engine):
 
     def give_back(self, source: HeldImage, wanted: Collection[Digest], folder: str) -> Mapping[Digest, str]:
         out, doing = shlex.quote(folder), f"taking layers out of image {source.id}"
-        blobs = {layer: blob for layer, blob in zip(source.diff_ids, source.blobs, strict=False) if layer in wanted}
+        blobs = {
+            layer: blob for layer, blob in zip(source.diff_ids, source.blobs or (), strict=False) if layer in wanted
+        }
         if not blobs.keys() >= set(wanted):
             raise CorruptLayer(self._agent, doing, "they are not there")
         made = "".join(f" && {_plain(blob, self.root)} > {out}/{layer.hex}.tar" for layer, blob in blobs.items())
@@ -166,14 +187,20 @@ class Edgelet(Engine):
 
     # ---- proving, removing --------------------------------------------------------------------------
 
+    def prove_held(self, blobs: Collection[Descriptor]) -> None:
+        self._blobs.require(blob.digest for blob in blobs)
+
     def verify(self, pin: Pin) -> tuple[str, ...]:
-        doing = f"verifying {pin.reference} ({pin.platform})"
+        doing, names = f"verifying {pin.reference} ({pin.platform})", self.traits.names(pin.reference)
         survey = self._survey(doing)
-        for name in self.traits.names(pin.reference):
-            why = self._unfit(survey, name, pin.image_id)
-            if why:
-                raise VerificationFailed(self._agent, doing, f"no container can be created: {why}")
-        return self.traits.names(pin.reference)
+        why = next(filter(None, (self._unfit(survey, name, pin.image_id) for name in names)), "")
+        if not why:
+            # Sizes are what containerd has written down, and the files': only the bytes prove a blob.
+            damaged = self._blobs.prove(digest for name in names for digest in survey.unproven(name))
+            why = are_damaged(damaged) if damaged else ""
+        if why:
+            raise VerificationFailed(self._agent, doing, f"no container can be created: {why}")
+        return names
 
     def _unfit(self, survey: Survey, name: str, want: Digest) -> str:
         """Why no container of the image can be made by that name; nothing if one can."""
@@ -182,13 +209,13 @@ class Edgelet(Engine):
             return f"no image is called {name}"
         manifest = survey.store.manifest(target)
         if manifest is None:
-            return f"the manifest of {name} cannot be read"
+            return f"the manifest of {name} is missing or damaged"
         if manifest.config.digest != want:
             return f"got image {manifest.config.digest}, want {want}"
         incomplete = _incomplete(manifest, survey.rows.get(target))
-        # Sizes are what containerd has written down; it does not look whether the file is still there.
+        # What it counts is what it has written down; it does not look whether the file is still there.
         lost = survey.store.lacks(manifest)
-        return incomplete or (f"{lost} is not on its disk" if lost else "")
+        return incomplete or (are_damaged([lost]) if lost else "")
 
     def remove(self, pin: Pin) -> bool:
         doing = f"removing {pin.reference}"
@@ -225,50 +252,15 @@ class Edgelet(Engine):
 
 
 def parse_survey(answer: str) -> Survey:
-    """The answer of SURVEY. ValueError and its kin if it cannot be read."""
+    """The answer of SURVEY. UNREADABLE if that cannot be read."""
     rows, listed, small, catalog = answer.splitlines()
-    return Survey(
-        _rows(json.loads(rows)),
-        ContainerdStore(
-            names=image_names(_unpacked(catalog), NAMESPACE),
-            sizes=_sizes(_unpacked(listed).decode()),
-            small=_small(_unpacked(small)),
-        ),
-    )
+    sizes, contents = parse_listing(listed, small)
+    return Survey(_rows(json.loads(rows)), ContainerdStore(image_names(unpacked(catalog), NAMESPACE), sizes, contents))
 
 
 def _rows(answer: Any) -> dict[Digest, Mapping[str, Any]]:
     """The rows of ``edgelet image ls``, by the digest of each manifest."""
     return {Digest(row["digest"]): row for row in answer["items"] or ()}
-
-
-def _unpacked(packed: str) -> bytes:
-    data = base64.b64decode(packed)
-    if not data.startswith(b"\x1f\x8b"):
-        return data
-    unpacking = zlib.decompressobj(wbits=31)  # of gzip (zlib.h, inflateInit2)
-    plain = unpacking.decompress(data, UNPACKED_AT_MOST)
-    if not unpacking.eof:
-        raise ValueError("it is cut off, or larger than it may be")
-    return plain
-
-
-def _sizes(listed: str) -> dict[Digest, int]:
-    """``ls -ln`` (POSIX): the fifth column is the size."""
-    rows = (line.split() for line in listed.splitlines())
-    return {Digest(f"sha256:{row[-1]}"): int(row[4]) for row in rows if len(row) >= 9 and row[0].startswith("-")}
-
-
-def _small(packed: bytes) -> dict[Digest, bytes]:
-    found: dict[Digest, bytes] = {}
-    if not packed:
-        return found
-    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-        for entry in tar:
-            file = tar.extractfile(entry)
-            if file:
-                found[Digest(f"sha256:{entry.name.rpartition('/')[2]}")] = file.read()
-    return found
 
 
 def _incomplete(manifest: Manifest, row: Mapping[str, Any] | None) -> str:
