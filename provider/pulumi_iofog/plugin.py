@@ -1,7 +1,8 @@
 """The plugin process that Pulumi's Python SDK runs a dynamic provider in, and what it leaves out.
 
-Four things are missing there: the verbs are not told their resource's URN, nothing leads to the
-resource's row in the terminal, errors reach the user as tracebacks, and nobody hears of Ctrl-C. Everything
+Five things are missing there: the verbs are not told their resource's URN, nothing leads to the
+resource's row in the terminal, errors reach the user as tracebacks, nobody hears of Ctrl-C, and a diff cannot say what
+differs. Everything
 that reaches around the SDK for them is in this file; without it the provider works, and only says less.
 What it relies on there, tests/test_plugin.py holds against the installed SDK.
 """
@@ -9,14 +10,15 @@ What it relies on there, tests/test_plugin.py holds against the installed SDK.
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from types import FrameType
 from typing import Any
 
 import grpc
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2
 
 from pulumi_iofog import log
 from pulumi_iofog.errors import IofogError
@@ -126,6 +128,32 @@ def on_cancel(act: Callable[[], None]) -> None:
             main.empty_pb2.acts += (act,)
 
 
+def show_differences(kinds: Mapping[str, str], *, replacing: Collection[str]) -> None:
+    """Tell the engine, with the diff that this thread is answering, at which paths the inputs differ.
+
+    Without that, ``pulumi preview --diff`` prints all inputs of what is updated: 450 lines for forty agents.
+
+    Args:
+        kinds: path → ``add``, ``delete`` or ``update``.
+        replacing: properties whose difference replaces the resource.
+
+    The SDK answers with ``proto.DiffResponse(…)``, looked up in its ``__main__`` at each call.
+    """
+    main: Any = sys.modules["__main__"]
+    with _lock:
+        if not _is_plugin(main, "proto"):
+            return
+        if not isinstance(main.proto, _Proto):
+            main.proto = _Proto(main.proto)
+    _this_call.details = {
+        path: f"{kind}_replace" if re.split(r"[.\[]", path)[0] in replacing else kind for path, kind in kinds.items()
+    }
+
+
+_this_call = threading.local()
+"""``details``: of the diff that this thread answers next."""
+
+
 def _is_plugin(main: object, name: str) -> bool:
     return hasattr(main, "DynamicResourceProviderServicer") and hasattr(main, name)
 
@@ -146,6 +174,26 @@ class _Messages(_StandIn):
     def format_exc(self, *args: Any, **options: Any) -> Any:
         problem = sys.exc_info()[1]
         return visible(str(problem) if isinstance(problem, IofogError) else self._real.format_exc(*args, **options))
+
+
+class _Proto(_StandIn):
+    """For ``proto``."""
+
+    @property
+    def DiffResponse(self) -> Any:
+        return _DiffResponse(self._real.DiffResponse)
+
+
+class _DiffResponse(_StandIn):
+    """For ``proto.DiffResponse``; with the details of this thread's diff, once."""
+
+    def __call__(self, **fields: Any) -> Any:
+        response, details = self._real(**fields), _this_call.__dict__.pop("details", {})
+        for path, kind in details.items():
+            response.detailedDiff[path].kind = provider_pb2.PropertyDiff.Kind.Value(kind.upper())
+            response.detailedDiff[path].inputDiff = True
+        response.hasDetailedDiff = bool(details)
+        return response
 
 
 class _Empties(_StandIn):

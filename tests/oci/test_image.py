@@ -154,7 +154,7 @@ def test_an_image_is_its_manifest_and_config() -> None:
 
 def test_manifest_and_config_must_fit_each_other() -> None:
     raw = json.dumps({"config": descriptor("config"), "layers": [descriptor("one")]}).encode()
-    with pytest.raises(ValueError, match="1 layers in the manifest, 2 in the config"):
+    with pytest.raises(ValueError, match="layers: 1 in the manifest, 2 in the config"):
         assemble(Reference.parse("a"), AMD64, parse_manifest(raw, ""), config(sha256(b"x"), sha256(b"y")))
 
 

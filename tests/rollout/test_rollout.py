@@ -228,8 +228,8 @@ def test_a_name_that_stands_in_front_of_the_images_own_is_told(site: Site) -> No
     bring(job(), site.tools())
     site.hosts["edge-1"].images["another.example/app:1"] = V1.image.image_id
     assert bring(job(), site.tools()).note == (
-        "edge-1 lists registry.example/app:1 as another.example/app:1 first, so the ioFog agent's pruning removes it"
-        " although microservices use it: remove that name there"
+        "edge-1 lists registry.example/app:1 as another.example/app:1 first, and the ioFog agent's pruning takes it for"
+        " unused, even if a microservice uses it. Remove that name there: podman image rm another.example/app:1"
     )
 
 

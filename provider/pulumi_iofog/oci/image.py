@@ -221,7 +221,7 @@ def assemble(reference: Reference, platform: Platform, manifest: Manifest, confi
     """Put a manifest and its config together. ValueError if they do not match."""
     _, diff_ids = parse_config(config)
     if len(diff_ids) != len(manifest.layers):
-        raise ValueError(f"{len(manifest.layers)} layers in the manifest, {len(diff_ids)} in the config")
+        raise ValueError(f"layers: {len(manifest.layers)} in the manifest, {len(diff_ids)} in the config")
     layers = tuple(Layer(d, blob) for d, blob in zip(diff_ids, manifest.layers, strict=True))
     return Image(reference, platform, manifest, config, layers)
 

@@ -100,6 +100,11 @@ class Reference:
         return f"{self.repository}:{self.local_tag}"
 
     @property
+    def latest_is_assumed(self) -> bool:
+        """Whether it has neither tag nor digest."""
+        return self.tag == "latest" and not self.pinned and not self.name.endswith(":latest")
+
+    @property
     def catalog_name(self) -> str:
         """The name in the catalog item, always with a tag: ``gateway:1.4``, ``registry.example/app:latest``.
 

@@ -44,6 +44,7 @@ from pulumi_iofog.rollout.load import Load
 from pulumi_iofog.rollout.outcome import Outcome
 from pulumi_iofog.rollout.tools import Host, Recipe, Tools
 from pulumi_iofog.rollout.worker import Worker, after
+from pulumi_iofog.transfer.engine_traits import EngineTraits
 from pulumi_iofog.transfer.inventory import Inventory, Means
 from pulumi_iofog.transfer.load_folder import prefix
 from pulumi_iofog.transfer.plan import Transfer
@@ -142,7 +143,8 @@ def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
             host.remove_stale_containers()
             host.untag_lower_images()
         host.clear_spool(job.image)
-        note = "; ".join(filter(None, (_bad_disk(job, host), _prune(job, host), _name_in_front(job, names))))
+        notes = (_bad_disk(job, host), _prune(job, host), _name_in_front(job, inventory.engine, names))
+        note = "; ".join(filter(None, notes))
     return Outcome(name, updated, meter.sent, job.image.manifest.size, note, engine=inventory.described)
 
 
@@ -246,15 +248,17 @@ def _carry_out(
     return names
 
 
-def _name_in_front(job: Job, names: Sequence[str]) -> str:
-    """That another name stands before the image's own. The ioFog agent's pruning looks only at the first one
-    (check/pruning.py)."""
+def _name_in_front(job: Job, engine: EngineTraits, names: Sequence[str]) -> str:
+    """That another name stands before the image's own, and the command that removes it. The ioFog agent's pruning
+    looks only at the first one (check/pruning.py)."""
     own = job.image.reference.full_name
     if not names or full_name(names[0]) == own:
         return ""
+    docker_socket = job.agent.engine_socket if engine.command == "docker" else None
+    command = f"docker -H unix://{docker_socket}" if docker_socket else engine.command
     return (
-        f"{job.agent.name} lists {job.image.reference} as {names[0]} first, so the ioFog agent's pruning removes it"
-        " although microservices use it: remove that name there"
+        f"{job.agent.name} lists {job.image.reference} as {names[0]} first, and the ioFog agent's pruning takes it for"
+        f" unused, even if a microservice uses it. Remove that name there: {command} image rm {names[0]}"
     )
 
 

@@ -61,6 +61,11 @@ class EngineTraits:
         """Whether the host can unpack a layer for the engine while it is loaded."""
         return self.intake == "pipe" and not self.keeps_blobs
 
+    @property
+    def command(self) -> str:
+        """What people type to work with it."""
+        return "docker" if self.kind == "docker-containerd" else self.kind
+
     def image_id(self, pin: Pin) -> Digest:
         """The id that the engine gives the image."""
         return pin.image_id if self.image_id_is == "config" else pin.manifest_digest

@@ -198,6 +198,13 @@ def test_podman_of_another_user_is_not_looked_for_as_root(agent_of: AgentOf) -> 
     assert "it is the podman of user outsider: log in as that user" in refused(agent_of, "edge-podman", **own)
 
 
+def test_a_socket_at_which_nothing_answers_is_to_be_checked(agent_of: AgentOf) -> None:
+    said = refused(agent_of, "edge-docker", engine="docker", engine_socket="/run/none.sock")
+    assert "running? Check engine_socket=, or without it dockerUrl in the Controller's record of edge-docker" in said
+    assert said.endswith("nothing answers at /run/none.sock")
+    assert "systemctl" not in said
+
+
 # ---- none -------------------------------------------------------------------------------------------
 
 
@@ -207,7 +214,8 @@ def test_an_engine_that_is_named_is_the_only_one(agent_of: AgentOf, name: str) -
     said = refused(agent_of, other, engine=name)
     assert said.startswith(f"{other}: looking for {name}: ")
     assert f"{name}: not found" in said
-    assert said.endswith("Install docker, podman or edgelet on the agent, or name the one that is there with engine=")
+    record = f"{name} is what engine= says or, without it, the Controller's record of {other} (containerEngine and"
+    assert f"{record} dockerUrl). If that is wrong, correct the record, or set engine=, which takes precedence" in said
     with found(agent_of, f"edge-{name}", engine=name) as engine:
         assert engine.kind == name
 
@@ -230,6 +238,7 @@ def test_a_daemon_that_is_stopped(agent_of: AgentOf, lab: Lab, host: str) -> Non
             said = refused(agent_of, host)
             assert "docker: Cannot connect to the Docker daemon at unix:///var/run/docker.sock" in said
             assert said.endswith("Start the engine on the agent: systemctl start docker")
+            assert "?." not in said
             with pytest.raises(
                 EngineError,
                 match=r"looking for registry.example/none:1: Cannot connect .* Try: systemctl status docker",

@@ -216,7 +216,8 @@ class Engine(ABC):
         return NoSpace(self._agent, doing, "no space left on device", f"Free space under {self.root}")
 
     def _failed(self, doing: str, result: Result) -> EngineError:
-        if says(result, *DOWN):
+        hint = ""
+        # Edgelet says by itself what to try.
+        if says(result, *DOWN) and "systemctl" not in result.error:
             hint = f"Is the {self.cli} service running on the agent? Try: systemctl status {self.cli}"
-            return EngineError(self._agent, doing, result.error, hint)
-        return EngineError(self._agent, doing, result.error)
+        return EngineError(self._agent, doing, result.error, hint)

@@ -31,7 +31,7 @@ def find(shell: Shell, agent: Agent) -> Engine:
 
     Raises EngineError if none can be used, with what each has answered, or if there are several.
     """
-    agent = _only_one(shell, agent)
+    named, agent = agent.engine, _only_one(shell, agent)
     names: Sequence[EngineName] = (agent.engine,) if agent.engine else get_args(EngineName)
     reasons = []
     for name in names:
@@ -45,7 +45,7 @@ def find(shell: Shell, agent: Agent) -> Engine:
             if agent.sudo is None and not says(result, "permission denied"):
                 break
     who = " or ".join(names)
-    raise EngineError(agent.name, f"looking for {who}", "; ".join(reasons), _hint(reasons, agent))
+    raise EngineError(agent.name, f"looking for {who}", "; ".join(reasons), _hint(reasons, agent, named))
 
 
 def _only_one(shell: Shell, agent: Agent) -> Agent:
@@ -125,7 +125,8 @@ def _ways(shell: Shell, agent: Agent, name: EngineName) -> Iterator[_Way]:
         yield _Way(f"sudo {name}", Runner(shell, sudo=True, password=agent.password, first=first), where)
 
 
-def _hint(reasons: Sequence[str], agent: Agent) -> str:
+def _hint(reasons: Sequence[str], agent: Agent, named: EngineName | None) -> str:
+    """What to try. ``named``: the engine that the program or the Controller's record says."""
     said = " ".join(reasons).lower()
     own = ", or sudo=False for the user's own podman, which ioFog does not see" if "sudo podman" in said else ""
     if "incorrect password" in said:
@@ -137,9 +138,20 @@ def _hint(reasons: Sequence[str], agent: Agent) -> str:
     if "unauthorized" in said:
         return f"edgelet answers only root: let {agent.user or 'the user'} use sudo, and omit sudo=False"
     if "daemon_unavailable" in said:
-        return "Start edgelet on the agent: systemctl start edgelet"
+        return "" if "systemctl" in said else "Start edgelet on the agent: systemctl start edgelet"
     if "permission denied" in said or "sudoers" in said:
         return f"Let {agent.user or 'the user'} reach the engine: the docker group, or sudo{own}"
     if "cannot connect" in said or "daemon running" in said:
-        return "Start the engine on the agent: systemctl start docker"
+        if agent.engine_socket in (None, docker.SYSTEM_SOCKET, docker.SYSTEM_SOCKET.removeprefix("/var")):
+            return "Start the engine on the agent: systemctl start docker"
+        return (
+            f"Check engine_socket=, or without it dockerUrl in the Controller's record of {agent.name}: nothing answers"
+            f" at {agent.engine_socket}"
+        )
+    if named:
+        return (
+            f"{named} is what engine= says or, without it, the Controller's record of {agent.name} (containerEngine and"
+            " dockerUrl). If that is wrong, correct the record, or set engine=, which takes precedence; else install"
+            f" {named} on the agent"
+        )
     return "Install docker, podman or edgelet on the agent, or name the one that is there with engine="
