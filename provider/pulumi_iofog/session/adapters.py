@@ -63,18 +63,28 @@ class Shared:
         self._previewed: set[str | None] = set()
         self._announced: set[str | None] = set()
         self._said: set[str] = set()
+        self.rows: list[Row] = []
+        """Of the verbs under way."""
 
-    def once(self, say: Callable[[str], None]) -> Callable[[str], None]:
-        """Says a line unless another resource has said it: it is about this machine, and not about one of them."""
+    @property
+    def backoff(self) -> Backoff:
+        """For all requests: Ctrl-C ends every wait, and the rows of all resources at work say what is waited for."""
 
-        def say_once(line: str) -> None:
+        def say(line: str) -> None:
             with self._lock:
-                known = line in self._said
-                self._said.add(line)
-            if not known:
-                say(line)
+                rows = tuple(self.rows)
+            for row in rows:
+                row.status(line)
 
-        return say_once
+        return Backoff(say=say, pause=self.connections.pause)
+
+    def warn(self, line: str) -> None:
+        """Say something of this machine, and not of one resource: once, on the row of one that is at work."""
+        with self._lock:
+            row = next(iter(self.rows), None) if line not in self._said else None
+            self._said.add(line)
+        if row:
+            row.warn(line)
 
     def limits(self, config: Config) -> Limits:
         """Of the rate of sending; read from the config once. Raises InputError."""
@@ -127,9 +137,11 @@ class Adapters:
         self._stack = ExitStack()
 
     def __enter__(self: A) -> A:
+        self._shared.rows.append(self.row)
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self._shared.rows.remove(self.row)
         self._stack.close()
 
     @cached_property
@@ -149,8 +161,8 @@ class Adapters:
         registry = Registry(
             self.spec.auth,
             options=registries(self._config),
-            backoff=self._backoff,
-            warn=self._shared.once(self.row.warn),
+            backoff=self._shared.backoff,
+            warn=self._shared.warn,
         )
         self._stack.callback(registry.close)
         return registry
@@ -184,14 +196,9 @@ class Adapters:
     def controller(self) -> Controller:
         path = self.namespace.path if self.settings.refresh_token else None
         stored = StoredTokens(path) if path else None
-        controller = Controller(self.settings, stored=stored, backoff=self._backoff)
+        controller = Controller(self.settings, stored=stored, backoff=self._shared.backoff)
         self._stack.callback(controller.close)
         return controller
-
-    @property
-    def _backoff(self) -> Backoff:
-        """Ctrl-C ends every wait, and the resource's row says what is waited for."""
-        return Backoff(say=self.row.status, pause=self._shared.connections.pause)
 
     def _sleep(self, seconds: float) -> None:
         """Wait for what another does; Ctrl-C ends it."""
