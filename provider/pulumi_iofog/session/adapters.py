@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pulumi_iofog import log
 from pulumi_iofog.adapters.backend import backend_of
@@ -39,12 +39,27 @@ from pulumi_iofog.session.questions import Questions
 if TYPE_CHECKING:
     from pulumi_iofog.adapters.controller.controller import Controller
     from pulumi_iofog.adapters.host.edge_host import EdgeHost
+    from pulumi_iofog.adapters.http import Backoff
     from pulumi_iofog.adapters.registry.registry import Registry
     from pulumi_iofog.adapters.sources.local import Local
 
 Config = Callable[[str], str | None]
 """The stack's config by full key (``iofog:endpoint``)."""
 A = TypeVar("A", bound="Adapters")
+
+
+class Row(Protocol):
+    """What a resource has to say while it works."""
+
+    def status(self, text: str) -> None: ...
+    def warn(self, text: str) -> None: ...
+
+
+class Silent:
+    """The row of a process that has none."""
+
+    def status(self, text: str) -> None: ...
+    def warn(self, text: str) -> None: ...
 
 
 class Shared:
@@ -61,6 +76,30 @@ class Shared:
         self._marks: dict[str, str] = {}
         self._items: dict[tuple[str | None, str | None], int] = {}
         self._announced: set[str | None] = set()
+        self._said: set[str] = set()
+        self.rows: list[Row] = []
+        """Of the verbs under way."""
+
+    @property
+    def backoff(self) -> Backoff:
+        """For all requests: Ctrl-C ends every wait, and the rows of all resources at work say what is waited for."""
+        from pulumi_iofog.adapters.http import Backoff
+
+        def say(line: str) -> None:
+            with self._lock:
+                rows = tuple(self.rows)
+            for row in rows:
+                row.status(line)
+
+        return Backoff(say=say, pause=self.connections.pause)
+
+    def warn(self, line: str) -> None:
+        """Say something of this machine, and not of one resource: once, on the row of one that is at work."""
+        with self._lock:
+            row = next(iter(self.rows), None) if line not in self._said else None
+            self._said.add(line)
+        if row:
+            row.warn(line)
 
     def limits(self, config: Config) -> Limits:
         """Of the rate of sending; read from the config once. Raises InputError."""
@@ -80,7 +119,9 @@ class Shared:
 
         with self._lock:
             if auth not in self._registries:
-                self._registries[auth] = Registry(auth, options=registries(config))
+                self._registries[auth] = Registry(
+                    auth, options=registries(config), backoff=self.backoff, warn=self.warn
+                )
             return self._registries[auth].anew()
 
     def controller(self, settings: ControllerSettings, tokens: Path | None) -> Controller:
@@ -90,7 +131,7 @@ class Shared:
         with self._lock:
             if settings not in self._controllers:
                 stored = StoredTokens(tokens) if tokens else None
-                self._controllers[settings] = Controller(settings, stored=stored)
+                self._controllers[settings] = Controller(settings, stored=stored, backoff=self.backoff)
             return self._controllers[settings]
 
     def checked(self, urn: str | None, organization: str, *, preview: bool) -> None:
@@ -143,19 +184,22 @@ class Adapters:
         spec: what the user wants; says which credentials, namespace and cache to use.
         config: the stack's config.
         shared: with the other verbs of this process.
+        row: the resource's, in the terminal.
     """
 
-    def __init__(self, spec: Spec, config: Config, shared: Shared) -> None:
-        self.spec, self._config, self._shared = spec, config, shared
+    def __init__(self, spec: Spec, config: Config, shared: Shared, row: Row | None = None) -> None:
+        self.spec, self._config, self._shared, self.row = spec, config, shared, row or Silent()
         log.hide(secrets(spec))
         self.limits = shared.limits(config)
         shared.patience(config)
         self._stack = ExitStack()
 
     def __enter__(self: A) -> A:
+        self._shared.rows.append(self.row)
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self._shared.rows.remove(self.row)
         self._stack.close()
 
     @cached_property

@@ -247,7 +247,7 @@ def _blob(digest: Digest) -> str:
 def parse_arrived(answer: str) -> Arrived:
     """The answer of _LOOK. ValueError if it is none."""
     rows = [line.split(" ") for line in answer.splitlines()]
-    if rows[-1] != ["end"]:
+    if rows[-1:] != [["end"]]:
         raise ValueError("it is not whole")
     blobs: set[str] = set()
     sizes: dict[str, int] = {}

@@ -53,10 +53,15 @@ def turn(line: Line, agent: str, wait: Wait) -> Iterator[None]:
 def parse_busy(said: str, now: float) -> tuple[str, float | None]:
     """``busy NOW PID OPERATOR SINCE …``, by the host's clock: who it is, and since when by ours."""
     match said.split(" "):
-        case ["busy", then, pid, operator, since, *_] if (then + pid + since).isdecimal() and operator.isprintable():
+        case ["busy", then, pid, operator, since, *_] if _is_number(then, pid, since) and operator.isprintable():
             return f"pid {pid} on {operator}"[:80], now - max(int(then) - int(since), 0)
         case _:
             return "another login of the host", None
+
+
+def _is_number(*texts: str) -> bool:
+    """Of seconds since 1970, or a process: no more digits than those have, as no clock shows others."""
+    return all(each.isdecimal() and len(each) <= 10 for each in texts)
 
 
 def _kept(talk: Talk, said: str) -> Iterator[None]:

@@ -32,6 +32,7 @@ from pulumi_iofog.adapters.ssh.errors import connecting, translated, unreachable
 from pulumi_iofog.adapters.ssh.host_keys import HostKeys
 from pulumi_iofog.adapters.ssh.known_hosts import HostKey
 from pulumi_iofog.adapters.ssh.login import Login
+from pulumi_iofog.adapters.ssh.transport import Transport
 from pulumi_iofog.errors import Unreachable
 from pulumi_iofog.inputs.spec import Agent
 
@@ -62,7 +63,7 @@ def connect(agent: Agent, *, timeouts: Timeouts | None = None, only: bool = Fals
         Unreachable: no connection after the last attempt.
         HostKeyRefused: a host's key is unknown or has changed; never retried.
         LoginRefused: no key and no password was accepted; never retried.
-        AgentError: ~/.ssh/config or proxy_jump cannot be read.
+        AgentError: ~/.ssh/config or proxy_jump cannot be read, or the host has no algorithm that we have.
     """
     timeouts = timeouts or Timeouts()
     destinations = route(agent)
@@ -171,7 +172,7 @@ def _host_keys(destination: Destination, scan_from: str) -> HostKeys:
 
 def _transport_factory(keys: HostKeys) -> Callable[..., paramiko.Transport]:
     def make(sock: Any, *args: Any, **options: Any) -> paramiko.Transport:
-        transport = paramiko.Transport(sock, *args, **options)
+        transport = Transport(sock, *args, **options)
         _bound(transport.packetizer)
         security = transport.get_security_options()
         security.ciphers = _only(FAST_CIPHERS, security.ciphers)

@@ -12,6 +12,7 @@ import paramiko
 from pulumi_iofog import log, text
 from pulumi_iofog.adapters.ssh.destination import Destination
 from pulumi_iofog.adapters.ssh.output import TooMuch
+from pulumi_iofog.adapters.ssh.transport import NothingInCommon
 from pulumi_iofog.errors import AgentError, IofogError, LoginRefused, Unreachable
 
 CONNECTING, NO_ANSWER = "connecting", "no answer in time"
@@ -32,6 +33,9 @@ def translated(destination: Destination, doing: str, stalled: Callable[[], bool]
         yield
     except IofogError:
         raise
+    except NothingInCommon as problem:
+        hint = f"Have its sshd offer one of {problem.ours}"
+        raise AgentError(destination.agent, f"{doing} ({destination.address})", problem.why, hint) from None
     except socket.gaierror as problem:
         why = f"the name {destination.host} cannot be resolved ({problem.strerror})"
         hint = "Check ProxyJump and HostName in ~/.ssh/config, or proxy_jump=" if destination.hop else "Check host="
