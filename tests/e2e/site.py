@@ -22,6 +22,7 @@ class Site:
 
     def __init__(self, lab: Lab, controller: ControllerProcess, folder: Path, repository: str, python: Path) -> None:
         self.lab, self.controller, self.folder, self.repository = lab, controller, folder, repository
+        self.python = python
         self.stack = Stack(PROGRAM, folder / "stack", python=python)
         self.stack.configure(
             {"iofog:endpoint": controller.endpoint, "iofog:email": EMAIL}, secrets={"iofog:password": PASSWORD}

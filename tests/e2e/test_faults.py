@@ -18,6 +18,8 @@ from tests.adapters.host.test_hostile_host import INSPECT, VERSION, instead_of_d
 from tests.e2e.site import Site
 from tests.e2e.terminal import watch
 
+pytestmark = pytest.mark.parametrize("start", ["cold"])  # processes are killed here, as users have them
+
 
 @pytest.fixture
 def slow(site: Site) -> Iterator[Host]:
@@ -29,7 +31,7 @@ def slow(site: Site) -> Iterator[Host]:
 
 def another(site: Site, **environment: str) -> Site:
     """An operator of their own, with a stack of their own, for the same hosts and images."""
-    other = Site(site.lab, site.controller, site.folder / "other", f"{site.repository[:40]}-other")
+    other = Site(site.lab, site.controller, site.folder / "other", f"{site.repository[:40]}-other", site.python)
     other.stack.environment |= environment
     return other
 

@@ -22,6 +22,8 @@ CATALOG = "/api/v3/catalog/microservices"
 ENDS_WITHIN = 10.0
 """Seconds that the plugin may go on without pulumi."""
 
+pytestmark = pytest.mark.parametrize("start", ["cold"])  # processes are killed here, as users have them
+
 
 @pytest.fixture
 def holding(site: Site) -> Iterator[ControllerStandIn]:
@@ -96,7 +98,7 @@ def test_the_item_of_a_killed_run_is_taken_over_by_the_same_stack_only(
     kill_while_held(site, holding, victim)
 
     # Project, stack and resource of the same names, but in another backend.
-    other = Site(site.lab, site.controller, tmp_path / "other", site.repository)
+    other = Site(site.lab, site.controller, tmp_path / "other", site.repository, site.python)
     other.stack.configure({"iofog:endpoint": holding.endpoint})
     other.want(["docker"], x86=site.image("1"))
     later = int((other.stack.folder / "state" / ".pulumi" / "meta.yaml").stat().st_mtime) + 1

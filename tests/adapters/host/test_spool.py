@@ -152,7 +152,7 @@ def test_two_who_write_a_part_at_once_write_the_same(host: Host, agent_of: Agent
             spool.receive(IMAGE, PART, pieces, lambda count: None, offset)
 
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(send, (one, two), (700_000, 500_000)))
+            list(pool.map(send, (one, two), (700_000, 700_000)))
         file = f"{one.folder(IMAGE)}/parts/{PART.name}"
         (host.folder / "expected").write_bytes(DATA)
         host.run(f"cmp {file} {host.folder}/expected")

@@ -125,10 +125,17 @@ def test_all_of_the_command_is_enough_too(lab: Lab, agent_of: AgentOf, capsys: p
     host.run("ln -s /var/run/docker.sock /run/other.sock")
     other: dict[str, Any] = {**fields, "engine_socket": "/run/other.sock"}
     try:
-        with ssh.connect(agent_of(host, **other), timeouts=QUICK) as connection:
-            with sudoers(host, capsys, "docker", "--socket", "/run/other.sock"):
-                assert EdgeHost(connection, agent_of(host, **other)).platform.runs(AMD64)
-            with sudoers(host, capsys, "docker"), pytest.raises(EngineError, match=r"sudoers docker prints the least"):
-                EdgeHost(connection, agent_of(host, **other))
+        with (
+            ssh.connect(agent_of(host, **other), timeouts=QUICK) as connection,
+            sudoers(host, capsys, "docker", "--socket", "/run/other.sock"),
+        ):
+            assert EdgeHost(connection, agent_of(host, **other)).platform.runs(AMD64)
+        # What an engine has said of itself is remembered with the connection.
+        with (
+            ssh.connect(agent_of(host, **other), timeouts=QUICK) as connection,
+            sudoers(host, capsys, "docker"),
+            pytest.raises(EngineError, match=r"sudoers docker prints the least"),
+        ):
+            EdgeHost(connection, agent_of(host, **other))
     finally:
         host.run("rm /run/other.sock")

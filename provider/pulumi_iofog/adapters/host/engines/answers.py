@@ -63,7 +63,8 @@ def parse_about(name: EngineName, answer: str, agent: str) -> About:
         platform = Platform("linux", arch, _variant(arch, machine, features))
         return About(kind, platform, folder, text.excerpt(version, 40))
     except UNREADABLE:
-        raise unreadable(agent, f"asking {name} about itself", answer) from None
+        # The first line is the machine's own, and a long one.
+        raise unreadable(agent, f"asking {name} about itself", answer.partition("\n")[2] or answer) from None
 
 
 def _variant(arch: str, machine: str, features: Sequence[str]) -> str:
