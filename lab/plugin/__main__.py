@@ -1,0 +1,38 @@
+"""``python -m lab.plugin ENGINE``: the SDK's own plugin process for dynamic providers, which can be halted.
+
+The file ``halt`` in the folder ``LAB_PLUGIN`` has a regular expression. The thread that writes the first line of the
+log that it matches renames the file to ``halted``, and waits until that is gone; all others go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import runpy
+import time
+from pathlib import Path
+
+
+class Halts(logging.Handler):
+    """See the module. ``handle`` and not ``emit``, which would keep other threads from the log."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._halt, self._halted = folder / "halt", folder / "halted"
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        try:
+            if not re.search(self._halt.read_text(), record.getMessage()):
+                return False
+            self._halt.rename(self._halted)
+        except FileNotFoundError:
+            return False
+        while self._halted.exists():
+            time.sleep(0.01)
+        return True
+
+
+if __name__ == "__main__":
+    logging.getLogger("pulumi_iofog").addHandler(Halts(Path(os.environ["LAB_PLUGIN"])))
+    runpy.run_module("pulumi.dynamic", run_name="__main__", alter_sys=True)
