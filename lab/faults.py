@@ -137,7 +137,7 @@ def mounted(host: Host, folder: str, options: str) -> Iterator[None]:
 
 
 class MortalRegistry:
-    """A docker-registry over another one's data, that can be killed and comes back at the same address; for a ``with``."""
+    """A docker-registry over another one's data, that can be killed and comes back at its address; for a ``with``."""
 
     def __init__(self, folder: Path, data: Path) -> None:
         self._folder, self._config = folder, CONFIG.format(folder=data)

@@ -82,7 +82,7 @@ class Plugin:
         try:
             return getattr(self._stub, verb)(request)
         except grpc.RpcError as problem:
-            raise Refused(f"{problem.code()}: {problem.details()}") from None  # type: ignore[attr-defined]
+            raise Refused(f"{problem.code()}: {problem.details()}") from None
 
     # ---- strokes --------------------------------------------------------------------------------------
 
