@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent import futures
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +19,8 @@ from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grp
 
 from lab.shell import wait_for
 
+HANGS = 900.0
+"""Seconds after which a verb has nothing more to wait for."""
 LARGEST = [("grpc.max_receive_message_length", -1)]
 
 
@@ -80,8 +82,10 @@ class Plugin:
             self.call("Configure", args=dict(self._config), acceptSecrets=False)
         request = getattr(provider_pb2, f"{verb}Request")(**{k: _sent(v) for k, v in fields.items()})
         try:
-            return getattr(self._stub, verb)(request)
+            return getattr(self._stub, verb)(request, timeout=HANGS)
         except grpc.RpcError as problem:
+            if problem.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise TimeoutError(f"{verb} hangs") from None
             raise Refused(f"{problem.code()}: {problem.details()}") from None
 
     # ---- strokes --------------------------------------------------------------------------------------
@@ -90,10 +94,10 @@ class Plugin:
         """Halt the thread that writes the next line of the log which this regular expression is in."""
         (self._folder / "halt").write_text(line)
 
-    def halted(self, within: float = 120.0) -> bool:
-        """Whether it has been, in that time, and before the process has ended."""
+    def halted(self, over: Callable[[], bool], within: float = 120.0) -> bool:
+        """Whether it has been, in that time, and before it was over."""
         here = self._folder / "halted"
-        wait_for(lambda: here.exists() or self._process.poll() is not None, within)
+        wait_for(lambda: here.exists() or over(), within)
         return here.exists()
 
     def go(self) -> None:

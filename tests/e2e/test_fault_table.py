@@ -74,21 +74,25 @@ class Scene:
     @contextmanager
     def halted(self, *lines: str) -> Iterator[Callable[[], Done]]:
         """A run that has been halted at these lines, one after the other; what is given goes on, and to its end."""
-        running = self.operator.begin(self.wanted, lines[0])
+        self.running = self.operator.begin(self.wanted, lines[0])
         plugin = self.operator.plugin
-        assert plugin.halted(), running.result(SECONDS)
-        for line in lines[1:]:
-            plugin.halt(line)
-            plugin.go()
-            assert plugin.halted(), running.result(SECONDS)
+        assert plugin.halted(self.running.done), self.running.result(SECONDS)
+        self.halt_next(*lines[1:])
         self.family |= set(plugin.family())
 
         def finish() -> Done:
             plugin.go()
-            return running.result(SECONDS)
+            return self.running.result(SECONDS)
 
         yield finish
         finish()
+
+    def halt_next(self, *lines: str) -> None:
+        """Let it go on, to these lines one after the other."""
+        for line in lines:
+            self.operator.plugin.halt(line)
+            self.operator.plugin.go()
+            assert self.operator.plugin.halted(self.running.done), self.running.result(SECONDS)
 
     def items(self) -> list[dict[str, Any]]:
         return [each for each in self.controller.api.state["items"].values() if each["name"] == self.site.repository]
@@ -233,16 +237,12 @@ def _kill_while_it_loads(scene: Scene, host: Host) -> None:
 def test_sshd_is_killed_at_each_stage(scene: Scene) -> None:
     """The same run goes on once it is back."""
     scene.want(["docker"], scene.site.push("1"))
-    host, plugin = scene.site.host("docker"), None
+    host = scene.site.host("docker")
     with scene.halted(SEND) as finish:
-        plugin = scene.operator.plugin
         for following in (PROVE, VERIFY, ""):
             faults.kill_sshd(host)
             host.start_sshd()
-            if following:
-                plugin.halt(following)
-                plugin.go()
-                assert plugin.halted()
+            scene.halt_next(*filter(None, [following]))
         done = finish()
     assert done.ok, done.output
     scene.proven()
@@ -263,6 +263,7 @@ def test_power_is_lost(scene: Scene) -> None:
 def test_the_spool_s_disk_is_full(scene: Scene) -> None:
     scene.want(["docker"], scene.site.push("1"))
     host = scene.site.host("docker")
+    host.run("install -d -o edge -g edge /home/edge/.cache")
     with faults.mounted(host, "/home/edge/.cache", f"size=40m,mode=700,uid={host.run('id -u edge').strip()}"):
         with scene.halted(SEND) as finish:
             host.run("cat /dev/zero > /home/edge/.cache/full 2>/dev/null || true")
@@ -288,7 +289,7 @@ def test_the_link_is_cut_and_stalls(scene: Scene) -> None:
         scene.operator.plugin.go()
         time.sleep(3)
         host.restore()
-        assert scene.operator.plugin.halted()
+        assert scene.operator.plugin.halted(scene.running.done)
         host.run("kill -s STOP $(pgrep -x sshd)")
         scene.operator.plugin.go()
         time.sleep(3)
