@@ -28,12 +28,13 @@ from typing import Any
 from lab import faults, images, leftovers, proof
 from lab.controller import ControllerStandIn
 from lab.controller.server import EMAIL, PASSWORD
+from lab.engines import EngineKind
 from lab.host import Host, HostSpec
 from lab.lab import Lab
 from lab.plugin import Operator
 from lab.shell import wait_for
 
-ENGINES = ("docker", "docker29", "podman", "edgelet")
+ENGINES: tuple[EngineKind, ...] = ("docker", "docker29", "podman", "edgelet")
 HOSTS = tuple(HostSpec(f"{engine}-{number}", engine) for engine in ENGINES for number in (1, 2))
 CHECKED_EVERY = 6
 """Cycles."""

@@ -2,6 +2,9 @@
 
 The file ``halt`` in the folder ``LAB_PLUGIN`` has a regular expression. The thread that writes the first line of the
 log that it matches renames the file to ``halted``, and waits until that is gone; all others go on.
+
+``LAB_PLUGIN_CLOCK``: seconds by which its clock is wrong. (libfaketime would do it to the whole process, but Python's
+sleep fails with it: it asks clock_nanosleep(2) for a moment of a clock that is not faked.)
 """
 
 from __future__ import annotations
@@ -33,6 +36,12 @@ class Halts(logging.Handler):
         return True
 
 
+def _be_wrong_by(seconds: float) -> None:
+    right = time.time
+    time.time = lambda: right() + seconds
+
+
 if __name__ == "__main__":
+    _be_wrong_by(float(os.environ.get("LAB_PLUGIN_CLOCK", "0")))
     logging.getLogger("pulumi_iofog").addHandler(Halts(Path(os.environ["LAB_PLUGIN"])))
     runpy.run_module("pulumi.dynamic", run_name="__main__", alter_sys=True)

@@ -376,13 +376,15 @@ def test_a_tag_is_moved_by_hand(scene: Scene) -> None:
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 
 
-@pytest.mark.parametrize("offset", ["+365d", "-365d"])
-def test_the_operator_s_clock_is_a_year_off(scene: Scene, offset: str) -> None:
-    scene.operator.environment |= {"LD_PRELOAD": FAKETIME, "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+@pytest.mark.parametrize("days", [365, -365])
+def test_the_operator_s_clock_is_a_year_off(scene: Scene, days: int) -> None:
+    """It is right again in the second run."""
+    scene.operator.environment["LAB_PLUGIN_CLOCK"] = str(days * 86400)
     scene.want(["docker", "podman"], scene.site.push("1"))
     with scene.halted(VERIFY) as finish:
         scene.operator.plugin.kill()
         scene.failed(finish(), "UNAVAILABLE")
+    del scene.operator.environment["LAB_PLUGIN_CLOCK"]
     scene.finish()
 
 
