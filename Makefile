@@ -7,7 +7,7 @@ PYTEST := $(PYTHON) -m pytest -n $(WORKERS) --dist worksteal
 # Each pulumi command of a test starts Python four times: what has been compiled is kept, wherever that is switched off.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test test-fast test-pythons check fix docs bench lab-up lab-down
+.PHONY: help setup demo test test-fast test-pythons check fix docs release-check bench lab-up lab-down
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -15,7 +15,8 @@ help:
 setup: ## install what is missing: Debian packages, .venv, the Pulumi engine, Docker 29
 	@lab/setup.sh
 
-demo: setup ## pulumi up of an image to three real edge hosts on this machine (KEEP=1 leaves them up)
+demo: ## pulumi up of an image to four real edge hosts on this machine (KEEP=1 leaves them up)
+	@lab/setup.sh demo
 	@$(PYTHON) -m lab.demo
 
 test: setup ## every test, end to end included
@@ -37,14 +38,20 @@ fix: setup ## fix what can be fixed automatically
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 
-docs: .venv/docs ## build the documentation into site/; fails on a broken link, or if a page loads anything from elsewhere
-	@NO_MKDOCS_2_WARNING=true .venv/bin/mkdocs build --clean
+docs: .venv/docs ## build the documentation into site/; fails if a link is broken, a page loads anything from elsewhere, or is cut off
+	@NO_MKDOCS_2_WARNING=true $(PYTHON) -m mkdocs build --clean
 	@$(PYTHON) docs/check_site.py site
+	@$(PYTHON) docs/check_widths.py site
 
 .venv/docs: pyproject.toml
 	@[ -x $(PYTHON) ] || python3 -m venv .venv
 	@.venv/bin/pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@command -v chromium >/dev/null || \
+		{ apt-get update && apt-get install -y --no-install-recommends chromium fonts-dejavu-core; } >.venv/chromium.log
 	@touch $@
+
+release-check: setup ## build what users install, and bring an image to a host with that and nothing else
+	@$(PYTHON) -m lab.release_check
 
 bench: setup ## measure transfers against other ways and floors; writes bench/RESULTS.md (about half an hour)
 	@.venv/bin/pip install --quiet --disable-pip-version-check -e '.[bench]'

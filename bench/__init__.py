@@ -7,7 +7,7 @@ real hosts. ``python -m bench`` runs all cases and writes RESULTS.md and results
     provider   the provider's verbs in a process of their own (child is that process)
     baselines  the other ways, and the floors
     images     the images; layers makes what is in them, archives packs them
-    measure    values and ratios; report writes them down, plot draws them
+    measure    values and ratios; report writes them down; results reads them again, readme and plot show them
 
 Never imported by the provider. Needs root, as the lab does.
 """

@@ -65,7 +65,7 @@ def _write(results: Sequence[Result], seconds: float, busy: float) -> None:
     today = datetime.now(timezone.utc).strftime("%Y-%m-%d")
     facts = {**machine.facts(), "load before it began": f"{busy:.1f}"}
     (HERE / "RESULTS.md").write_text(report.document(results, facts, today, seconds))
-    plot.draw(results, HERE / "results.svg")
+    plot.update()
     readme.update()
     print(f"written: {HERE.name}/RESULTS.md, {HERE.name}/results.svg, and the table in README.md")
 

@@ -3,12 +3,15 @@
 measured.md, changes.md, contributing.md    bench/RESULTS.md, CHANGELOG.md and CONTRIBUTING.md as they are
 examples.md                                 the READMEs and programs of examples/, one after the other
 <!-- measured: CASE -->                     the rows that RESULTS.md has for a case
+<!-- version -->                           the version, its changes, and the repository where that is known
 <!-- picture: NAME -->                      assets/NAME.svg, drawn in the page, so that it has the page's colours
 """
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +38,38 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Have every page say of which version it is."""
+    config.site_name = f"{config.site_name} {version()}"
+    return config
+
+
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put pictures, and what was measured, where a page asks for them."""
+    markdown = markdown.replace("<!-- version -->", about())
     # A block of its own: what is in it is then left as it is.
     markdown = PICTURE.sub(lambda match: f"<div>{(TOP / f'docs/assets/{match[1]}.svg').read_text()}</div>", markdown)
     return MEASURED.sub(lambda match: measured(match[1]), markdown)
+
+
+def version() -> str:
+    """The package's; it is not imported for that."""
+    text = (TOP / "provider/pulumi_iofog/__init__.py").read_text()
+    return str(re.findall(r'^__version__ = "(.*)"$', text, re.MULTILINE)[0])
+
+
+def about() -> str:
+    """One line for the first page."""
+    where = repository()
+    return f"Version {version()} · [Changes](changes.md)" + (f" · [Repository]({where})" if where else "")
+
+
+def repository() -> str:
+    """$REPOSITORY_URL, else where this checkout was cloned from, if a browser can go there; else nothing."""
+    argv = ["git", "-C", str(TOP), "remote", "get-url", "origin"]
+    given = os.environ.get("REPOSITORY_URL")
+    found = given or subprocess.run(argv, capture_output=True, text=True, check=False).stdout.strip()
+    return found.removesuffix(".git") if found.startswith("https://") and "@" not in found else ""
 
 
 def examples() -> str:

@@ -1,5 +1,6 @@
 """``make demo``: pulumi up of a real image to four real edge hosts, a change, and everything down again.
 
+Where Docker 29 and edgelet are still being built, it begins with docker and podman, and the other two join later.
 Every step is proven on the hosts themselves; the exit code is 0 only if every proof succeeded.
 """
 
@@ -12,18 +13,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from lab import images, proof
+from lab import build, images, proof
+from lab.cache import pulumi_bin
 from lab.controller_process import EMAIL, PASSWORD
 from lab.host import Host, HostSpec
 from lab.lab import Lab
+from lab.shell import CommandFailed
 from lab.stack import Stack
 
-HOSTS = (
-    HostSpec("edge-docker", "docker"),
-    HostSpec("edge-podman", "podman"),
-    HostSpec("edge-docker29", "docker29"),
-    HostSpec("edge-edgelet", "edgelet"),
-)
+DEBIAN = (HostSpec("edge-docker", "docker"), HostSpec("edge-podman", "podman"))
+BUILT = (HostSpec("edge-docker29", "docker29"), HostSpec("edge-edgelet", "edgelet"))
+"""Whose engines may still be being built when the demo begins."""
 EXAMPLE = Path(__file__).parent.parent / "examples" / "quickstart"
 
 
@@ -36,15 +36,20 @@ def main() -> int:
     keep = os.environ.get("KEEP") == "1"
     began = time.monotonic()
     try:
-        with Lab.start(HOSTS, name="demo", keep=keep) as lab:
+        complete = build.ready("engines")
+        with Lab.start((*DEBIAN, *BUILT) if complete else DEBIAN, name="demo", keep=keep) as lab:
             stack = _stack(lab)
             _first_transfer(lab, stack)
+            if not complete:
+                _more_hosts(lab, stack)
             _change(lab, stack)
             if keep:
-                _how_to_continue(lab, stack)
+                _title("The lab and the stack are left up (KEEP=1). To continue")
+                print("\n".join(how_to_continue(lab, stack)))
+                print(f"To stop and remove it all: {shlex.quote(sys.executable)} -m lab down {lab.name}")
                 return 0
             _take_down(lab, stack)
-    except Broken as problem:
+    except (Broken, CommandFailed) as problem:
         print(f"\nFAILED: {problem}", file=sys.stderr)
         return 1
     print(f"\nAll steps succeeded, in {time.monotonic() - began:.0f} s.")
@@ -52,9 +57,8 @@ def main() -> int:
 
 
 def _stack(lab: Lab) -> Stack:
-    _title("Four edge hosts, a registry that they cannot reach, and a Controller")
-    for host in lab.hosts.values():
-        print(f"{host.name:14} {host.address:14} sshd, {host.cli} {host.engine.version(host)}")
+    _title(f"{len(lab.hosts)} edge hosts, a registry that they cannot reach, and a Controller")
+    _show_hosts(lab)
     controller = lab.controller()
     _push(lab, "1.0")
     stack = Stack(EXAMPLE, lab.folder / "stack")
@@ -67,6 +71,19 @@ def _stack(lab: Lab) -> Stack:
 
 def _first_transfer(lab: Lab, stack: Stack) -> None:
     stack.configure({"quickstart:image": f"{lab.registry.address}/gateway:1.0"})
+    _pulumi(stack, "preview")
+    before = _received(lab)
+    _pulumi(stack, "up", "--yes", "--skip-preview")
+    _prove(lab, "1.0", before)
+
+
+def _more_hosts(lab: Lab, stack: Stack) -> None:
+    """Docker 29 and edgelet join, once they are built."""
+    _title("Two more hosts, as soon as their engines are built")
+    build.wait("engines")
+    lab.up(BUILT)
+    _show_hosts(lab)
+    stack.configure({"quickstart:agents": lab.agents()})
     _pulumi(stack, "preview")
     before = _received(lab)
     _pulumi(stack, "up", "--yes", "--skip-preview")
@@ -88,6 +105,11 @@ def _change(lab: Lab, stack: Stack) -> None:
 def _take_down(lab: Lab, stack: Stack) -> None:
     _pulumi(stack, "destroy", "--yes", "--skip-preview")
     _title("Stopping the hosts")
+
+
+def _show_hosts(lab: Lab) -> None:
+    for host in lab.hosts.values():
+        print(f"{host.name:14} {host.address:14} sshd, {host.cli} {host.engine.version(host)}")
 
 
 def _push(lab: Lab, version: str) -> None:
@@ -122,14 +144,28 @@ def _pulumi(stack: Stack, *arguments: str) -> None:
         raise Broken(f"pulumi {' '.join(arguments)} failed")
 
 
-def _how_to_continue(lab: Lab, stack: Stack) -> None:
-    _title("The lab and the stack are left up (KEEP=1). To continue")
-    for key, value in stack.own_environment.items():
-        print(f"export {key}={shlex.quote(value)}")
-    print(f"cd {stack.program} && pulumi preview --stack {stack.name}")
+def how_to_continue(lab: Lab, stack: Stack) -> list[str]:
+    """The commands, for a shell of which nothing is known; they leave its HOME alone."""
     host: Host = lab.hosts["edge-docker"]
-    print(f"ssh -i {lab.private_key_file} -o UserKnownHostsFile={lab.known_hosts_file} {host.user}@{host.address}")
-    print("To stop and remove it all: .venv/bin/python -m lab down demo")
+    known = f"UserKnownHostsFile={lab.known_hosts_file}"
+    return [
+        f"cd {shlex.quote(str(stack.program))}",
+        f". {shlex.quote(str(_write_environment(stack)))}",
+        f"pulumi preview --stack {stack.name}",
+        shlex.join(["ssh", "-i", str(lab.private_key_file), "-o", known, f"{host.user}@{host.address}"]),
+    ]
+
+
+def _write_environment(stack: Stack) -> Path:
+    """The file that sets Pulumi's variables, and puts the virtual environment's programs first."""
+    own = {key: value for key, value in stack.own_environment.items() if key not in ("HOME", "PATH")}
+    lines = [f"export {key}={shlex.quote(value)}" for key, value in own.items()]
+    lines.append(
+        f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH":{shlex.quote(str(pulumi_bin()))}'
+    )
+    file = stack.folder / "environment.sh"
+    file.write_text("\n".join(lines) + "\n")
+    return file
 
 
 def _title(text: str) -> None:

@@ -26,7 +26,7 @@ from lab.shell import CommandFailed, run, start, stop, wait_for
 
 STATE = ("/var/lib/docker", "/var/lib/containers", "/var/lib/containerd")
 SCRATCH = ("/tmp", "/var/tmp")  # noqa: S108 - the host's own, not ours
-BOUND = ("/run", "/home", "/etc/ssh", *STATE, *SCRATCH, "/root")
+BOUND = ("/run", "/home", "/etc/ssh", "/usr/local/bin", *STATE, *SCRATCH, "/root")
 CGROUPS = Path("/sys/fs/cgroup")
 PROGRAM_FOLDERS = ("/usr/bin", "/usr/sbin")
 

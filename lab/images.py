@@ -224,5 +224,7 @@ def _download_busybox(arch: str, kept: Path) -> None:
     # A list that cannot be had need not be the one that has busybox.
     run("apt-get", *flags, "update", check=False)
     run("sh", "-c", f"cd {work} && apt-get {' '.join(flags)} download busybox-static && dpkg-deb -x *.deb tree")
-    (work / "tree/bin/busybox").replace(kept)
+    # From Debian 13 on, packages have what was in /bin under /usr/bin.
+    (found,) = (work / "tree").glob("**/bin/busybox")
+    found.replace(kept)
     shutil.rmtree(work)

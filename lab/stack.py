@@ -43,14 +43,21 @@ class Stack:
         program: the folder with Pulumi.yaml and __main__.py; it is copied.
         folder: where everything goes.
         environment: variables for Pulumi and the program.
+        python: the virtual environment that the program runs in.
     """
 
     name = "lab"
 
-    def __init__(self, program: Path, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        program: Path,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        python: Path = Path(sys.prefix),
+    ) -> None:
         self.folder, self.program = folder, folder / "program"
         shutil.copytree(program, self.program, dirs_exist_ok=True)
-        self._use_this_environment()
+        self._use_environment(python)
         (folder / "state").mkdir(exist_ok=True)
         (folder / "home").mkdir(exist_ok=True)
         self.own_environment = {
@@ -60,7 +67,7 @@ class Stack:
             "PULUMI_SKIP_UPDATE_CHECK": "1",
             "HOME": str(folder / "home"),
             # A language host that was built from source does not look for the virtual environment itself.
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}:{pulumi_bin()}",
+            "PATH": f"{python / 'bin'}:{os.environ['PATH']}:{pulumi_bin()}",
             **(environment or {}),
         }
         self.environment = {**os.environ, **self.own_environment}
@@ -166,11 +173,11 @@ class Stack:
             _SEALED[salt, secret] = str(self._config()["config"]["lab:secret"]["secure"])
         return _SEALED[salt, secret]
 
-    def _use_this_environment(self) -> None:
+    def _use_environment(self, python: Path) -> None:
         """The program's virtual environment is named relative to where it was copied from."""
         file = self.program / "Pulumi.yaml"
         body = yaml.safe_load(file.read_text())
-        body["runtime"] = {"name": "python", "options": {"virtualenv": sys.prefix}}
+        body["runtime"] = {"name": "python", "options": {"virtualenv": str(python)}}
         file.write_text(yaml.safe_dump(body))
 
     def argv(self, *arguments: str) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from bench import cases, report
+from bench import cases, report, results
 from bench.measure import (
     Findings,
     Measure,
@@ -107,3 +109,11 @@ def test_cases_are_chosen_by_name_and_main_is_some_of_them() -> None:
     assert len({case.name for case in cases.CASES}) == len(cases.CASES)
     with pytest.raises(KeyError):
         cases.chosen(["first-1000"])
+
+
+def test_the_picture_has_every_case_in_words() -> None:
+    shown = results.groups((Path(results.__file__).parent / "RESULTS.md").read_text())
+    assert {group.title for group in shown} <= {case.title for case in cases.CASES}
+    assert {group.bars[0].way for group in shown} == {"pulumi-iofog"}
+    assert shown[0].bars[2].way == "docker save | zstd -3 | ssh docker load"
+    assert all(bar.seconds for group in shown for bar in group.bars)

@@ -8,12 +8,15 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pulumi_iofog
 from bench import readme
+from docs.defaults import DEFAULT, value
 from pulumi_iofog import errors
+from pulumi_iofog.inputs import spec
 
 TOP = Path(__file__).parent.parent
 DOCS = TOP / "docs"
@@ -87,10 +90,11 @@ def test_the_code_map_leads_to_every_file() -> None:
 
 
 PAGES = [TOP / "README.md", *sorted(DOCS.rglob("*.md"))]
+PYTHON = re.compile(r"^```python[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROGRAMS = [
     pytest.param(code, id=f"{page.stem}-{number}")
     for page in PAGES
-    for number, code in enumerate(re.findall(r"^```python.*\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL))
+    for number, code in enumerate(PYTHON.findall(page.read_text()))
 ]
 
 
@@ -102,6 +106,44 @@ def test_programs_in_pages_use_what_there_is(code: str) -> None:
             case ast.Call(ast.Attribute(ast.Name("iofog"), name), arguments, keywords):
                 given = {keyword.arg: None for keyword in keywords if keyword.arg}
                 inspect.signature(getattr(pulumi_iofog, name)).bind(*arguments, **given)
+
+
+ARGUMENTS = {
+    name: list(inspect.signature(getattr(pulumi_iofog, name)).parameters)
+    for name in pulumi_iofog.__all__
+    if name.endswith("Args") or name.startswith("OfflineImage")
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_every_argument_is_used_in_an_example_of_the_reference(name: str) -> None:
+    pages = "".join(path.read_text() for path in (DOCS / "reference").glob("*.md"))
+    used: set[str | None] = {"resource_name"}
+    for code in PYTHON.findall(pages):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == f"iofog.{name}":
+                used |= {keyword.arg for keyword in node.keywords}
+    assert set(ARGUMENTS[name]) <= used
+
+
+def test_the_reference_has_the_real_defaults() -> None:
+    """Of an image for which nothing is said but what must be; an agent's and a Controller's too."""
+    whole = spec.parse({"name": "app", "x86": "registry.example/app:1", "agents": ["edge-1"], "controller": {}})
+    said = {**described("OfflineImage"), **described("ControllerArgs"), **described("AgentArgs")}
+    assert said.pop("port") == 22  # where ~/.ssh/config says no other
+    assert {"transfer_pool", "rebuild", "agent_pruning", "insecure", "accept_new_host_key"} <= set(said)
+    for name, default in said.items():
+        holder = next(each for each in (whole, whole.controller, whole.agents[0]) if hasattr(each, name))
+        assert getattr(holder, name) == default, name
+    assert {name: said[name] for name in described("OfflineImageSet")} == described("OfflineImageSet")
+
+
+def described(name: str) -> dict[str, Any]:
+    """Argument → what the reference's table says that it is if it is omitted, as far as that is a value."""
+    text = inspect.getdoc(getattr(pulumi_iofog, name).__init__) or ""
+    arguments = re.findall(r"^ {4}(\w+): (.*\n(?: {8}.*\n)*)", text.partition("Args:\n")[2] + "\n", re.MULTILINE)
+    found = {argument: DEFAULT.search(" ".join(said.split())) for argument, said in arguments}
+    return {argument: ast.literal_eval(value(match)) for argument, match in found.items() if match}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -43,5 +43,17 @@ def test_what_is_no_error_of_ours_is_a_bug_and_goes_on() -> None:
         Failures().attempt("x86", lambda: 1 / 0)
 
 
+@pytest.mark.parametrize(
+    ("why", "hint", "said"),
+    [
+        ("refused.", "", "e: asking: refused"),
+        ("refused", "Try again", "e: asking: refused. Try again"),
+        ("is it running?", "Start it", "e: asking: is it running? Start it"),
+    ],
+)
+def test_a_hint_follows_as_a_sentence_of_its_own(why: str, hint: str, said: str) -> None:
+    assert str(ControllerError("e", "asking", why, hint)) == said
+
+
 def test_nothing_wrong_is_nothing_raised() -> None:
     Failures().raise_if_any()

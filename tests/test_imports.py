@@ -43,8 +43,9 @@ RULES: dict[str, set[str]] = {
     "provider": {*ACTING, "check", "rollout", "session", "plugin", "saved_name"},
     "program": {*PURE, "saved_name"},
     "convert": {"inputs"},
+    "sudoers": {"inputs"},
     "__init__": {"program"},
-    "__main__": {"convert", "inputs"},
+    "__main__": {"convert", "inputs", "sudoers"},
 }
 """Room → the other rooms that its modules may import; "adapters" stands for each of them."""
 ONLY_AT = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 import pytest
+
+import pulumi_iofog
 
 TOP = Path(__file__).parent.parent
 NOT_SOURCE = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "site")
@@ -55,10 +58,18 @@ def test_the_metadata_is_whole(wheel: Path) -> None:
         (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         found = HeaderParser().parsestr(archive.read(name).decode())
         assert any(name.endswith("/licenses/LICENSE") for name in archive.namelist())
+    assert found["Version"] == pulumi_iofog.__version__
     assert found["License-Expression"] == "Apache-2.0"
     assert found["Requires-Python"] == ">=3.10"
     assert "Typing :: Typed" in found.get_all("Classifier", [])
     assert found["Description-Content-Type"] == "text/markdown"
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    """As ``0.1.0 (2026-11-28)``, so that what is tagged says what it is."""
+    heading = re.search(r"^## (.*)$", (TOP / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert heading is not None
+    assert re.fullmatch(rf"{re.escape(pulumi_iofog.__version__)} \(\d{{4}}-\d\d-\d\d\)", heading[1])
 
 
 def test_the_source_distribution_is_complete(built: Path, source: Path) -> None:
@@ -66,7 +77,8 @@ def test_the_source_distribution_is_complete(built: Path, source: Path) -> None:
     with tarfile.open(archive) as tar:
         names = {name.partition("/")[2] for name in tar.getnames()}
     files = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
-    assert {name for name in files if ".egg-info/" not in name} <= names
+    # What is built comes with the wheel.
+    assert {name for name in files if ".egg-info/" not in name and "/builds/" not in name} <= names
 
 
 def test_the_wheel_works_where_nothing_else_is_installed(wheel: Path, tmp_path: Path) -> None:

@@ -211,6 +211,35 @@ def test_a_nested_path_is_shown_with_its_reason(sdk: ModuleType, monkeypatch: py
     assert answer.inputs["__provider"] == PROPERTIES["__provider"]
 
 
+# ---- what differs --------------------------------------------------------------------------------------
+
+
+def test_the_engine_is_told_what_differs_once(sdk: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [{'agent_digests["edge-1"]': "update", "agents[2]": "add", "controller.endpoint": "update"}, {}]
+
+    def diff(self: Probe, *_: object) -> DiffResult:
+        plugin.show_differences(told.pop(0), replacing=["controller"])
+        return DiffResult(changes=True, replaces=["controller"])
+
+    monkeypatch.setattr(Probe, "diff", diff)
+    answer = call(sdk, "Diff", VERBS["Diff"])
+    assert (answer.changes, list(answer.replaces)) == (sdk.proto.DiffResponse.DIFF_SOME, ["controller"])
+    kinds = {path: provider_pb2.PropertyDiff.Kind.Name(each.kind) for path, each in answer.detailedDiff.items()}
+    assert kinds == {
+        'agent_digests["edge-1"]': "UPDATE",
+        "agents[2]": "ADD",
+        "controller.endpoint": "UPDATE_REPLACE",
+    }, f"{SDK} does not answer Diff with proto.DiffResponse(), looked up in its __main__.py"
+    assert answer.hasDetailedDiff
+    assert all(each.inputDiff for each in answer.detailedDiff.values())
+    assert not call(sdk, "Diff", VERBS["Diff"]).hasDetailedDiff
+
+
+def test_a_diff_that_says_nothing_of_it_is_as_the_sdk_answers_it(sdk: ModuleType) -> None:
+    answer = call(sdk, "Diff", VERBS["Diff"])
+    assert (answer.changes, answer.hasDetailedDiff, dict(answer.detailedDiff)) == (1 + 1, False, {})
+
+
 # ---- Ctrl-C --------------------------------------------------------------------------------------------
 
 
@@ -249,4 +278,5 @@ def test_outside_a_plugin_nothing_is_hooked(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "__main__", main)
     plugin.on_cancel(lambda: None)
     plugin.show_errors_as_messages()
+    plugin.show_differences({"x86": "update"}, replacing=())
     assert main.traceback == main.empty_pb2 == "their own"

@@ -13,6 +13,10 @@ iofog.OfflineImage("a", x86="a:1", agents=args_list)
 iofog.OfflineImage("a", x86="a:1", agents=dicts)
 iofog.OfflineImage("a", x86="a:1", agents=["e", {"name": "f"}, iofog.AgentArgs(name="g")])
 iofog.OfflineImage("a", x86=vm_ip, agents=pulumi.Output.from_input(names), controller={"endpoint": vm_ip})
+iofog.OfflineImage("a", x86="a:1", agents=("a", "b"), controller=False)
+iofog.OfflineImage("a", x86="a:1", agents="edge-1")  # type: ignore[arg-type]
+iofog.OfflineImageSet("a", images={}, agents="edge-1")  # type: ignore[arg-type]
+iofog.OfflineImage("a", x86="a:1", agents=names, controller=True)  # type: ignore[arg-type]
 s = iofog.OfflineImageSet(
     "s",
     images={"g": {"x86": vm_ip}, "h": iofog.ImageArgs(arm="x")},

@@ -113,6 +113,9 @@ class Api:
         catalog = Catalog(self.state, self._template, self.dialect)
         fleet = self._fleet
         sign_up: Route = ("POST", "/user/signup", self._sign_up)
+        rebuild: list[Route] = [("PATCH", f"/microservices{_PART}/rebuild", fleet.rebuild_microservice)]
+        if self.old:
+            rebuild = []
         refresh: Route = ("POST", "/user/refresh", self._refresh)
         return [
             ("GET", "/status", self._status),
@@ -137,6 +140,7 @@ class Api:
             ("GET", "/microservices", fleet.microservices),
             ("POST", "/microservices", fleet.create_microservice),
             ("DELETE", f"/microservices{_PART}", fleet.delete_microservice),
+            *rebuild,
         ]
 
     # ---- status and users ---------------------------------------------------------------------------

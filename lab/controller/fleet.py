@@ -128,6 +128,13 @@ class Fleet:
             raise Refused(404, "NotFoundError", f"Invalid microservice UUID '{call.part}'")
         return Answer(204)
 
+    def rebuild_microservice(self, call: Call) -> Answer:
+        """Not recorded; by the source of the newer ones (microservices-service.js, rebuildMicroserviceEndPoint)."""
+        if call.part not in self._state["microservices"]:
+            raise Refused(404, "NotFoundError", f"Invalid microservice UUID '{call.part}'")
+        self._state["microservices"][call.part]["rebuild"] = True
+        return Answer(204)
+
     def _uuid(self) -> str:
         return secrets.token_hex(16) if self._dialect.old else str(uuid.uuid4())
 

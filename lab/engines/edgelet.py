@@ -33,7 +33,7 @@ class Edgelet(Engine):
 
     cli = "edgelet"
     programs = ("edgelet",)
-    folders = ("/var/lib/edgelet", DATA, PROGRAM_FOLDER)
+    folders = ("/var/lib/edgelet", DATA)
     path = (PROGRAM_FOLDER,)
 
     def prepare(self, folder: Path) -> None:

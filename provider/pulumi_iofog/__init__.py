@@ -14,6 +14,8 @@ from pulumi_iofog.program.args import (
 from pulumi_iofog.program.offline_image import OfflineImage
 from pulumi_iofog.program.offline_image_set import OfflineImageSet
 
+__version__ = "0.1.0"
+
 __all__ = [
     "AgentArgs",
     "AgentArgsDict",
@@ -26,4 +28,5 @@ __all__ = [
     "OfflineImageSet",
     "RegistryAuthArgs",
     "RegistryAuthArgsDict",
+    "__version__",
 ]

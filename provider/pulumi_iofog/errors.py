@@ -55,7 +55,9 @@ class IofogError(Exception):
 
     def __str__(self) -> str:
         head = ": ".join(part for part in (self.who, self.doing, self.why.rstrip(". \n")) if part)
-        return f"{head}. {self.hint}" if self.hint else head
+        if not self.hint:
+            return head
+        return f"{head} {self.hint}" if head.endswith(("?", "!")) else f"{head}. {self.hint}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """The plugin process that Pulumi's Python SDK runs a dynamic provider in, and what it leaves out.
 
-Six things are missing there: the verbs are not told their resource's URN, nothing leads to the resource's row in the
-terminal, errors reach the user as tracebacks, failures of nested inputs as ``{<nil>}``, nobody hears of Ctrl-C, and the
-process lives on when pulumi is killed. Everything that reaches around the SDK for them is in this file; without it the
-provider works, and only says less.
+Seven things are missing there: the verbs are not told their resource's URN, nothing leads to the resource's row in the
+terminal, errors reach the user as tracebacks, failures of nested inputs as ``{<nil>}``, nobody hears of Ctrl-C, the
+process lives on when pulumi is killed, and a diff cannot say what differs. Everything that reaches around the SDK for
+them is in this file; without it the provider works, and only says less.
 What it relies on there, tests/test_plugin.py holds against the installed SDK.
 """
 
@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
 import grpc
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2
 
 from pulumi_iofog import log
 from pulumi_iofog.errors import IofogError
@@ -125,8 +126,8 @@ def show_paths_in_reasons() -> None:
     ``proto.CheckFailure``, looked up in its ``__main__`` each time."""
     main: Any = sys.modules["__main__"]
     with _lock:
-        if _is_plugin(main, "proto") and not isinstance(main.proto, _Failures):
-            main.proto = _Failures(main.proto)
+        if _is_plugin(main, "proto") and not isinstance(main.proto, _Proto):
+            main.proto = _Proto(main.proto)
 
 
 def on_cancel(act: Callable[[], None]) -> None:
@@ -225,6 +226,32 @@ def _listens(address: str, after: float = 0.0) -> bool:
     return True
 
 
+def show_differences(kinds: Mapping[str, str], *, replacing: Collection[str]) -> None:
+    """Tell the engine, with the diff that this thread is answering, at which paths the inputs differ.
+
+    Without that, ``pulumi preview --diff`` prints all inputs of what is updated: 450 lines for forty agents.
+
+    Args:
+        kinds: path → ``add``, ``delete`` or ``update``.
+        replacing: properties whose difference replaces the resource.
+
+    The SDK answers with ``proto.DiffResponse(…)``, looked up in its ``__main__`` at each call.
+    """
+    main: Any = sys.modules["__main__"]
+    with _lock:
+        if not _is_plugin(main, "proto"):
+            return
+        if not isinstance(main.proto, _Proto):
+            main.proto = _Proto(main.proto)
+    _this_call.details = {
+        path: f"{kind}_replace" if re.split(r"[.\[]", path)[0] in replacing else kind for path, kind in kinds.items()
+    }
+
+
+_this_call = threading.local()
+"""``details``: of the diff that this thread answers next."""
+
+
 def _is_plugin(main: object, name: str) -> bool:
     return hasattr(main, "DynamicResourceProviderServicer") and hasattr(main, name)
 
@@ -247,13 +274,29 @@ class _Messages(_StandIn):
         return str(problem) if isinstance(problem, IofogError) else self._real.format_exc(*args, **options)
 
 
-class _Failures(_StandIn):
+class _Proto(_StandIn):
     """For ``proto``; other providers' failures stay as they are."""
 
     def CheckFailure(self, *, property: str, reason: str) -> Any:
         if isinstance(property, PropertyPath):
             return self._real.CheckFailure(reason=f"{property}: {reason}" if property else reason)
         return self._real.CheckFailure(property=property, reason=reason)
+
+    @property
+    def DiffResponse(self) -> Any:
+        return _DiffResponse(self._real.DiffResponse)
+
+
+class _DiffResponse(_StandIn):
+    """For ``proto.DiffResponse``; with the details of this thread's diff, once."""
+
+    def __call__(self, **fields: Any) -> Any:
+        response, details = self._real(**fields), _this_call.__dict__.pop("details", {})
+        for path, kind in details.items():
+            response.detailedDiff[path].kind = provider_pb2.PropertyDiff.Kind.Value(kind.upper())
+            response.detailedDiff[path].inputDiff = True
+        response.hasDetailedDiff = bool(details)
+        return response
 
 
 class _Empties(_StandIn):

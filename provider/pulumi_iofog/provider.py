@@ -9,7 +9,8 @@ and must lead here for ever.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -28,6 +29,7 @@ from pulumi_iofog.check import properties, state
 from pulumi_iofog.check.catalog import ItemPlan
 from pulumi_iofog.check.diff import summary
 from pulumi_iofog.check.properties import Props
+from pulumi_iofog.check.pruning import PruningChange
 from pulumi_iofog.check.resolve import Resolution, resolve
 from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import ControllerError, Failures, IofogError, ItemNotFound
@@ -39,7 +41,7 @@ from pulumi_iofog.rollout.progress import Progress
 from pulumi_iofog.rollout.tools import Ready
 from pulumi_iofog.saved_name import REPLACE, RUN, SavedProvider
 from pulumi_iofog.session.adapters import Shared
-from pulumi_iofog.session.offline_image import Run, Session
+from pulumi_iofog.session.offline_image import Run, Session, explained
 
 V = TypeVar("V", bound=Callable[..., Any])
 
@@ -89,12 +91,13 @@ class OfflineImageProvider(SavedProvider):
         olds, news = properties.from_pulumi(olds), properties.from_pulumi(news)
         inputs, run, failures = state.own_inputs(news), Run.of(news.get(RUN)), Failures()
         checked = failures.attempt("", lambda: self._checked(inputs, olds, run)) or inputs
-        for each in failures:
+        refused = [explained(each, inputs) for each in failures]
+        for each in refused:
             log.step("refused", each.reason, path=each.path)
         if REPLACE in news:
             checked[REPLACE] = news[REPLACE]
-        refused = [CheckFailure(plugin.PropertyPath(each.path), each.reason) for each in failures]
-        return CheckResult(properties.to_pulumi(checked), refused)
+        said = [CheckFailure(plugin.PropertyPath(each.path), each.reason) for each in refused]
+        return CheckResult(properties.to_pulumi(checked), said)
 
     def _checked(self, inputs: Props, olds: Props, run: Run) -> Props:
         self._shared.checked(plugin.console().urn, run.organization, preview=run.preview)
@@ -117,12 +120,15 @@ class OfflineImageProvider(SavedProvider):
         old, new = state.last_recorded(olds), state.recorded(news)
         changes, changed, urn = new.changes_since(old), properties.changed(olds, news), plugin.console().urn
         log.step("compared", agents=",".join(changes.agents), inputs=",".join(sorted(changed)), item=changes.item)
-        self._shared.has_item(urn, old.desired.endpoint if old else None, int(id_))
+        if old and old.spec.registers:
+            self._shared.has_item(urn, old.desired.endpoint, int(id_))
         if (changes or changed) and self._shared.previewed(urn):
-            same = new.spec.controller_known and not changes.endpoint
+            same = new.spec.registers and new.spec.controller_known and not changes.endpoint
             with self._session(new.spec) as session:
                 self._announce(session, old, new, session.plan_item(int(id_), old, new) if same else None)
         replaces = properties.chosen(changed, news.get(REPLACE)) | ({"controller"} if changes.endpoint else set())
+        differences = properties.differences(state.inputs_of(olds), state.inputs_of(news))
+        plugin.show_differences(dict(differences), replacing=replaces)
         # A Controller takes a name only once, so the old item goes first.
         return DiffResult(changes=bool(changes or changed), replaces=sorted(replaces), delete_before_replace=True)
 
@@ -138,40 +144,41 @@ class OfflineImageProvider(SavedProvider):
     @logged
     def create(self, props: Props) -> CreateResult:
         """Bring the image to all agents, then make the catalog item, or take over the one that is there."""
-        new, mark = state.recorded(props), self._shared.mark(plugin.console().urn)
+        new, console, item_id = state.recorded(props), plugin.console(), None
+        mark = self._shared.mark(console.urn)
         with self._session(new.spec) as session:
             plan, item = session.plan_item(None, None, new, mark), _item(new)
             _log_item(plan)
             outcomes, pending = self._roll_out(session, None, new)
             rewrite = brought(outcomes, plan.rewrite_for)
             plugin.refuse_if_abandoned()
-            item_id = session.place_item(item, plan.taken, mark, rewrite=rewrite)
-            pruning = session.arrange_pruning({})
-        _conclude(outcomes, plan, rewritten=rewrite)
-        _warn(pruning.errors.values())
-        due, engines = missed(outcomes, plan.rewrite_for), _engines({}, new, outcomes)
-        outputs = _outputs(item_id, [*pending, *pruning.errors], due, engines, pruning.before)
-        return CreateResult(str(item_id), {**state.inputs_of(props), **outputs})
+            if item:
+                item_id = session.place_item(item, plan.taken, mark, rewrite=rewrite)
+            pruning = session.arrange_pruning(console.urn, {})
+        done = _Done(new, outcomes, pending, plan, rewrite, pruning)
+        done.conclude()
+        id_ = console.name or new.spec.name if item_id is None else str(item_id)
+        return CreateResult(id_, {**state.inputs_of(props), **done.outputs(item_id, {})})
 
     @logged
     def update(self, id_: str, olds: Props, news: Props) -> UpdateResult:
         """Visit only the agents that changed; then write the catalog item, if it or its images' content changed."""
         old, new = state.last_recorded(olds), state.recorded(news)
+        item_id = int(id_) if new.spec.registers else None
         with self._session(new.spec) as session:
-            plan = session.plan_item(int(id_), old, new)
+            plan = session.plan_item(item_id, old, new)
             _log_item(plan)
             outcomes, pending = self._roll_out(session, old, new)
-            rewrite = brought(outcomes, plan.rewrite_for)
+            plan = plan.sparing([each.agent for each in outcomes if each.error])
+            rewrite, item, changed = brought(outcomes, plan.rewrite_for), _item(new), new.changes_since(old).item
             plugin.refuse_if_abandoned()
-            if rewrite or new.changes_since(old).item:
+            if item and item_id is not None:
                 mark = self._shared.mark(plugin.console().urn)
-                session.controller.update_item(int(id_), _item(new), mark, rewrite=rewrite)
-            pruning = session.arrange_pruning(state.pruning_before(olds))
-        _conclude(outcomes, plan, rewritten=rewrite)
-        _warn(pruning.errors.values())
-        due, engines = missed(outcomes, plan.rewrite_for), _engines(olds, new, outcomes)
-        outputs = _outputs(int(id_), [*pending, *pruning.errors], due, engines, pruning.before)
-        return UpdateResult({**state.inputs_of(news), **outputs})
+                plan = session.write_item(item_id, item, mark, plan, rewrite=rewrite, changed=changed)
+            pruning = session.arrange_pruning(plugin.console().urn, state.pruning_before(olds))
+        done = _Done(new, outcomes, pending, plan, rewrite, pruning)
+        done.conclude()
+        return UpdateResult({**state.inputs_of(news), **done.outputs(item_id, olds)})
 
     def _roll_out(self, session: Session, old: Recorded | None, new: Recorded) -> tuple[list[Outcome], list[str]]:
         """Visit the agents that changed. What became of each, and the names of those that are pending."""
@@ -190,15 +197,17 @@ class OfflineImageProvider(SavedProvider):
     @logged
     def read(self, id_: str, props: Props) -> ReadResult:
         """Find an item changed or deleted, and agents that lost their image."""
-        last = state.recorded(props)
+        last, found = state.recorded(props), dict(props)
         with self._session(last.spec) as session:
-            try:
-                item = session.controller.get_item(int(id_))
-            except ItemNotFound:
-                return ReadResult("", {})
-            digests, unheard = session.held(last)
+            if last.spec.registers:
+                try:
+                    found["catalog_item"] = state.item_to_props(session.controller.get_item(int(id_)))
+                except ItemNotFound:
+                    return ReadResult("", {})
+            found["agent_digests"], unheard = session.held(last)
+        for line in state.drift(last, found):
+            plugin.console().note(line)
         _warn(unheard)
-        found = {**props, "catalog_item": state.item_to_props(item), "agent_digests": digests}
         return ReadResult(id_, found, state.inputs_of(found))
 
     @logged
@@ -207,10 +216,11 @@ class OfflineImageProvider(SavedProvider):
         last = state.recorded(props)
         with self._session(last.spec) as session:
             plugin.refuse_if_abandoned()
-            session.controller.delete_item(int(id_))
+            if last.spec.registers:
+                session.controller.delete_item(int(id_))
             kept = session.remove_images(last) if last.spec.prune else []
-            pruning = session.restore_pruning(state.pruning_before(props))
-        _warn([*kept, *pruning.errors.values()])
+            pruning = session.restore_pruning(plugin.console().urn, state.pruning_before(props))
+        _warn([*kept, *pruning.errors.values(), *pruning.kept])
 
     def _session(self, spec: Spec) -> Session:
         # Not in configure, whose errors Pulumi shows without a resource to point at.
@@ -220,25 +230,55 @@ class OfflineImageProvider(SavedProvider):
 provider = OfflineImageProvider()
 
 
-def _item(new: Recorded) -> CatalogItem:
-    if new.desired.item is None:
+def _item(new: Recorded) -> CatalogItem | None:
+    """The item that is wanted; None where there is to be none."""
+    if new.desired.item is None and new.spec.registers:
         raise ControllerError("", "registering the catalog item", "its name is not known")
     return new.desired.item
 
 
-def _outputs(
-    item_id: int, pending: Iterable[str], due: list[str], engines: Mapping[str, str], pruning: Mapping[str, int]
-) -> Props:
-    names = list(dict.fromkeys(pending))
-    rebuild = {"rebuild_due": due} if due else {}
-    turned_off = {"pruning_before": dict(pruning)} if pruning else {}
-    return {"catalog_item_id": item_id, "pending_agents": names, "engines": dict(engines), **rebuild, **turned_off}
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What a create or an update has come to."""
 
+    new: Recorded
+    outcomes: list[Outcome]
+    pending: list[str]
+    plan: ItemPlan
+    rewritten: bool
+    pruning: PruningChange
 
-def _engines(olds: Props, new: Recorded, outcomes: list[Outcome]) -> dict[str, str]:
-    """The engine of each agent, by what it said when it was visited last."""
-    seen = {**(olds.get("engines") or {}), **{each.agent: each.engine for each in outcomes if each.engine}}
-    return {name: text for name, text in seen.items() if name in new.desired.placements}
+    def outputs(self, item_id: int | None, olds: Props) -> Props:
+        """What state keeps besides the inputs; without what there is none of."""
+        pending = list(dict.fromkeys([*self.pending, *self.pruning.errors]))
+        some = {
+            "catalog_item_id": item_id,
+            "rebuild_due": [*self.plan.owed, *missed(self.outcomes, self.plan.rewrite_for)] or None,
+            "pruning_before": self.pruning.before or None,
+        }
+        always = {"pending_agents": pending, "engines": self._engines(olds)}
+        return {**always, **{key: value for key, value in some.items() if value is not None}}
+
+    def _engines(self, olds: Props) -> dict[str, str]:
+        """The engine of each agent, by what it said when it was visited last."""
+        visited = {each.agent: each.engine for each in self.outcomes if each.engine}
+        seen = {**(olds.get("engines") or {}), **visited}
+        return {name: text for name, text in seen.items() if name in self.new.desired.placements}
+
+    def conclude(self) -> None:
+        """Say what has become of agents and item."""
+        console, plan = plugin.console(), self.plan
+        for outcome in self.outcomes:
+            if outcome.note:
+                console.note(outcome.note)
+            if outcome.error:
+                console.warn(f"pending: {outcome.error}")
+        if self.outcomes:
+            console.note(report(self.outcomes))
+        if self.rewritten or plan.renamed or plan.left:
+            for line in plan.lines():
+                console.note(line)
+        _warn([*self.pruning.errors.values(), *self.pruning.kept])
 
 
 # ---- what is said --------------------------------------------------------------------------------------
@@ -258,17 +298,3 @@ def _log_resolution(found: Resolution) -> None:
 
 def _log_item(plan: ItemPlan) -> None:
     log.step("item", "; ".join(plan.lines()), taken=plan.taken, rewrite_for=",".join(plan.rewrite_for) or None)
-
-
-def _conclude(outcomes: list[Outcome], plan: ItemPlan, *, rewritten: bool) -> None:
-    console = plugin.console()
-    for outcome in outcomes:
-        if outcome.note:
-            console.note(outcome.note)
-        if outcome.error:
-            console.warn(f"pending: {outcome.error}")
-    if outcomes:
-        console.note(report(outcomes))
-    if rewritten or plan.renamed or plan.left:
-        for line in plan.lines():
-            console.note(line)

@@ -73,9 +73,39 @@ def test_the_images_are_written_also_where_nobody_uses_them_yet() -> None:
 
 def test_rebuild_false_leaves_running_ones_alone_and_says_so() -> None:
     plan = change(Canned(), dataclasses.replace(WANTED, rebuild=False))
-    assert plan == ItemPlan(left=(READER,))
+    assert plan == ItemPlan(left=(READER,), owed=("edge-1",))
     assert plan.lines() == ["rebuild=False leaves 1 microservice (plant/reader on edge-1) running with older content"]
-    assert change(Canned(users=[WRITER]), dataclasses.replace(WANTED, rebuild=False)).lines() == []
+    stopped = change(Canned(users=[WRITER]), dataclasses.replace(WANTED, rebuild=False))
+    assert (stopped.lines(), stopped.owed) == ([], ("edge-1",))
+    assert change(Canned(users=()), dataclasses.replace(WANTED, rebuild=False)) == ItemPlan(), "nobody is owed anything"
+
+
+def test_who_is_rebuilt_for_nothing_is_said() -> None:
+    """The Controller rebuilds all microservices of an item, also those whose agents have the content already."""
+    others = [Microservice("plant/other", agent, running=True) for agent in ("edge-2", "edge-3", "edge-2")]
+    (line,) = change(Canned(users=[READER, *others, WRITER])).lines()
+    assert line.startswith(
+        "the Controller will rebuild 5 microservices (plant/reader on edge-1, plant/other on edge-2,"
+    )
+    assert line.endswith("): all that use the item, also on edge-2, edge-3 without new content")
+
+
+def test_those_that_run_the_content_already_are_spared() -> None:
+    """The agent was pending, and gets later what the others have."""
+    others = [Microservice("plant/other", agent, running=True) for agent in ("edge-2", "edge-3")]
+    plan = change(Canned(users=[READER, *others, WRITER]), dataclasses.replace(WANTED, settled=("edge-2", "edge-3")))
+    assert plan == ItemPlan(rewrite_for=("edge-1",), rebuilt=(READER, WRITER), singly=True)
+    assert plan.lines() == ["the Controller will rebuild 2 microservices (plant/reader on edge-1, plant/writer)"]
+    everyone = change(Canned(users=[READER, WRITER]), dataclasses.replace(WANTED, settled=("edge-2", "edge-3")))
+    assert not everyone.singly, "nobody is to be spared"
+    renamed = dataclasses.replace(WANTED, settled=("edge-2",), item=NEWER)
+    assert change(Canned(users=[READER, *others]), renamed).rebuilt == (READER, *others)
+
+
+def test_those_whose_agent_has_not_got_the_content_are_spared_too() -> None:
+    plan = change(Canned(), dataclasses.replace(WANTED, content=("edge-1", "edge-2")))
+    assert plan.sparing(["edge-2"]) is plan
+    assert plan.sparing(["edge-1"]) == dataclasses.replace(plan, rebuilt=(WRITER,), singly=True)
 
 
 @pytest.mark.parametrize("rebuild", [True, False])
@@ -114,13 +144,24 @@ def test_a_running_microservice_forbids_it_on_older_controllers(item: CatalogIte
     )
 
 
+def test_names_are_compared_letter_by_letter() -> None:
+    """As the Controller does (catalog-service.js, _checkForDuplicateName; its SQLite tells capitals from others)."""
+    router = dataclasses.replace(WANTED, name="router", item=dataclasses.replace(ITEM, name="router"))
+    assert plan_new(Canned(items=(), rules=FREEZES), router) == ItemPlan()
+    listed = FoundItem(1, dataclasses.replace(ITEM, name="Router"), system=True)
+    assert plan_new(Canned(items=[listed]), router) == ItemPlan()
+    capital = dataclasses.replace(router, name="Router")
+    assert isinstance(refusal(Canned(items=(), rules=FREEZES), capital), NameTaken)
+    assert isinstance(refusal(Canned(items=[listed]), capital), NameTaken)
+
+
 def test_stopping_it_is_enough() -> None:
     assert change(Canned(rules=FREEZES, users=[WRITER])) == ItemPlan(rewrite_for=("edge-1",))
 
 
 def test_rebuild_false_is_enough_too_where_no_name_changes() -> None:
     wanted = dataclasses.replace(WANTED, rebuild=False)
-    assert change(Canned(rules=FREEZES), wanted) == ItemPlan(left=(READER,))
+    assert change(Canned(rules=FREEZES), wanted) == ItemPlan(left=(READER,), owed=("edge-1",))
     refusal(Canned(rules=FREEZES), dataclasses.replace(wanted, item=NEWER), new=False)
 
 
@@ -148,7 +189,7 @@ def test_an_item_is_taken_over_with_its_microservices() -> None:
     plan = plan_new(Canned(), dataclasses.replace(WANTED, adopt=True))
     assert plan == ItemPlan(17, ("edge-1",), (READER, WRITER))
     left = plan_new(Canned(), dataclasses.replace(WANTED, adopt=True, rebuild=False))
-    assert left == ItemPlan(17, left=(READER,))
+    assert left == ItemPlan(17, left=(READER,), owed=("edge-1",))
     assert isinstance(refusal(Canned(rules=FREEZES), dataclasses.replace(WANTED, adopt=True)), ItemInUse)
 
 

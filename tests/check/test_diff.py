@@ -17,7 +17,7 @@ from pulumi_iofog.check.diff import (
     estimate,
     summary,
 )
-from pulumi_iofog.inputs.spec import Agent, CatalogItem
+from pulumi_iofog.inputs.spec import NO_CONTROLLER, Agent, CatalogItem
 from tests.images import make_image
 
 ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
@@ -117,6 +117,21 @@ def test_pending_and_missing_agents_are_visited_again() -> None:
 def test_where_microservices_may_run_older_content(old: Desired, new: str | None, content: tuple[str, ...]) -> None:
     changes = compare(old, desired(placed("a", new)))
     assert (changes.agents, changes.content) == (("a",), content)
+
+
+def test_a_rebuild_that_is_owed_wants_no_visit_and_is_no_difference_by_itself() -> None:
+    """The agent holds the content, but ``rebuild`` was False when it came."""
+    changes = compare(dataclasses.replace(OLD, rebuild_due=frozenset({"a", "gone"})), OLD)
+    assert changes == Changes((), (), False, False, ("a",))
+    assert not changes
+
+
+def test_without_a_controller_there_is_no_item() -> None:
+    without = dataclasses.replace(OLD, item=None, endpoint=NO_CONTROLLER)
+    assert compare(None, without) == Changes(("a", "b"), (), False, False, ("a", "b"))
+    assert compare(without, without) == Changes((), (), False, False)
+    assert compare(without, OLD).endpoint
+    assert compare(OLD, without).endpoint
 
 
 V1 = make_image({"base": b"b" * 5000}, {"app": b"1"})

@@ -79,6 +79,7 @@ class World:
     hosts: dict[str, str] = field(default_factory=dict)
     platforms: dict[str, Platform] = field(default_factory=dict)
     previewed: Digest | None = None
+    key_problems: dict[str, str] = field(default_factory=dict)
     rules: CatalogRules | Exception = NEW
     items: Sequence[FoundItem] = ()
     users: Sequence[Microservice] = ()
@@ -139,6 +140,7 @@ class World:
             replaced=lambda endpoint: self.replaced,
             namespace=lambda: self.namespace,
             ssh_host=self.hosts.get,
+            key_problem=self.key_problems.get,
             probe=self.probe,
             previewed=lambda reference: self.previewed,
             recall=lambda reference, platform: self.remembered.get(platform),
@@ -420,3 +422,17 @@ def test_a_known_tag_is_not_looked_up(policy: str) -> None:
 def test_never_means_never() -> None:
     (failure,) = failures(World(BOTH), x86="a:1", pull_policy="never")
     assert failure.startswith("x86: pull_policy is never, and a:1 was not resolved before")
+
+
+def test_a_private_key_that_cannot_be_read_is_refused_where_it_is_needed() -> None:
+    world = World({"a:1": index(AMD)}, key_problems={"~/.ssh/none": "No such file or directory"})
+    agents: list[dict[str, Any]] = [
+        {"name": "e", "host": "h", "private_key_file": "~/.ssh/none"},
+        {"name": "f", "host": "h", "private_key_file": "~/.ssh/none", "private_key": "the key itself"},
+        {"name": "g", "host": "h", "private_key_file": "~/.ssh/there"},
+    ]
+    assert failures(world, x86="a:1", agents=agents) == [
+        "agents[0].private_key_file: ~/.ssh/none cannot be read: No such file or directory"
+    ]
+    last = remembered(run(World({"a:1": index(AMD)}), x86="a:1"))
+    assert run(world, last, x86="a:1", agents=agents[:1]).digests, "an agent that nobody visits"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,9 +11,9 @@ import pytest
 from pulumi_iofog.check.catalog import ItemPlan
 from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import ControllerError
-from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, Microservice
+from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, KnownAgent, Microservice
 from pulumi_iofog.inputs.reader import UNKNOWN
-from pulumi_iofog.inputs.spec import CatalogItem
+from pulumi_iofog.inputs.spec import NO_CONTROLLER, CatalogItem
 from tests.check.test_resolve import AMD, ARM, MARK, World, failures, index, remembered, run
 from tests.images import make_image
 
@@ -92,13 +93,16 @@ def test_a_controller_that_cannot_be_asked_is_one_failure() -> None:
         assert failures(silent, last, x86="a:1") == [": https://c.example: signing in: Connection refused"]
 
 
+LEFT = ItemPlan(left=(READER,), owed=("e",))
+
+
 def test_a_tag_that_moved() -> None:
     assert run(world(OTHER), state(), x86="a:1").item == ItemPlan(rewrite_for=("e",), rebuilt=(READER,))
-    assert run(world(OTHER), state(), x86="a:1", rebuild=False).item == ItemPlan(left=(READER,))
+    assert run(world(OTHER), state(), x86="a:1", rebuild=False).item == LEFT
     (failure,) = failures(world(OTHER, rules=FREEZES), state(), x86="a:1")
     assert failure.endswith("plant/reader on e. Stopping them is enough. Or set rebuild=False, and they go on with the"
                             " older content.")  # fmt: skip
-    assert run(world(OTHER, rules=FREEZES), state(), x86="a:1", rebuild=False).item == ItemPlan(left=(READER,))
+    assert run(world(OTHER, rules=FREEZES), state(), x86="a:1", rebuild=False).item == LEFT
 
 
 def test_what_cannot_be_resolved_is_no_reason_to_blame_the_item() -> None:
@@ -117,3 +121,37 @@ def test_an_item_on_another_controller_is_a_new_one() -> None:
     elsewhere = world(endpoint="https://other.example")
     assert failures(elsewhere, state(), x86="a:1") == [TAKEN.replace("//c.", "//other.")]
     assert run(world(endpoint="https://other.example", items=[]), state(), x86="a:1").item == ItemPlan()
+
+
+# ---- the agents' pruning ------------------------------------------------------------------------------
+
+
+def pruning(hours: int, last: Recorded | None = None, mode: str = "configure") -> Mapping[str, int]:
+    agents = [KnownAgent("e", "uuid", "h", (), "docker", None, hours)]
+    return run(world(controller=agents, items=()), last, x86="a:1", agent_pruning=mode).turned_off
+
+
+def test_pruning_that_was_turned_on_again_is_turned_off_again() -> None:
+    assert pruning(6, mode="warn") == {}
+    assert pruning(6) == {"e": 1}
+    last = dataclasses.replace(state(), turned_off={"e": 1, "gone": 1})
+    assert (pruning(0, last), pruning(6, last)) == ({"e": 1}, {"e": 2})
+    # A Controller that cannot be asked yet, or that does not know the agent, changes nothing.
+    unknown = run(world(controller=None), last, x86="a:1", agent_pruning="configure")
+    assert unknown.turned_off == {"e": 1}
+
+
+# ---- without a Controller -----------------------------------------------------------------------------
+
+
+def test_without_a_controller_nobody_is_asked_but_the_registry() -> None:
+    alone = world(controller=None, endpoint=NO_CONTROLLER)
+    found = run(alone, x86="a:1", controller=False)
+    assert (found.endpoint, found.item, found.digests) == (NO_CONTROLLER, None, {"e": AMD.image.pin.image_id})
+    assert set(alone.asked) == {"registry"}
+
+
+def test_without_a_controller_an_agent_needs_a_host() -> None:
+    alone = world(controller=None, endpoint=NO_CONTROLLER)
+    (failure,) = failures(alone, x86="a:1", controller=False, agents=["e"])
+    assert failure.startswith("agents[0].host: no host known for agent e")

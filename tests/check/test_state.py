@@ -13,7 +13,7 @@ from pulumi_iofog.check.resolve import Resolution
 from pulumi_iofog.check.state import last_recorded, recorded
 from pulumi_iofog.errors import InputError
 from pulumi_iofog.inputs.reader import UNKNOWN
-from pulumi_iofog.inputs.spec import Agent, CatalogItem, parse
+from pulumi_iofog.inputs.spec import NO_CONTROLLER, Agent, CatalogItem, parse
 from pulumi_iofog.oci.image import AMD64, ARM64
 from pulumi_iofog.provider import provider
 from tests.images import make_image
@@ -29,12 +29,12 @@ INPUTS: dict[str, Any] = {
 }
 
 
-def checked(**changes: Any) -> dict[str, Any]:
+def checked(*, found_endpoint: str = "https://c.example", **changes: Any) -> dict[str, Any]:
     """INPUTS as a check passes them on."""
     inputs = {**INPUTS, **changes}
     spec = state.parse_inputs(inputs)
     found = Resolution(
-        endpoint="https://c.example",
+        endpoint=found_endpoint,
         agents=tuple(Agent(agent.name, host=agent.host or f"{agent.name}.found") for agent in spec.agents),
         pins={"x86": AMD, "arm": ARM},
         digests={"a": AMD.image_id, "b": ARM.image_id, "c": None},
@@ -122,6 +122,65 @@ def test_a_newer_versions_state_is_read_as_far_as_it_is_known_and_a_program_is_n
         state.parse_inputs(state.own_inputs(newer))
     paths = {failure.path for failure in caught.value.failures}
     assert {"agents[0].engine", "agents[2].tunnel", "auth.token", "riscv64", "rollout", "transfer_pool"} <= paths
+
+
+def test_without_a_controller_there_is_nothing_of_an_item() -> None:
+    props = checked(found_endpoint=NO_CONTROLLER, controller=False)
+    assert props["controller"] is False
+    assert "catalog_item" not in props
+    props["agent_digests"] = dict.fromkeys("abc", AMD.image_id)
+    new = recorded(props)
+    assert (new.desired.item, new.desired.endpoint, new.spec.registers) == (None, NO_CONTROLLER, False)
+    olds = {**props, "pending_agents": [], "engines": {}}
+    assert not provider.diff("gateway", olds, props).changes
+    assert provider.update("gateway", olds, props).outs == olds
+    with_one = {**checked(), "agent_digests": dict.fromkeys("abc", AMD.image_id)}
+    for before, after in ((olds, with_one), ({**with_one, "catalog_item_id": 7}, props)):
+        found = provider.diff("gateway" if before is olds else "7", before, after)
+        assert (found.changes, found.replaces, found.delete_before_replace) == (True, ["controller"], True)
+
+
+def test_how_often_pruning_was_turned_off_is_an_input() -> None:
+    spec = state.parse_inputs(INPUTS)
+    found = Resolution(None, spec.agents, {}, {}, {}, {}, (), turned_off={"a": 2})
+    props = properties.checked(INPUTS, spec, found)
+    assert props["pruning_turned_off"] == {"a": 2}
+    assert "pruning_turned_off" not in state.own_inputs(props)
+    assert recorded({**props, "pruning_turned_off": {"a": 2.0}}).turned_off == {"a": 2}
+
+
+def test_differences_are_named_as_deep_as_they_go() -> None:
+    before = {
+        "agents": [{"name": "a", "port": 22}, {"name": "b"}],
+        "agent_digests": {"e-1": "1", "e-2": "2"},
+        "x86": "1",
+    }
+    after = {
+        "agents": [{"name": "a", "port": 23}],
+        "agent_digests": {"e-1": "1", "e-2": "3", 'o"h': "4"},
+        "arm": UNKNOWN,
+    }
+    assert dict(properties.differences(before, after)) == {
+        "agents[0].port": "update",
+        "agents[1]": "delete",
+        'agent_digests["e-2"]': "update",
+        'agent_digests["o\\"h"]': "add",
+        "x86": "delete",
+        "arm": "add",
+    }
+    assert dict(properties.differences(before, before)) == {}
+
+
+def test_what_a_refresh_finds_is_a_line_each() -> None:
+    props = {**checked(), "agent_digests": {"a": AMD.image_id, "b": ARM.image_id, "c": MISSING}}
+    last, item = recorded(props), props["catalog_item"]
+    assert state.drift(last, props) == [], "one that has not got it yet is no news"
+    found = {**props, "agent_digests": dict.fromkeys("abc", MISSING), "catalog_item": {**item, "description": "other"}}
+    assert state.drift(last, found) == [
+        "a does not hold registry.example/app:1: the next pulumi up brings it",
+        "b does not hold registry.example/app:1: the next pulumi up brings it",
+        "the catalog item gateway was changed: the next pulumi up changes it back",
+    ]
 
 
 def test_a_verb_reads_its_properties_once(mocker: MockerFixture) -> None:

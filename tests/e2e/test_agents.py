@@ -126,6 +126,20 @@ def test_each_agent_gets_the_image_of_its_architecture(site: Site, dialect: str)
     assert "is arm, but there is no arm= image" in preview.output, preview.output
 
 
+def test_a_host_is_asked_for_its_architecture_once(site: Site) -> None:
+    """With images for several, of which the Controller does not know which: the first preview asks, and remembers."""
+    image = site.push("1")
+    site.want(["docker", "arm"], x86=image, arm=image)
+    before = site.visits("docker", "arm")
+    preview = site.stack.preview()
+    assert preview.ok, preview.output
+    asked = site.visits("docker", "arm")
+    assert {name: asked[name] - before[name] for name in asked} == {"docker": 1, "arm": 1}
+    preview = site.stack.preview()
+    assert preview.ok, preview.output
+    assert site.visits("docker", "arm") == asked
+
+
 @pytest.mark.parametrize("dialect", ["3.9.0"])
 def test_an_image_of_its_own_for_32_bit_arm(site: Site, controllers: dict[str, ControllerProcess]) -> None:
     image, seventh = site.push("1"), site.push("2")

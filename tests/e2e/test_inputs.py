@@ -29,6 +29,18 @@ def test_all_bad_inputs_are_refused_at_once_with_their_paths(site: Site) -> None
     assert f"looking up {site.image('never-pushed')}: not found" in preview.output, preview.output
 
 
+def test_what_is_nothing_is_refused_with_all_the_rest(site: Site) -> None:
+    missing = site.agent("docker", private_key_file="~/.ssh/none")
+    site.want([missing, None], x86="gateway.tar", arm="", pull_policy="sometimes")  # type: ignore[list-item]
+    said = site.stack.preview().output
+    for refused in ("agents[1]", "is None: give an agent's name", "arm", "is empty", "pull_policy"):
+        assert refused in said, said
+    site.want([missing], x86="gateway.tar")
+    said = site.stack.preview().output
+    assert "~/.ssh/none cannot be read: No such file or directory" in said, said
+    assert "Did you mean docker-archive:gateway.tar?" in said
+
+
 def test_a_single_platform_image_of_the_wrong_architecture_is_refused_by_name(site: Site, tmp_path: Path) -> None:
     reference = site.lab.registry.push(images.single(tmp_path, "1", "arm64"), f"{site.repository}:arm")
     site.want(["docker"], x86=reference)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
 import yaml
 
 from lab import Lab, proof
@@ -55,6 +56,54 @@ def test_the_top_level_program_deploys_iofogctls_documents(lab: Lab, site: Site,
     for name in ("docker", "podman"):
         assert all(proof.can_create(lab.hosts[name], image) for image in images.values())
     assert stack.destroy().ok
+
+
+WRONG = {
+    "from_yaml": (
+        'iofog.OfflineImage.from_yaml("wrong.yaml")',
+        "wrong.yaml:4: unknown field spec.x68; did you mean x86?",
+    ),
+    "import": (
+        'iofog.OfflineImage("g", x86="a:1", agents=["e"], opts=pulumi.ResourceOptions(import_="6"))',
+        "opts.import_: dynamic resources cannot be imported; set adopt=True",
+    ),
+    "set": (
+        'iofog.OfflineImageSet("s", images={"h": "alpine:1", "i": {"x68": "a:1"}}, agents=["e"])',
+        "images['h']: must be ImageArgs or a dict, such as {'x86': 'registry.example/app:1'};"
+        " images['i'].x68: there is no such field",
+    ),
+}
+
+
+@pytest.mark.parametrize("program", WRONG)
+def test_what_a_program_cannot_mean_is_a_message_and_no_traceback(tmp_path: Path, program: str) -> None:
+    code, said = WRONG[program]
+    folder = tmp_path / "program"
+    folder.mkdir()
+    shutil.copy(TOP / "Pulumi.yaml", folder)
+    document = "apiVersion: iofog.org/v3\nkind: OfflineImage\nmetadata: {name: g}\nspec: {x68: 'a:1', agent: [e]}\n"
+    (folder / "wrong.yaml").write_text(document)
+    (folder / "__main__.py").write_text(f"import pulumi\n\nimport pulumi_iofog as iofog\n\n{code}\n")
+    preview = Stack(folder, tmp_path / "stack").preview()
+    assert not preview.ok
+    assert said in preview.output, preview.output
+    assert "Traceback" not in preview.output
+
+
+@pytest.mark.parametrize(("value", "said"), [(None, "is not set"), ("images.yaml", "is not a list")])
+def test_the_top_level_program_says_how_to_name_documents(tmp_path: Path, value: str | None, said: str) -> None:
+    program = tmp_path / "top"
+    program.mkdir()
+    for name in ("Pulumi.yaml", "__main__.py"):
+        shutil.copy(TOP / name, program)
+    stack = Stack(program, tmp_path / "stack")
+    if value:
+        stack.configure({"iofog:manifests": value})
+    preview = stack.preview()
+    assert not preview.ok
+    assert f"iofog:manifests {said}" in preview.output, preview.output
+    assert "pulumi config set --path 'iofog:manifests[0]' FILE" in preview.output
+    assert "Traceback" not in preview.output
 
 
 def _document(name: str, image: str, agents: list[str]) -> dict[str, object]:

@@ -104,6 +104,19 @@ def test_rebuild_false_leaves_running_microservices_alone(site: Site, plant: Pla
     assert "1 agent updated; " in said
     assert not plant.marked
 
+    # What has come meanwhile is started once that is wanted, though nothing is to be sent.
+    site.want(["docker"], x86=site.image("latest"), rebuild=False, description="other words")
+    assert "running with older content" in ok(site.stack.up())
+    before = site.visits("docker")
+    site.want(["docker"], x86=site.image("latest"), description="other words")
+    assert MARKED in ok(site.stack.preview())
+    assert not plant.marked
+    assert MARKED in ok(site.stack.up())
+    assert plant.fetched == [plant.reader]
+    assert site.visits("docker") == before
+    ok(site.stack.up("--expect-no-changes"))
+    assert not plant.marked
+
 
 @pytest.mark.parametrize("dialect", ["3.0.4"])
 def test_a_running_microservice_that_forbids_it_is_seen_by_the_preview(site: Site, plant: Plant) -> None:
@@ -185,6 +198,36 @@ def test_pending_agents_get_their_rebuild_later(site: Site) -> None:
     assert MARKED in ok(site.stack.up())
     assert plant.marked
     assert "rebuild_due" not in site.stack.resource()["outputs"]
+
+
+def test_a_pending_agents_rebuild_leaves_out_those_who_are_done(site: Site) -> None:
+    names = {host: f"{host}-{site.repository[-20:]}" for host in ("docker", "docker29")}
+    agents = [site.agent(host, name=name) for host, name in names.items()]
+    for name in names.values():
+        site.controller.set_agent(name)
+    site.want(agents, x86=site.push("1", "latest"), max_unavailable=1)
+    ok(site.stack.up())
+    item_id, application = site.items()[site.repository]["id"], f"plant-{site.repository[-20:]}"
+    for name in names.values():
+        site.controller.run(item_id, name, name=f"on-{name}", application=application)
+
+    def fetched() -> dict[str, list[str]]:
+        return {host: site.controller.fetch(name) for host, name in names.items()}
+
+    ours = {host: [f"{application}/on-{name}"] for host, name in names.items()}
+    site.push("2", "latest")
+    site.host("docker29").stop_sshd()
+    try:
+        said = ok(site.stack.up())
+        assert f"{MARKED} ({ours['docker'][0]} on {names['docker']})" in said
+        assert fetched() == {"docker": ours["docker"], "docker29": []}, "one that would start older content goes on"
+    finally:
+        site.host("docker29").start_sshd()
+    line = f"{MARKED} ({ours['docker29'][0]} on {names['docker29']})"
+    assert line in ok(site.stack.preview())
+    assert line in ok(site.stack.up())
+    assert fetched() == {"docker": [], "docker29": ours["docker29"]}
+    ok(site.stack.up("--expect-no-changes"))
 
 
 # ---- before the first byte ----------------------------------------------------------------------------

@@ -29,6 +29,22 @@ def _patch(user: Client, item: int | str, **body: Any) -> requests.Response:
     return user.ask("PATCH", f"/catalog/microservices/{item}", body)
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_one_of_them_can_be_marked_alone_by_newer_ones(dialect: str) -> None:
+    """By the source of the Controllers since Keycloak signs their users in (src/routes/microservices.js)."""
+    with client(dialect) as user:
+        item, door = user.item(), user.stand_in.side_door
+        user.agent("edge-1")
+        uuid = door.run(item, "edge-1", "reader", "app-1")
+        door.run(item, "edge-1", "writer", "app-1")
+        answer = user.ask("PATCH", f"/microservices/{uuid}/rebuild")
+        assert answer.status_code == (204 if dialect in NEW else 404)
+        assert door.rebuilds() == {"app-1/reader": dialect in NEW, "app-1/writer": False}
+        if dialect in NEW:
+            answer = user.ask("PATCH", "/microservices/gone/rebuild")
+            assert refusal(answer) == (404, "NotFoundError", "Invalid microservice UUID 'gone'")
+
+
 # ---- who uses an item -------------------------------------------------------------------------------
 
 

@@ -1,21 +1,19 @@
 """The tutorial does what it says: its commands are run, and its outputs compared.
 
 Blocks of ``sh`` are run, one after the other in one shell. A block of ``text`` shows lines of what the block before
-it says, in this order; ``…`` stands for anything. Blocks of ``bash`` are for reading only.
+it says, in this order; ``…`` stands for anything. Nothing is set in that shell but what a login sets.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from lab import Lab
-from lab.cache import cache_folder
+from tests.reader import login
 from tests.worker import WORKER
 
 pytestmark = pytest.mark.lab
@@ -30,8 +28,8 @@ def test_the_tutorial(tmp_path: Path) -> None:
     try:
         done = subprocess.run(
             ["bash", "-euc", script],
-            cwd=tmp_path,
-            env={**_environment(tmp_path), "LAB_NAME": name},
+            cwd=TOP,
+            env={**login(tmp_path), "LAB_NAME": name},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -45,16 +43,6 @@ def test_the_tutorial(tmp_path: Path) -> None:
         if kind == "text":
             missing = _missing(text, said[number - 1])
             assert not missing, said[number - 1]
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """The user's, after ``. .venv/bin/activate`` in the project's folder, with a home of its own."""
-    cache = folder / "home/.cache"
-    cache.mkdir(parents=True)
-    (cache / cache_folder().name).symlink_to(cache_folder())
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "XDG_"))}
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**kept, "HOME": str(folder / "home"), "PATH": path, "PYTHONPATH": f"{TOP}:{TOP / 'provider'}"}
 
 
 def _missing(wanted: str, said: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pulumi_iofog.oci.image import (
     Reference,
     assemble,
     media_type_of,
+    packed_as,
     parse_config,
     parse_digest,
     parse_index,
@@ -89,23 +91,6 @@ def test_short_keeps_what_is_no_digest() -> None:
     assert short("missing") == "missing"
 
 
-@pytest.mark.parametrize(
-    ("host", "image", "runs"),
-    [
-        ("linux/amd64", "linux/amd64", True),
-        ("linux/amd64", "linux/arm64", False),
-        ("linux/arm64", "linux/arm64/v8", True),
-        ("linux/arm64/v8", "linux/arm64", True),
-        ("linux/arm/v7", "linux/arm/v7", True),
-        ("linux/arm/v7", "linux/arm/v6", False),
-        ("linux/arm/v7", "linux/arm64", False),
-        ("linux/amd64", "windows/amd64", False),
-    ],
-)
-def test_platform_runs(host: str, image: str, runs: bool) -> None:
-    assert Platform.parse(host).runs(Platform.parse(image)) is runs
-
-
 def descriptor(name: str, **more: Any) -> dict[str, Any]:
     return {"digest": sha256(name.encode()), "size": len(name), **more}
 
@@ -114,6 +99,7 @@ INDEX = json.dumps(
     {
         "schemaVersion": 2,
         "manifests": [
+            descriptor("amd64-v3", platform={"os": "linux", "architecture": "amd64", "variant": "v3"}),
             descriptor("amd64", platform={"os": "linux", "architecture": "amd64"}),
             descriptor("attestation", platform={"os": "unknown", "architecture": "unknown"}),
             descriptor("arm64", platform={"os": "linux", "architecture": "arm64", "variant": "v8"}),
@@ -124,7 +110,10 @@ INDEX = json.dumps(
 ).encode()
 
 
-@pytest.mark.parametrize(("platform", "name"), [(AMD64, "amd64"), (ARM64, "arm64"), (ARM_V7, "armv7")])
+@pytest.mark.parametrize(
+    ("platform", "name"),
+    [(AMD64, "amd64"), (ARM64, "arm64"), (ARM_V7, "armv7"), (Platform("linux", "arm", "v6"), "armv6")],
+)
 def test_pick_takes_the_platforms_manifest(platform: Platform, name: str) -> None:
     entry = pick(parse_index(INDEX), platform)
     assert entry is not None
@@ -133,6 +122,19 @@ def test_pick_takes_the_platforms_manifest(platform: Platform, name: str) -> Non
 
 def test_pick_finds_nothing_for_a_platform_that_is_not_there() -> None:
     assert pick(parse_index(INDEX), Platform("linux", "riscv64")) is None
+
+
+@pytest.mark.parametrize("raw", [b"[]", b'{"manifests": 1}', b'{"manifests": [1]}', b'{"manifests": [{}]}', b"no json"])
+def test_what_is_no_index_is_refused(raw: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_index(raw)
+
+
+def test_an_index_may_have_nothing_to_offer() -> None:
+    attestation = descriptor("attestation", platform={"os": "unknown", "architecture": "unknown"})
+    assert parse_index(json.dumps({"manifests": [attestation, attestation]}).encode()) == ()
+    assert parse_index(b'{"manifests": null}') == ()
+    assert parse_index(b"{}") == ()
 
 
 def config(*diff_ids: str) -> bytes:
@@ -154,7 +156,7 @@ def test_an_image_is_its_manifest_and_config() -> None:
 
 def test_manifest_and_config_must_fit_each_other() -> None:
     raw = json.dumps({"config": descriptor("config"), "layers": [descriptor("one")]}).encode()
-    with pytest.raises(ValueError, match="1 layers in the manifest, 2 in the config"):
+    with pytest.raises(ValueError, match="layers: 1 in the manifest, 2 in the config"):
         assemble(Reference.parse("a"), AMD64, parse_manifest(raw, ""), config(sha256(b"x"), sha256(b"y")))
 
 
@@ -168,6 +170,21 @@ def test_what_is_no_manifest_is_refused(raw: bytes) -> None:
 def test_what_is_no_config_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_config(raw)
+
+
+@pytest.mark.parametrize(
+    ("data", "compression"),
+    [
+        (gzip.compress(b"x"), "gzip"),
+        (b"\x28\xb5\x2f\xfd rest", "zstd"),
+        (b"\x50\x2a\x4d\x18\x00\x00\x00\x00", "zstd"),
+        (b"etc/passwd", "none"),
+        (b"", "none"),
+        (b"\x1f", "none"),
+    ],
+)
+def test_the_first_bytes_tell_a_layers_compression(data: bytes, compression: str) -> None:
+    assert packed_as(data) == compression
 
 
 def test_media_type_may_be_left_away() -> None:

@@ -153,10 +153,11 @@ def test_what_a_set_cannot_use_is_refused_all_at_once(mocks: Recorder) -> None:
     with pytest.raises(InputError) as caught:
         iofog.OfflineImageSet(
             "plant",
-            images={"a": {"x86": "a:1", "amd": "a:1"}, "b": {"x86": "b:1", "name": "a"}},  # type: ignore[typeddict-unknown-key]
+            images={"a": {"x86": "a:1", "amd": "a:1"}, "b": {"x86": "b:1", "name": "a"}, "h": "alpine:1"},  # type: ignore[typeddict-unknown-key, dict-item]
             agents=["edge-1"],
         )
-    assert [failure.path for failure in caught.value.failures] == ["images['a'].amd", "images['b'].name"]
+    assert [failure.path for failure in caught.value.failures] == ["images['a'].amd", "images['b'].name", "images['h']"]
+    assert isinstance(caught.value, pulumi.RunError), "Pulumi shows the message alone"
     with pytest.raises(InputError, match="no image"):
         iofog.OfflineImageSet("plant", images={}, agents=["edge-1"])
 

@@ -17,11 +17,13 @@ def test_failures_are_one_error_with_a_line_each() -> None:
     with pytest.raises(RolloutFailed) as caught:
         pending(outcomes, max_unavailable=1)
     assert str(caught.value).splitlines() == [
-        "2 of 3 agents failed (max_unavailable is 1); the other 1 will be skipped by the next pulumi up,"
-        " as they hold the image",
+        "2 of 3 agents failed (max_unavailable is 1); the other one will be skipped by the next pulumi up,"
+        " as it holds the image",
         "  b: connecting: refused",
         "  c: connecting: refused",
     ]
+    with pytest.raises(RolloutFailed, match=r"; the other 2 will be skipped by the next pulumi up, as they hold the"):
+        pending([*outcomes, Outcome("d")], max_unavailable=1)
     assert pending(outcomes, max_unavailable=2) == ["b", "c"]
 
 

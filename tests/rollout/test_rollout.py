@@ -12,7 +12,7 @@ import pytest
 from pulumi_iofog import log
 from pulumi_iofog.errors import INTERRUPTED, AgentError, InputError, RolloutFailed, Unreachable
 from pulumi_iofog.inputs.spec import Agent
-from pulumi_iofog.oci.image import ARM64, Image, Pin
+from pulumi_iofog.oci.image import AMD64, ARM64, ARM_V7, Image, Pin, Platform
 from pulumi_iofog.rollout import rollout
 from pulumi_iofog.rollout.outcome import Outcome
 from pulumi_iofog.rollout.rollout import Job, bring, roll_out
@@ -220,6 +220,39 @@ def test_an_image_for_another_architecture_is_not_sent(site: Site) -> None:
     assert "resolved for linux/amd64" in outcome.error
 
 
+def test_the_host_decides_whether_it_takes_what_is_for_a_newer_cpu(tmp_path: Path) -> None:
+    made = make_image({"app": b"v3"}, platform=Platform("linux", "amd64", "v3"))
+    site = Site(tmp_path, made)
+    old = bring(job(image=made.image), site.tools())
+    assert old.sent == 0
+    assert "the engine runs linux/amd64, registry.example/app:1 was resolved for linux/amd64/v3" in (old.error or "")
+    site.hosts["edge-1"] = MemoryHost(platform=Platform("linux", "amd64", "v4"))
+    new = bring(job(image=made.image), site.tools())
+    assert (new.error, new.note, new.updated) == (None, "", True)
+
+
+def test_a_64_bit_arm_takes_what_is_for_32_bits_and_says_so(tmp_path: Path) -> None:
+    made = make_image({"app": b"v7"}, platform=ARM_V7)
+    site = Site(tmp_path, made)
+    site.hosts["edge-1"] = MemoryHost(platform=ARM64)
+    outcome = bring(job(image=made.image), site.tools())
+    assert outcome.updated
+    assert outcome.note == (
+        "edge-1 runs linux/arm64 and has registry.example/app:1 for linux/arm/v7: there is none for its own platform"
+    )
+
+
+def test_an_image_that_does_not_say_its_platform_is_not_sent_where_that_is_needed(tmp_path: Path) -> None:
+    silent = make_image({"app": b"silent"}, platform=Platform("", ""))
+    image = dataclasses.replace(silent.image, platform=AMD64)
+    site = Site(tmp_path, silent)
+    site.hosts["edge-1"] = MemoryHost("edgelet")
+    outcome = bring(job(image=image), site.tools())
+    assert (outcome.sent, outcome.updated) == (0, False)
+    assert "does not say what it runs on, and edgelet needs that" in (outcome.error or "")
+    assert bring(job("edge-2", image), site.tools()).updated
+
+
 def test_every_agent_is_tried_and_no_more_than_the_pool_at_once(site: Site) -> None:
     site.hosts["e3"] = MemoryHost(down=True)
     jobs = [job(f"e{n}") for n in range(12)]
@@ -242,8 +275,8 @@ def test_a_name_that_stands_in_front_of_the_images_own_is_told(site: Site) -> No
     bring(job(), site.tools())
     site.hosts["edge-1"].images["another.example/app:1"] = V1.image.image_id
     assert bring(job(), site.tools()).note == (
-        "edge-1 lists registry.example/app:1 as another.example/app:1 first, so the ioFog agent's pruning removes it"
-        " although microservices use it: remove that name there"
+        "edge-1 lists registry.example/app:1 as another.example/app:1 first, and the ioFog agent's pruning takes it for"
+        " unused, even if a microservice uses it. Remove that name there: podman image rm another.example/app:1"
     )
 
 

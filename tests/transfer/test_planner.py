@@ -7,11 +7,11 @@ import dataclasses
 import pytest
 
 from pulumi_iofog.oci.image import AMD64, OCI_LAYER, Descriptor, Digest, Image, Layer
-from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Part, Recoded, TokenDelta
+from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Encoding, Part, Recoded, TokenDelta
 from pulumi_iofog.transfer.engine_traits import EngineKind, traits_of
 from pulumi_iofog.transfer.inventory import HeldImage, Inventory, Means
 from pulumi_iofog.transfer.plan import Transfer
-from pulumi_iofog.transfer.planner import held, transfer
+from pulumi_iofog.transfer.planner import REPACKED, held, transfer
 from tests.images import make_image
 
 GB = 10**9
@@ -142,9 +142,34 @@ def test_a_zstd_blob_is_unpacked_for_an_engine_that_does_not_take_it(
     assert ways(transfer(image(blob), inventory(engine=engine), Means(FAST), blobs_only=plain)) == [AsIs(unpack)]
 
 
-def test_a_host_without_zstd_leaves_a_zstd_blob_to_its_docker() -> None:
+@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize(
+    ("version", "way"), [("20.10.24+dfsg1", REPACKED), ("", REPACKED), ("23.0.1", AsIs()), ("dev", REPACKED)]
+)
+def test_what_neither_docker_nor_its_host_can_unpack_is_unpacked_here(version: str, way: Encoding, plain: bool) -> None:
     blob = layer("z", media_type="application/vnd.oci.image.layer.v1.tar+zstd")
-    assert ways(transfer(image(blob), inventory(zstd=False), Means(SLOW))) == [AsIs()]
+    docker = dataclasses.replace(inventory(zstd=False), engine=traits_of("docker", version))
+    sending = transfer(image(blob), docker, Means(FAST), blobs_only=plain)
+    assert ways(sending) == [way]
+    assert sending.most == (blob.blob.size if way == AsIs() else 75_000_000)
+
+
+def test_a_blob_that_is_not_what_its_type_says_is_unpacked_here_too() -> None:
+    means = Means(MIDDLE, mislabelled=frozenset([BASE.blob.digest]))
+    for blobs_only in (True, False):
+        first, second = transfer(image(layer("s", 10), BASE), inventory(), means, blobs_only=blobs_only).parts
+        assert (first.encoding, isinstance(second.encoding, Recoded)) == (AsIs(), True)
+    assert transfer(image(BASE), inventory(), dataclasses.replace(means, rate=FAST)).parts[0].encoding == REPACKED
+    podman = transfer(image(BASE), inventory(engine="podman"), dataclasses.replace(means, rate=FAST))
+    assert ways(podman) == [AsIs()], "which looks itself"
+
+
+def test_a_layer_from_two_blobs_travels_twice_only_where_both_are_kept() -> None:
+    other = Layer(APP.diff_id, dataclasses.replace(APP.blob, digest=Digest("sha256:" + "9" * 64)))
+    twice = image(BASE, APP, APP, DEPENDENCIES, other)
+    for engine, parts in (("docker", 3), ("podman", 3), ("edgelet", 3), ("docker-containerd", 4)):
+        sending = transfer(twice, inventory(engine=engine), Means())  # type: ignore[arg-type]
+        assert len({part.key for part in sending.parts}) == len({part.name for part in sending.parts}) == parts
 
 
 def test_a_changed_layer_goes_as_a_delta_and_those_above_it_not_at_all() -> None:
@@ -261,7 +286,10 @@ def test_the_space_that_it_takes_at_most() -> None:
     sending = transfer(V1, inventory(), Means(MIDDLE))
     assert sending.space == (everything, 3 * everything + 3 * everything), "Docker puts aside what it loads"
     assert transfer(V1, inventory(), Means(FAST)).space == (everything, 3 * everything + everything), "as it is"
-    assert transfer(V1, inventory(engine="podman"), Means(MIDDLE)).space == (everything, 3 * everything)
+    podman = transfer(V1, inventory(engine="podman"), Means(FAST))
+    assert podman.space == (everything, 3 * everything)
+    assert podman.temporary == everything, "in another place"
+    assert transfer(V1, inventory(), Means(FAST)).temporary == 0
     four = transfer(image(*(layer(each) for each in "klmn")), inventory(), Means(SLOW))
     assert four.space == (200_000_000, 600_000_000 + 300_000_000), "of two loads at most"
     delta = transfer(V3, inventory(BASE, DEPENDENCIES, APP, engine="podman"), Means(MIDDLE, KNOWN, 4 * GB))

@@ -13,12 +13,16 @@ from pulumi_iofog.inputs.spec import Agent, Spec
 
 
 class ControllerAgents:
-    """The Controller's agents: asked for once at most, and only if somebody needs to know."""
+    """The Controller's agents: asked for once at most, and only if somebody needs to know.
 
-    def __init__(self, asking: Asking) -> None:
+    Args:
+        there: False where there is to be no Controller: nobody can answer then, and that is known.
+    """
+
+    def __init__(self, asking: Asking, *, there: bool = True) -> None:
         self._asking = asking
-        self._agents: Mapping[str, KnownAgent] | None = None
-        self.answered = False
+        self._agents: Mapping[str, KnownAgent] | None = None if there else {}
+        self.answered = not there
 
     def get(self, name: str) -> KnownAgent | None:
         """The agent of that name; None where the Controller has none, cannot be asked, or is not known yet."""

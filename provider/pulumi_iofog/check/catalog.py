@@ -6,13 +6,13 @@
 
 The Controller's word counts for microservices: an agent never looks whether the content of an image has
 changed, and starts anew only what is marked for it. Newer Controllers set the mark on all microservices of an
-item whose images are written; older ones refuse to write them while one is running. Pure.
+item whose images are written, or on one of them; older ones refuse to write them while one is running. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pulumi_iofog import text
@@ -40,6 +40,7 @@ class Wanted:
         name: the item's; None while it is not known.
         item: all of it; None while something in it is not known.
         content: the agents that get other content than the last run has brought them.
+        settled: those whose microservices run what they are to run.
         rebuild: have microservices started anew from other content, also where no name has changed.
         adopt: take over an item that is there, whoever has made it.
         mark: of the resource, as its own items have it (owner.py); None where nobody knows it.
@@ -51,6 +52,7 @@ class Wanted:
     rebuild: bool
     adopt: bool
     mark: str | None = None
+    settled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,10 @@ class ItemPlan:
         rewrite_for: the agents with other content; once one of them holds it, the item's images are written, also
             if they stay the same.
         rebuilt: the microservices that the Controller will have rebuilt then.
+        singly: they are rebuilt one by one, and the item's others go on.
         renamed: they are rebuilt since the item names another image, which ``rebuild`` cannot prevent.
         left: the running ones that go on with older content, as ``rebuild`` is False.
+        owed: the agents with other content that nothing is written for, as ``rebuild`` is False.
     """
 
     taken: int | None = None
@@ -71,15 +75,32 @@ class ItemPlan:
     rebuilt: tuple[Microservice, ...] = ()
     renamed: bool = False
     left: tuple[Microservice, ...] = ()
+    owed: tuple[str, ...] = ()
+    singly: bool = False
+
+    def sparing(self, agents: Collection[str]) -> ItemPlan:
+        """The same without a rebuild on those agents, where nothing new could be started."""
+        rest = tuple(each for each in self.rebuilt if each.agent not in agents)
+        if self.renamed or len(rest) == len(self.rebuilt):
+            return self
+        return replace(self, rebuilt=rest, singly=True)
 
     def lines(self) -> list[str]:
         """What a preview and an update say of it."""
         if self.rebuilt:
-            why = " as the item names another image" if self.renamed else ""
+            why = " as the item names another image" if self.renamed else self._again()
             return [f"the Controller will rebuild {_those(self.rebuilt)}{why}"]
         if self.left:
             return [f"rebuild=False leaves {_those(self.left)} running with older content"]
         return []
+
+    def _again(self) -> str:
+        """That some are rebuilt on agents that are not the resource's, as all of an item are with its images."""
+        content = set(self.rewrite_for)
+        agents = dict.fromkeys(each.agent for each in self.rebuilt if each.agent and each.agent not in content)
+        if self.singly or not agents:
+            return ""
+        return f": all that use the item, also on {text.listing(list(agents))} without new content"
 
 
 def plan_new(catalog: Catalog, wanted: Wanted, replaced: int | None = None) -> ItemPlan:
@@ -178,11 +199,12 @@ def decide(catalog: Catalog, found: FoundItem, wanted: Wanted, *, taken: bool = 
     users, rules = tuple(catalog.microservices(found.item_id)), catalog.catalog_rules()
     running = tuple(user for user in users if user.running)
     if not renamed and not wanted.rebuild:
-        return ItemPlan(item_id, left=running)
+        return ItemPlan(item_id, left=running, owed=content if users else ())
     if rules.frozen and running:
         raise _frozen(catalog.endpoint, found, rules, running, renamed=renamed)
     rewrite_for = content if wanted.rebuild else ()
-    return ItemPlan(item_id, rewrite_for, () if rules.frozen else users, renamed)
+    plan = ItemPlan(item_id, rewrite_for, () if rules.frozen else users, renamed)
+    return plan.sparing(wanted.settled)
 
 
 def _frozen(

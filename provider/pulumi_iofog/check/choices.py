@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pulumi_iofog.check.addresses import ControllerAgents
 from pulumi_iofog.check.lookups import Lookups
-from pulumi_iofog.check.platforms import PLATFORMS, Offer, candidates
+from pulumi_iofog.check.platforms import Offer, candidates, platform_for
 from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import Failures, IofogError
 from pulumi_iofog.inputs.spec import Agent, Arch, Spec
+from pulumi_iofog.oci.image import Platform
 
 PROBES_AT_ONCE = 8
 
@@ -41,7 +42,10 @@ class Choices:
                 chosen[agent.name] = possible[0]
             elif self._can_be_asked(agent):
                 to_ask.append(agent)
-        chosen.update(self._by_asking(to_ask, [arch for _, arch in offered]))
+        made_for = {
+            arch: platform for offer in offers for arch in candidates(offer) if (platform := platform_for(offer, arch))
+        }
+        chosen.update(self._by_asking(to_ask, made_for))
         return chosen
 
     def _possible(self, agent: Agent, offered: Sequence[tuple[Arch, Arch]]) -> tuple[list[Arch], str]:
@@ -64,6 +68,9 @@ class Choices:
         if known and known.arches:
             says = known.arches[0]
             own = [arch for arch in every if arch in known.arches]
+            if not own and "arm" in known.arches:
+                # A 64-bit ARM mostly runs what was made for 32 bits too.
+                own = [arch for arch in every if arch == "armv7"]
             return own, f"the Controller says {says}, but there is no {says}= image"
         return every, ""
 
@@ -77,7 +84,7 @@ class Choices:
     def _can_be_asked(self, agent: Agent) -> bool:
         return bool(agent.host) and not any(p.startswith(self.spec.paths[agent.name]) for p in self.spec.unknown)
 
-    def _by_asking(self, agents: Sequence[Agent], offered: Sequence[Arch]) -> Iterator[tuple[str, Arch]]:
+    def _by_asking(self, agents: Sequence[Agent], offered: Mapping[Arch, Platform]) -> Iterator[tuple[str, Arch]]:
         with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
             probes = [(agent, pool.submit(self.lookups.probe, agent)) for agent in agents]
         for agent, probe in probes:
@@ -87,9 +94,9 @@ class Choices:
             except IofogError as problem:
                 self.failures.add("", f"{path}: cannot be detected, so set arch=. {problem}")
                 continue
-            arch = next((arch for arch in offered if PLATFORMS[arch].runs(platform)), None)
-            if arch:
-                yield agent.name, arch
+            ranks = [(rank, arch) for arch, image in offered.items() if (rank := platform.rank(image)) is not None]
+            if ranks:
+                yield agent.name, min(ranks)[1]
             else:
-                there = ", ".join(str(PLATFORMS[arch]) for arch in offered)
+                there = ", ".join(map(str, offered.values()))
                 self.failures.add(path, f"agent {agent.name} runs {platform}; the images are for {there}")

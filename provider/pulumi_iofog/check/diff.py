@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pulumi_iofog import text
-from pulumi_iofog.inputs.spec import Agent, CatalogItem
+from pulumi_iofog.inputs.spec import NO_CONTROLLER, Agent, CatalogItem
 from pulumi_iofog.oci.image import Descriptor, Manifest
 from pulumi_iofog.transfer.planner import SMALL
 
@@ -39,7 +39,9 @@ class Desired:
     Attributes:
         image_ids: of all its images, whichever agents have them.
         pending: agents that did not get it.
-        rebuild_due: pending ones whose microservices are to be started anew once they hold it.
+        rebuild_due: those whose microservices may run older content still: they were pending, or ``rebuild`` was
+            False.
+        endpoint: of the Controller; None while it is not known, NO_CONTROLLER where there is to be none.
     """
 
     placements: Mapping[str, Placement]
@@ -56,7 +58,7 @@ class Changes:
 
     Attributes:
         item: its name, description or images' names change.
-        content: the agents to visit where microservices may be running older content.
+        content: the agents where microservices may be running older content, once they hold the new one.
     """
 
     agents: tuple[str, ...]
@@ -65,6 +67,10 @@ class Changes:
     endpoint: bool
     content: tuple[str, ...] = ()
 
+    def settled(self, new: Desired) -> tuple[str, ...]:
+        """The agents whose microservices run what they are to run."""
+        return tuple(name for name in new.placements if name not in self.content)
+
     def __bool__(self) -> bool:
         return bool(self.agents or self.removed or self.item or self.endpoint)
 
@@ -72,7 +78,7 @@ class Changes:
 def compare(old: Desired | None, new: Desired) -> Changes:
     """Which agents must be visited to get from old to new; all of them if there is no old."""
     if old is None:
-        return Changes(tuple(new.placements), (), True, False, tuple(new.placements))
+        return Changes(tuple(new.placements), (), new.endpoint != NO_CONTROLLER, False, tuple(new.placements))
     agents = tuple(
         name
         for name, placement in new.placements.items()
@@ -83,15 +89,17 @@ def compare(old: Desired | None, new: Desired) -> Changes:
         removed=tuple(name for name in old.placements if name not in new.placements),
         item=old.item != new.item,
         endpoint=new.endpoint is not None and old.endpoint != new.endpoint,
-        content=tuple(name for name in agents if _other_content(old, new.placements[name])),
+        content=tuple(
+            name
+            for name, placement in new.placements.items()
+            if name in old.rebuild_due or (name in agents and _other_content(old, placement))
+        ),
     )
 
 
 def _other_content(old: Desired, new: Placement) -> bool:
     """Whether microservices may be running an older image there. Not on an agent that is new, or that gets back
     what it has lost."""
-    if new.agent.name in old.rebuild_due:
-        return True
     before = old.placements.get(new.agent.name)
     if before is None or new.image_id is None or before.image_id == new.image_id:
         return False

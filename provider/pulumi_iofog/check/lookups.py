@@ -39,6 +39,7 @@ class Lookups:
         replaced: the item of the resource that this one replaces, by the Controller's endpoint; None if there is none.
         namespace: the iofogctl namespace.
         ssh_host: the HostName that ~/.ssh/config has for an alias, or None.
+        key_problem: why a private key's file cannot be read, or None.
         probe: asks an agent's engine for its platform.
         previewed: the digest that a preview has shown for a reference, which its update keeps to; or None.
         recall: how a reference was last resolved for a platform on this machine, or None.
@@ -51,6 +52,7 @@ class Lookups:
     replaced: Callable[[str | None], int | None]
     namespace: Callable[[], Namespace]
     ssh_host: Callable[[str], str | None]
+    key_problem: Callable[[str], str | None]
     probe: Callable[[Agent], Platform]
     previewed: Callable[[Reference], Digest | None]
     recall: Callable[[Reference, Platform], Pin | None]

@@ -1,6 +1,7 @@
 """What each reference offers, and which of it is pinned: the part of a check that a registry or archive answers.
 
-A reference leads to an index of several platforms, or to one platform's manifest. Where ``pull_policy``
+A reference leads to an index of several platforms, or to one platform's manifest. An index may lead to further ones,
+and an image may say of itself, or not at all, what it runs on. Where ``pull_policy``
 allows it, a known tag is not looked up: then the pins of an earlier run are the offer. Pure.
 """
 
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from typing_extensions import assert_never
 
+from pulumi_iofog.check.index import Index
 from pulumi_iofog.check.lookups import Lookups, Manifests
 from pulumi_iofog.errors import Failure, InputError, RegistryError
 from pulumi_iofog.inputs.spec import Arch, Spec
@@ -24,11 +26,12 @@ from pulumi_iofog.oci.image import (
     Digest,
     IndexEntry,
     Manifest,
+    NotAnImage,
     Pin,
     Platform,
     Reference,
+    fitness,
     parse_config,
-    parse_index,
     parse_manifest,
     pick,
     sha256,
@@ -61,12 +64,15 @@ class IndexOffer:
     Attributes:
         top_digest: the index's; for a ManifestOffer the manifest's.
         moved_to: the tag's digest by now, where that of the preview is kept instead.
+        entries: of this index and of those below it.
+        assumed: an image that is offered does not say what it runs on.
     """
 
     argument: Argument
     top_digest: Digest
     moved_to: Digest | None
     entries: tuple[IndexEntry, ...]
+    assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,7 @@ class ManifestOffer:
     moved_to: Digest | None
     platform: Platform
     manifest: Manifest
+    assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,32 +154,47 @@ def _look_up(argument: Argument, lookups: Lookups) -> IndexOffer | ManifestOffer
         top_digest, moved_to = shown, top_digest
         raw, media_type = manifests.fetch_manifest(reference, shown)
     if media_type in INDEX_TYPES:
-        return IndexOffer(argument, top_digest, moved_to, parse_index(raw))
+        wanted = [PLATFORMS[arch] for arch in argument.arches]
+        index = Index(manifests, reference, wanted)
+        entries = tuple(index.entries(raw))
+        return IndexOffer(argument, top_digest, moved_to, entries, index.assumed)
     manifest = parse_manifest(raw, media_type)
     platform, _ = parse_config(manifests.small_blob(reference, manifest.config))
-    return ManifestOffer(argument, top_digest, moved_to, platform, manifest)
+    # As engines do: kaniko and buildpacks have written configs that do not say it.
+    platform, assumed = (platform, False) if platform.architecture else (PLATFORMS[argument.arch], True)
+    return ManifestOffer(argument, top_digest, moved_to, platform, manifest, assumed)
 
 
 def candidates(offer: Offer) -> list[Arch]:
     """The architectures that it has an image for."""
-    arches = offer.argument.arches
+    return [arch for arch in offer.argument.arches if platform_for(offer, arch)]
+
+
+def platform_for(offer: Offer, arch: Arch) -> Platform | None:
+    """What the image for an architecture was made for; None if there is none. It may be another than asked for: an
+    older ARM, or a newer x86, of which only the host knows whether it is one."""
+    wanted = PLATFORMS[arch]
     match offer:
         case IndexOffer():
-            return [arch for arch in arches if pick(offer.entries, PLATFORMS[arch])]
+            entry = pick(offer.entries, wanted)
+            found = entry.platform if entry else None
         case ManifestOffer():
-            return [arch for arch in arches if PLATFORMS[arch].runs(offer.platform)]
+            found = offer.platform if fitness(offer.platform, wanted) is not None else None
         case PinnedOffer():
-            return [arch for arch in arches if arch in offer.pins]
+            return offer.pins[arch].platform if arch in offer.pins else None
         case _:
             assert_never(offer)
+    # What says less, or the same in other words, is the very one.
+    return wanted if found and fitness(found, wanted) == 0 else found
 
 
 def pin(offer: Offer, arch: Arch, manifests: Manifests) -> Pin:
     """The image for one of the candidates, by its digests. May raise the errors of registry or archive."""
-    reference, platform = offer.argument.reference, PLATFORMS[arch]
+    reference, platform = offer.argument.reference, platform_for(offer, arch)
+    assert platform, "a candidate"
     match offer:
         case IndexOffer():
-            entry = pick(offer.entries, platform)
+            entry = pick(offer.entries, PLATFORMS[arch])
             assert entry, "a candidate"
             with _readable(reference):
                 manifest = parse_manifest(*manifests.fetch_manifest(reference, entry.blob.digest))
@@ -185,19 +207,31 @@ def pin(offer: Offer, arch: Arch, manifests: Manifests) -> Pin:
     return Pin(reference, manifest.manifest_digest, manifest.config.digest, platform, manifest.size)
 
 
-def move_of(offer: Offer) -> str | None:
-    """A line for the user where the tag has moved since the preview."""
+def notes_of(offer: Offer) -> Iterator[str]:
+    """Lines for the user: where the tag has moved since the preview, or the image does not say what it runs on."""
     match offer:
         case IndexOffer() | ManifestOffer():
-            if offer.moved_to is None:
-                return None
-            before, after = short(offer.top_digest), short(offer.moved_to)
-            moved = f"{offer.argument.reference} has moved since the preview, from {before} to {after}"
-            return f"{moved}; this update keeps to what the preview showed. Run pulumi up again for the newer one"
+            reference = offer.argument.reference
+            if offer.moved_to is not None:
+                before, after = short(offer.top_digest), short(offer.moved_to)
+                moved = f"{reference} has moved since the preview, from {before} to {after}"
+                yield f"{moved}; this update keeps to what the preview showed. Run pulumi up again for the newer one"
+            if offer.assumed:
+                arch = offer.argument.arch
+                yield f"{reference} does not say what it runs on: taken for {PLATFORMS[arch]}, being given as {arch}="
         case PinnedOffer():
-            return None
+            return
         case _:
             assert_never(offer)
+
+
+def second_best(arch: Arch, pin: Pin) -> Iterator[str]:
+    """A line for the user where there is no image for the very platform."""
+    wanted = PLATFORMS[arch]
+    if wanted.rank(pin.platform):
+        yield f"{pin.reference} has no image for {wanted}: its agents get the one for {pin.platform}"
+    elif not wanted.runs(pin.platform):
+        yield f"{pin.reference} is for {pin.platform}: only agents with a newer CPU take it"
 
 
 def _refusal(offer: IndexOffer | ManifestOffer) -> str:
@@ -206,9 +240,9 @@ def _refusal(offer: IndexOffer | ManifestOffer) -> str:
     wanted = " or ".join(str(PLATFORMS[arch]) for arch in offer.argument.arches)
     match offer:
         case IndexOffer():
-            there = ", ".join(sorted({str(entry.platform) for entry in offer.entries}))
+            there = ", ".join(sorted({str(entry.platform) for entry in offer.entries if entry.platform}))
             if not there:
-                return f"{reference} offers no image that can run anywhere"
+                return f"{reference} is an index without any image"
             return f"{reference} is not for {wanted}; its index has {there}"
         case ManifestOffer():
             return f"{reference} is for {offer.platform} only, not for {wanted}"
@@ -218,9 +252,11 @@ def _refusal(offer: IndexOffer | ManifestOffer) -> str:
 
 @contextmanager
 def _readable(reference: Reference) -> Iterator[None]:
-    """Manifests and configs that cannot be read become a RegistryError."""
+    """Manifests and configs that cannot be read, or are no image's, become a RegistryError."""
     try:
         yield
+    except NotAnImage as problem:
+        raise RegistryError(str(reference), "looking it up", str(problem), problem.hint) from None
     except ValueError as problem:
         why = f"its manifest or config cannot be read: {problem}"
         raise RegistryError(str(reference), "looking it up", why) from None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from pulumi.output import Unknown
@@ -47,13 +49,21 @@ def checked(inputs: Props, spec: Spec, found: Resolution) -> Props:
     props["images"] = UNKNOWN if spec.unknown_arches else images
     digests = {name: UNKNOWN if digest is None else digest for name, digest in found.digests.items()}
     props["agent_digests"] = digests if spec.agents_known else UNKNOWN
-    props["catalog_item"] = {
+    if spec.registers:
+        props["catalog_item"] = _item(spec, found)
+    if found.turned_off:
+        props["pruning_turned_off"] = dict(found.turned_off)
+    return props
+
+
+def _item(spec: Spec, found: Resolution) -> Props:
+    """The catalog item, as far as it is known."""
+    return {
         "name": UNKNOWN if "name" in spec.unknown else spec.name,
         "description": UNKNOWN if {"name", "description"} & spec.unknown else spec.description,
         "registry_id": 2,
         "images": {**found.catalog, **dict.fromkeys(spec.unknown_arches, UNKNOWN)},
     }
-    return props
 
 
 def _filled_agents(given: Any, spec: Spec, found: Resolution) -> Any:
@@ -74,6 +84,35 @@ def changed(olds: Props, news: Props) -> set[str]:
     """The inputs that differ."""
     before, after = state.inputs_of(olds), state.inputs_of(news)
     return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+
+
+def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Each path at which two values differ, as deep as can be, in Pulumi's notation: ``agent_digests["edge-1"]``; with
+    ``add``, ``delete`` or ``update``."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in dict.fromkeys((*before, *after)):
+            yield from _difference(before.get(key, ABSENT), after.get(key, ABSENT), _inside(path, key))
+    elif isinstance(before, list) and isinstance(after, list):
+        for index, (old, new) in enumerate(zip_longest(before, after, fillvalue=ABSENT)):
+            yield from _difference(old, new, f"{path}[{index}]")
+    elif before != after:
+        yield path, "update"
+
+
+ABSENT = object()
+
+
+def _difference(before: Any, after: Any, path: str) -> Iterator[tuple[str, str]]:
+    if before is ABSENT or after is ABSENT:
+        yield path, "add" if before is ABSENT else "delete"
+    else:
+        yield from differences(before, after, path)
+
+
+def _inside(path: str, key: str) -> str:
+    if re.fullmatch(r"[A-Za-z_]\w*", key):
+        return f"{path}.{key}" if path else key
+    return f"{path}[{json.dumps(key, ensure_ascii=False)}]"
 
 
 def chosen(changed: set[str], paths: Any) -> set[str]:

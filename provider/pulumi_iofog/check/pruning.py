@@ -19,16 +19,79 @@ UNPROVISIONED_HOURS = 1
 
 
 @dataclass(frozen=True, slots=True)
+class KeptOff:
+    """Who keeps one agent's pruning turned off, as far as this machine remembers.
+
+    Attributes:
+        resources: by their URNs.
+        hours: what the last of them puts back; left by those that are gone.
+    """
+
+    resources: frozenset[str] = frozenset()
+    hours: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PruningStep:
+    """What one resource does about one agent's pruning.
+
+    Attributes:
+        hours: to be set; None to leave it as it is.
+        before: for the resource's state: the hours that were set before, 0 if it was off already. None once the
+            resource has nothing more to do with it.
+        kept: who keeps it turned off then.
+    """
+
+    hours: int | None
+    before: int | None
+    kept: KeptOff
+
+
+def keep_off(now: int, before: int | None, kept: KeptOff, resource: str) -> PruningStep:
+    """Turn it off, also again: what somebody has set since is what will be put back.
+
+    Args:
+        now: the hours that are set now.
+        before: what the resource's state says.
+    """
+    kept = KeptOff(kept.resources | {resource}, kept.hours)
+    return PruningStep(0 if now else None, now or before or 0, kept)
+
+
+def put_back(now: int, before: int, kept: KeptOff, resource: str) -> PruningStep:
+    """Put back what was set before, unless others still keep it off: the last of them does it then. What somebody
+    has set since stays."""
+    rest, hours = kept.resources - {resource}, before or kept.hours
+    if rest:
+        return PruningStep(None, None, KeptOff(rest, hours))
+    return PruningStep(hours if hours and not now else None, None, KeptOff())
+
+
+@dataclass(frozen=True, slots=True)
 class PruningChange:
     """What has become of the agents' pruning.
 
     Attributes:
-        before: agent → hours after which it pruned before it was turned off.
+        before: agent → hours after which it pruned before it was turned off; 0 if it was off already.
         errors: agent → why it could not be changed.
+        kept: a line for each agent whose pruning stays off for other resources.
     """
 
     before: dict[str, int]
     errors: dict[str, str]
+    kept: list[str]
+
+
+def turned_off(agents: Iterable[KnownAgent], before: Mapping[str, int]) -> dict[str, int]:
+    """Agent → how often its pruning has been turned off, this time included: so what was set by hand meanwhile is a
+    difference that a preview shows, and an update undoes.
+
+    Args:
+        agents: whose pruning is to be off, as the Controller knows them.
+        before: the same by the state.
+    """
+    counts = {agent.name: before.get(agent.name, 0) + bool(agent.pruning_hours) for agent in agents}
+    return {name: count for name, count in counts.items() if count}
 
 
 def is_removed(names: Sequence[str], used: Collection[str]) -> bool:
@@ -50,19 +113,29 @@ def catalog_name(reference: Reference, engines: Collection[EngineName | None]) -
     return reference.full_name if engines and set(engines) == {"podman"} else reference.catalog_name
 
 
-def misspelt(reference: Reference, engines: Mapping[str, EngineName | None]) -> list[str]:
-    """A line where the agents of one image need two spellings.
+def misspelt(
+    reference: Reference, engines: Mapping[str, EngineName | None], agents: Iterable[KnownAgent], mode: AgentPruning
+) -> list[str]:
+    """Lines where the agents of one image need two spellings.
 
     Args:
         engines: agent → engine, of those that get the image.
+        agents: as the Controller knows them.
     """
     name = catalog_name(reference, set(engines.values()))
     others = [agent for agent, engine in engines.items() if engine == "podman" and name != reference.full_name]
-    if not others:
-        return []
+    off = {agent.name for agent in agents if agent.provisioned and (mode == "configure" or agent.pruning_hours == 0)}
+    groups = {
+        "removes it there although a microservice uses it": [agent for agent in others if agent not in off],
+        "takes it for unused; it is turned off there, but runs on request and while the disk is nearly full": [
+            agent for agent in others if agent in off
+        ],
+    }
     return [
-        f"{text.listing(others)}: podman lists {name} as {reference.full_name}, so the ioFog agent's pruning removes it"
-        " there although a microservice uses it. Use a reference with a registry's name for all agents"
+        f"{text.listing(names)}: podman lists {name} as {reference.full_name}, so the ioFog agent's pruning {what}."
+        " Use a reference with a registry's name for all agents"
+        for what, names in groups.items()
+        if names and mode != "ignore"
     ]
 
 
@@ -91,12 +164,3 @@ def _line(names: Sequence[str], hours: int, turned_off: bool) -> str:
         f"{text.listing(names)}: the ioFog agent removes images that no microservice uses, {often}; create the"
         ' microservice before that, or set agent_pruning="configure", which turns that off (or "ignore")'
     )
-
-
-def to_turn_off(agents: Iterable[KnownAgent], before: Mapping[str, int]) -> dict[str, int]:
-    """Agent → the hours that it prunes after now, of those whose pruning is to be turned off.
-
-    Args:
-        before: what earlier runs have found, and turned off.
-    """
-    return {agent.name: agent.pruning_hours for agent in agents if agent.pruning_hours and agent.name not in before}

@@ -6,6 +6,7 @@
     ├── choices     which of the images each agent gets (choices.py)
     ├── pins        the platform manifests, each pinned by its digest
     ├── catalog     the images of the catalog item
+    ├── keys        whether the private keys are there of those who will be visited
     └── item        whether the Controller takes that, and what it does to microservices (catalog.py)
 
 Reads manifests only, and moves no blob; an agent is asked only for an architecture that nothing else
@@ -15,7 +16,7 @@ tells. What may be asked is in lookups.py. All failures are gathered, then raise
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from pulumi_iofog.check.addresses import ControllerAgents, locate
@@ -31,12 +32,14 @@ from pulumi_iofog.check.platforms import (
     arguments,
     candidates,
     find_offer,
-    move_of,
+    notes_of,
+    second_best,
 )
 from pulumi_iofog.check.platforms import pin as pin_offer
-from pulumi_iofog.check.pruning import catalog_name, misspelt, removals
+from pulumi_iofog.check.pruning import catalog_name, misspelt, removals, turned_off
 from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import Failure, Failures, InputError, NameTaken
+from pulumi_iofog.inputs.catalog import KnownAgent
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
 from pulumi_iofog.inputs.spec import Agent, Arch, CatalogItem, EngineName, Spec
 from pulumi_iofog.oci.image import Digest, Pin, Reference
@@ -50,7 +53,7 @@ class Resolution:
     """What a check has found out.
 
     Attributes:
-        endpoint: the Controller's; None while it is not known yet.
+        endpoint: the Controller's; None while it is not known yet, NO_CONTROLLER where there is to be none.
         agents: with their hosts, where those are known.
         digests: agent → its image's id; None while that is not known yet.
         catalog: architecture → the name that the catalog item has for it.
@@ -58,6 +61,7 @@ class Resolution:
         warnings: what the user should know of, a line each: a tag that has moved since the preview, an engine
             that is not the agent's by the Controller's record.
         item: what becomes of the catalog item; None if nothing does, or nobody can know now.
+        turned_off: agent → how often its pruning has been turned off, after this run.
     """
 
     endpoint: str | None
@@ -68,6 +72,7 @@ class Resolution:
     top_digests: Mapping[str, Digest]
     warnings: tuple[str, ...]
     item: ItemPlan | None = None
+    turned_off: Mapping[str, int] = field(default_factory=dict)
 
 
 def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
@@ -82,13 +87,15 @@ def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
     failures = Failures()
     asking = Asking(lookups.controller, failures)
     endpoint = failures.attempt("controller", lookups.endpoint)
-    check = _Check(spec, last, lookups, endpoint, asking, ControllerAgents(asking), failures)
+    check = _Check(spec, last, lookups, endpoint, asking, ControllerAgents(asking, there=spec.registers), failures)
     offers = check.offers()
     agents = check.agents()
     chosen = Choices(spec, last, lookups, check.controller, failures).choose(agents, offers)
     pins = check.pins(offers, chosen)
     catalog = check.catalog(offers, pins, agents, chosen)
-    item = check.item(check.desired(agents, chosen, pins, catalog if len(offers) == len(spec.references) else None))
+    desired = check.desired(agents, chosen, pins, catalog if len(offers) == len(spec.references) else None)
+    check.keys(desired)
+    item = check.item(desired)
     failures.raise_if_any()
     looked_up = [offer for offer in offers if not isinstance(offer, PinnedOffer)]
     return Resolution(
@@ -98,8 +105,9 @@ def resolve(spec: Spec, last: Recorded | None, lookups: Lookups) -> Resolution:
         digests={name: pins[arch].image_id if arch else None for name, arch in chosen.items()},
         catalog=catalog,
         top_digests={offer.argument.reference.text: offer.top_digest for offer in looked_up},
-        warnings=(*(line for offer in offers if (line := move_of(offer))), *check.warnings(pins, agents, chosen)),
+        warnings=(*(line for offer in offers for line in notes_of(offer)), *check.warnings(pins, agents, chosen)),
         item=item,
+        turned_off=check.turned_off(),
     )
 
 
@@ -143,11 +151,25 @@ class _Check:
         """What the user should know of, a line each."""
         for agent in self.spec.agents:
             yield from differences(agent, self.controller.get(agent.name))
+        known, mode = self._known(), self.spec.agent_pruning
         for arch, pin in pins.items():
-            yield from misspelt(pin.reference, _engines(agents, chosen, arch))
-        known = [each for agent in self.spec.agents if (each := self.controller.get(agent.name))]
-        if removals(known, (), self.spec.agent_pruning):
-            yield from removals(known, self._using(), self.spec.agent_pruning)
+            yield from second_best(arch, pin)
+            yield from misspelt(pin.reference, _engines(agents, chosen, arch), known, mode)
+        if removals(known, (), mode):
+            yield from removals(known, self._using(), mode)
+
+    def turned_off(self) -> Mapping[str, int]:
+        """Of which agents the pruning is turned off, and how often that has been done."""
+        before = self.last.turned_off if self.last else {}
+        if self.spec.agent_pruning != "configure":
+            return {}
+        unheard = {agent.name for agent in self.spec.agents} - {agent.name for agent in self._known()}
+        kept = {name: count for name, count in before.items() if name in unheard}
+        return {**kept, **turned_off(self._known(), before)}
+
+    def _known(self) -> list[KnownAgent]:
+        """Those of the agents that the Controller knows."""
+        return [each for agent in self.spec.agents if (each := self.controller.get(agent.name))]
 
     def _using(self) -> set[str | None]:
         """The agents that have a microservice of the item."""
@@ -158,6 +180,15 @@ class _Check:
             return {each.agent for each in controller.microservices(found.item_id)} if found else set()
 
         return self.asking.ask(ask) or set()
+
+    def keys(self, new: Desired) -> None:
+        """Fail what names a private key that cannot be read, of agents that will be visited: a machine that only looks
+        need not have it."""
+        for name in compare(self.last.desired if self.last else None, new).agents:
+            agent = new.placements[name].agent
+            file = None if agent.private_key else agent.private_key_file
+            if file and (problem := self.lookups.key_problem(file)):
+                self.failures.add(f"{self.spec.paths[name]}.private_key_file", f"{file} cannot be read: {problem}")
 
     # ---- pins, catalog ------------------------------------------------------------------------------
 
@@ -221,6 +252,7 @@ class _Check:
             names = (pin.image_id, pin.reference.full_name) if pin else (None, None)
             placements[agent.name] = Placement(agent, *names)
         known = catalog is not None and not {"name", "description", *spec.unknown_arches} & spec.unknown
+        known = known and spec.registers
         images = tuple(sorted((catalog or {}).items()))
         item = CatalogItem(spec.name, spec.description, images) if known else None
         return Desired(placements, item, self.endpoint)
@@ -230,10 +262,11 @@ class _Check:
         spec = self.spec
         last = self.last.desired if self.last and self.last.desired.endpoint == new.endpoint else None
         changes = compare(last, new)
-        if not (changes.item or changes.content) or (last and not last.item):
+        if not spec.registers or not (changes.item or changes.content) or (last and not last.item):
             return None
         name = None if "name" in spec.unknown else spec.name
-        wanted = Wanted(name, new.item, changes.content, spec.rebuild, spec.adopt, self.lookups.mark)
+        settled = changes.settled(new)
+        wanted = Wanted(name, new.item, changes.content, spec.rebuild, spec.adopt, self.lookups.mark, settled)
 
         def plan(controller: Controller) -> ItemPlan:
             try:

@@ -4,7 +4,8 @@
 what changes in them, and fills in ``agents`` and ``controller.endpoint``. Secrets of agents are apart, in
 ``agent_secrets``, as the engine would hide all agents otherwise (program/args.py). The outputs are all inputs,
 ``catalog_item_id``, ``pending_agents`` and ``engines``: refresh and destroy are given nothing else. While
-microservices of pending agents are to be rebuilt once those hold the image, there is ``rebuild_due`` too.
+microservices may still run older content than their agents hold, or are to hold, there is ``rebuild_due`` too. With
+``agent_pruning="configure"`` the inputs have ``pruning_turned_off``, the outputs ``pruning_before``.
 
 Each verb reads its properties once, into a Recorded. A program's inputs are read strictly; what has passed a check or
 is in the state leniently, as a newer version may have written it, which must not keep anybody from a refresh or a
@@ -14,17 +15,17 @@ destroy.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from pulumi_iofog.check.diff import Changes, Desired, Placement, compare
+from pulumi_iofog.check.diff import MISSING, Changes, Desired, Placement, compare
 from pulumi_iofog.errors import Failure, InputError
 from pulumi_iofog.inputs.reader import UNKNOWN
-from pulumi_iofog.inputs.spec import ARCHES, Arch, CatalogItem, Spec, parse
+from pulumi_iofog.inputs.spec import ARCHES, NO_CONTROLLER, Arch, CatalogItem, Spec, parse
 from pulumi_iofog.oci.image import Pin, Platform, Reference, parse_digest
 
 OUTPUTS_ONLY = ("catalog_item_id", "pending_agents", "engines", "rebuild_due", "pruning_before")
-COMPUTED = ("images", "agent_digests", "catalog_item")
+COMPUTED = ("images", "agent_digests", "catalog_item", "pruning_turned_off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,13 @@ class Recorded:
     Attributes:
         spec: the user's part, with what the check has filled in.
         pins: the ``images``; empty where they are not known yet.
+        turned_off: agent → how often its pruning has been turned off.
     """
 
     spec: Spec
     desired: Desired
     pins: Mapping[Arch, Pin]
+    turned_off: Mapping[str, int] = field(default_factory=dict)
 
     def arch_of(self, agent: str) -> Arch | None:
         """The architecture whose image the agent holds, or is to hold; None if it holds none, or that is not
@@ -69,7 +72,7 @@ def recorded(props: Mapping[str, Any]) -> Recorded:
     spec, pins = parse_inputs(own_inputs(props), strict=False), pins_of(props)
     if not spec.name and "name" not in spec.unknown:
         raise InputError([Failure("name", "is required")])
-    return Recorded(spec, _desired(props, spec, pins), pins)
+    return Recorded(spec, _desired(props, spec, pins), pins, _whole(props, "pruning_turned_off"))
 
 
 def last_recorded(olds: Mapping[str, Any]) -> Recorded | None:
@@ -92,17 +95,45 @@ def _desired(props: Mapping[str, Any], spec: Spec, pins: Mapping[Arch, Pin]) -> 
     return Desired(
         placements=placements,
         item=item_of(props),
-        endpoint=spec.controller.endpoint if spec.controller else None,
+        endpoint=_endpoint(spec),
         image_ids=frozenset(names),
         rebuild_due=frozenset(props.get("rebuild_due") or ()),
         pending=frozenset(props.get("pending_agents") or ()),
     )
 
 
+def _endpoint(spec: Spec) -> str | None:
+    if not spec.registers:
+        return NO_CONTROLLER
+    return spec.controller.endpoint if spec.controller else None
+
+
+def drift(last: Recorded, found: Mapping[str, Any]) -> list[str]:
+    """A line for each thing that is no longer as the last run has left it.
+
+    Args:
+        found: the properties as they are now.
+    """
+    lines = []
+    for name, digest in found["agent_digests"].items():
+        pin = last.pin_of(name)
+        if digest == MISSING and pin:
+            lines.append(f"{name} does not hold {pin.reference}: the next pulumi up brings it")
+    item, now = last.desired.item, item_of(found)
+    if item != now:
+        lines.append(f"the catalog item {item.name if item else ''} was changed: the next pulumi up changes it back")
+    return lines
+
+
 def pruning_before(props: Mapping[str, Any]) -> dict[str, int]:
-    """Agent → hours after which it pruned before that was turned off; as whole numbers, which state does not tell from
-    others."""
-    return {name: int(hours) for name, hours in (props.get("pruning_before") or {}).items()}
+    """Agent → hours after which it pruned before that was turned off."""
+    return _whole(props, "pruning_before")
+
+
+def _whole(props: Mapping[str, Any], key: str) -> dict[str, int]:
+    """Numbers by agent; whole ones, which state does not tell from others."""
+    value = props.get(key)
+    return {name: int(number) for name, number in value.items()} if isinstance(value, Mapping) else {}
 
 
 # ---- inputs ------------------------------------------------------------------------------------------

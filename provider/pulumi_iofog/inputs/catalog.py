@@ -71,6 +71,7 @@ class Microservice:
     name: str
     agent: str | None
     running: bool
+    uuid: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} on {self.agent}" if self.agent else self.name

@@ -22,6 +22,8 @@ PullPolicy = Literal["always", "missing", "never"]
 AgentPruning = Literal["warn", "ignore", "configure"]
 ARCHES: tuple[Arch, ...] = ("x86", "arm", "riscv64", "armv7")
 """``arm`` is linux/arm64; an image for it may have one for linux/arm/v7, which is ``armv7``, in its index."""
+NO_CONTROLLER = ""
+"""The endpoint of ``controller=False``: images are brought, and no catalog item is made."""
 AGENT_SECRETS = frozenset({"private_key", "passphrase", "password"})
 """The fields of an agent that nobody may see."""
 
@@ -92,6 +94,7 @@ class Spec:
     """One OfflineImage as its user wrote it.
 
     Attributes:
+        controller: what the program says of it; ``registers`` is False where there is to be none.
         unknown: paths of what is not known yet, for example ``agents[1].host``.
         paths: agent's name → its path, for failures.
     """
@@ -111,6 +114,7 @@ class Spec:
     adopt: bool
     rebuild: bool
     agent_pruning: AgentPruning
+    registers: bool = True
     unknown: frozenset[str] = frozenset()
     paths: Mapping[str, str] = field(default_factory=dict)
 
@@ -153,7 +157,13 @@ def parse(inputs: Mapping[str, Any], *, strict: bool = True) -> Spec:
     top = Fields("", inputs, Failures(), set(), strict=strict)
     paths = _agents(top)
     name = top.text("name", required=True) or ""
-    references, auth, controller = _references(top), _auth(top), _controller(top)
+    registers = top.value.get("controller") is not False
+    references, auth, controller = _references(top), _auth(top), _controller(top) if registers else None
+    pruning = cast(AgentPruning, top.choice("agent_pruning", get_args(AgentPruning)) or "warn")
+    if not registers:
+        top.take("controller")
+        if pruning == "configure":
+            top.fail("agent_pruning", "cannot be configure with controller=False: it is set on the Controller")
     spec = Spec(
         name=name,
         description=top.text("description") or f"Offline image bundle {name}",
@@ -169,7 +179,8 @@ def parse(inputs: Mapping[str, Any], *, strict: bool = True) -> Spec:
         prune=top.flag("prune", default=False),
         adopt=top.flag("adopt", default=False),
         rebuild=top.flag("rebuild", default=True),
-        agent_pruning=cast(AgentPruning, top.choice("agent_pruning", get_args(AgentPruning)) or "warn"),
+        agent_pruning=pruning,
+        registers=registers,
         paths={agent.name: path for path, agent in paths},
         unknown=frozenset(top.unknown),
     )
@@ -183,6 +194,8 @@ def _references(top: Fields) -> dict[Arch, Reference]:
     for arch in ARCHES:
         text = top.text(arch)
         if text is None:
+            if top.value.get(arch) == "":
+                top.fail(arch, "is empty: give an image, or omit it")
             continue
         try:
             found[arch] = Reference.parse(text)
@@ -212,6 +225,8 @@ def _agents(top: Fields) -> list[tuple[str, Agent]]:
 
 
 def _agent(top: Fields, path: str, item: Any) -> Agent | None:
+    if item is None:
+        top.failures.add(path, "is None: give an agent's name, or AgentArgs")
     if isinstance(item, str):
         item = {"name": item}
     reader = top.inside(path, item)

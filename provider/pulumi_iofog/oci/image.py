@@ -1,4 +1,4 @@
-"""Platforms, manifests and images, parsed once at the door; their names are in reference.py. Pure: no I/O.
+"""Manifests and images, parsed once at the door; names are in reference.py, platforms in platform.py. Pure: no I/O.
 
 Sources: OCI image spec 1.1 (manifest, index, config, descriptor), OCI distribution spec 1.1, and
 Docker image manifest v2 schema 2.
@@ -12,6 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pulumi_iofog.oci.artifact import NotAnImage as NotAnImage
+from pulumi_iofog.oci.artifact import refuse_artifact
+from pulumi_iofog.oci.platform import AMD64 as AMD64
+from pulumi_iofog.oci.platform import ARM64 as ARM64
+from pulumi_iofog.oci.platform import ARM_V7 as ARM_V7
+from pulumi_iofog.oci.platform import RISCV64 as RISCV64
+from pulumi_iofog.oci.platform import Platform as Platform
+from pulumi_iofog.oci.platform import fitness as fitness
 from pulumi_iofog.oci.reference import Digest as Digest
 from pulumi_iofog.oci.reference import Reference as Reference
 from pulumi_iofog.oci.reference import parse_digest as parse_digest
@@ -38,41 +46,6 @@ def sha256(data: bytes) -> Digest:
 def short(digest: str) -> str:
     """``sha256:0123456789ab``, for people; anything else is returned unchanged."""
     return digest[:19] if len(digest) == 71 and digest.startswith("sha256:") else digest
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Platform:
-    """What an image runs on (OCI image index, ``platform``): ``linux/amd64``, ``linux/arm/v7``."""
-
-    os: str
-    architecture: str
-    variant: str = ""
-
-    def __str__(self) -> str:
-        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
-
-    @classmethod
-    def parse(cls, text: str) -> Platform:
-        """``linux/arm/v7`` → Platform; ValueError unless it has two or three parts."""
-        parts = text.split("/")
-        if len(parts) not in (2, 3) or not all(parts):
-            raise ValueError(f"not a platform: {text!r}")
-        return cls(*parts)
-
-    def runs(self, image: Platform) -> bool:
-        """Whether an image made for that platform is the one to run here. A variant that the
-        image does not name, and arm64's only one (v8), make no difference."""
-        if (self.os, self.architecture) != (image.os, image.architecture):
-            return False
-        if self.architecture == "arm64":
-            return image.variant in ("", "v8")
-        return not self.variant or not image.variant or self.variant == image.variant
-
-
-AMD64 = Platform("linux", "amd64")
-ARM64 = Platform("linux", "arm64")
-ARM_V7 = Platform("linux", "arm", "v7")
-RISCV64 = Platform("linux", "riscv64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +132,12 @@ class Image:
         return self.manifest.config.digest
 
     @property
+    def says_platform(self) -> bool:
+        """Whether its config does, as it should."""
+        body = _object(self.config)
+        return bool(body.get("os") and body.get("architecture"))
+
+    @property
     def diff_ids(self) -> tuple[Digest, ...]:
         return tuple(layer.diff_id for layer in self.layers)
 
@@ -172,28 +151,35 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """One manifest that an index offers."""
+    """One manifest or index that an index offers; without a platform, its config has it."""
 
-    platform: Platform
+    platform: Platform | None
     blob: Descriptor
 
 
 def parse_index(raw: bytes) -> tuple[IndexEntry, ...]:
-    """The runnable manifests of an OCI index or Docker manifest list. Attestations, whose
-    platform is ``unknown/unknown``, are omitted. ValueError if it is not an index."""
+    """What an OCI index or Docker manifest list offers. Attestations, whose platform is ``unknown/unknown``, are
+    omitted. ValueError if it is not an index."""
+    manifests = _object(raw).get("manifests") or []
+    if not isinstance(manifests, list) or not all(isinstance(each, dict) for each in manifests):
+        raise ValueError("not an image index")
     entries = []
-    for descriptor in _object(raw).get("manifests") or []:
+    for descriptor in manifests:
         platform = descriptor.get("platform") or {}
-        os, arch = platform.get("os", ""), platform.get("architecture", "")
-        if os in ("", "unknown") or arch in ("", "unknown"):
-            continue
-        entries.append(IndexEntry(Platform(os, arch, platform.get("variant", "")), Descriptor.of(descriptor)))
+        if not isinstance(platform, dict):
+            raise ValueError("a platform that is not an object")
+        os, arch, variant = (str(platform.get(key) or "") for key in ("os", "architecture", "variant"))
+        if "unknown" not in (os, arch):
+            named = Platform(os, arch, variant) if os and arch else None
+            entries.append(IndexEntry(named, Descriptor.of(descriptor)))
     return tuple(entries)
 
 
 def parse_manifest(raw: bytes, media_type: str) -> Manifest:
-    """A single platform's manifest, OCI or Docker. ValueError if it is not one."""
+    """A single platform's manifest, OCI or Docker. ValueError if it is not one; NotAnImage where it is known what else
+    it is."""
     body = _object(raw)
+    refuse_artifact(body)
     if not isinstance(body.get("config"), dict) or not isinstance(body.get("layers"), list):
         raise ValueError("not an image manifest")
     return Manifest(
@@ -202,7 +188,8 @@ def parse_manifest(raw: bytes, media_type: str) -> Manifest:
 
 
 def parse_config(raw: bytes) -> tuple[Platform, tuple[Digest, ...]]:
-    """Platform and diff ids of an image config (OCI ``config.md``). ValueError if it is not one."""
+    """Platform and diff ids of an image config (OCI ``config.md``); some tools write no architecture, which is empty
+    then. ValueError if it is not one."""
     body = _object(raw)
     rootfs = body.get("rootfs")
     if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids"), list):
@@ -217,9 +204,18 @@ def assemble(reference: Reference, platform: Platform, manifest: Manifest, confi
     """Put a manifest and its config together. ValueError if they do not match."""
     _, diff_ids = parse_config(config)
     if len(diff_ids) != len(manifest.layers):
-        raise ValueError(f"{len(manifest.layers)} layers in the manifest, {len(diff_ids)} in the config")
+        raise ValueError(f"layers: {len(manifest.layers)} in the manifest, {len(diff_ids)} in the config")
     layers = tuple(Layer(d, blob) for d, blob in zip(diff_ids, manifest.layers, strict=True))
     return Image(reference, platform, manifest, config, layers)
+
+
+def packed_as(data: bytes) -> Compression:
+    """The compression of a layer by its first bytes (RFC 1952, 2.3.1; RFC 8878, 3.1), which engines go by too."""
+    if data.startswith(b"\x1f\x8b"):
+        return "gzip"
+    # Zstandard's skippable frames may come first: zstd:chunked and pzstd have them.
+    skippable = data[1:4] == b"\x2a\x4d\x18" and data[0] & 0xF0 == 0x50
+    return "zstd" if skippable or data.startswith(b"\x28\xb5\x2f\xfd") else "none"
 
 
 def media_type_of(raw: bytes) -> str:
@@ -229,8 +225,11 @@ def media_type_of(raw: bytes) -> str:
 
 
 def pick(entries: tuple[IndexEntry, ...], wanted: Platform) -> IndexEntry | None:
-    """The index's first manifest that runs on the wanted platform."""
-    return next((entry for entry in entries if wanted.runs(entry.platform)), None)
+    """The index's manifest that runs best on the wanted platform. Where all are for newer CPUs of that architecture,
+    the one for the oldest: only the host knows whether it is one."""
+    offered = [(each.platform, each) for each in entries if each.platform]
+    ranked = [(rank, each) for platform, each in offered if (rank := fitness(platform, wanted)) is not None]
+    return min(ranked, key=lambda pair: pair[0])[1] if ranked else None
 
 
 def _object(raw: bytes) -> dict[str, Any]:

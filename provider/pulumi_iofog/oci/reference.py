@@ -100,6 +100,11 @@ class Reference:
         return f"{self.repository}:{self.local_tag}"
 
     @property
+    def latest_is_assumed(self) -> bool:
+        """Whether it has neither tag nor digest."""
+        return self.tag == "latest" and not self.pinned and not self.name.endswith(":latest")
+
+    @property
     def catalog_name(self) -> str:
         """The name in the catalog item, always with a tag: ``gateway:1.4``, ``registry.example/app:latest``.
 
@@ -137,6 +142,8 @@ class Reference:
         transport, _, rest = text.partition(":")
         if rest.startswith("//") and transport == "docker":
             text = rest[2:]
+        elif rest.startswith("//") and transport in ("http", "https", "oci"):
+            raise ValueError(f"it is an address, not an image: omit {transport}://{_insecure(transport, rest)}")
         elif transport == "docker-daemon":
             return _of_daemon(text, rest)
         elif transport in get_args(Transport) and transport != "docker":
@@ -146,6 +153,11 @@ class Reference:
                 "podman's own storage is not supported; podman save --format oci-archive makes an oci-archive:"
             )
         return cls(text, text.partition("@")[0], *_name(text))
+
+
+def _insecure(scheme: str, rest: str) -> str:
+    """How to say what http:// was to say."""
+    return f", and set iofog:insecureRegistries to {rest[2:].partition('/')[0]}" if scheme == "http" else ""
 
 
 def full_name(name: str) -> str:

@@ -1,11 +1,13 @@
 """The arguments that users write: classes, and dicts of the same shape.
 
-Whatever is named a password, passphrase, token or private key becomes a Pulumi secret automatically.
+Whatever is named a password, passphrase, token or private key becomes a Pulumi secret automatically (secrets.py has the
+rest of that).
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from collections.abc import Iterator
+from typing import Any, Literal, Protocol, TypedDict, TypeVar
 
 import pulumi
 from pulumi import Input
@@ -13,7 +15,20 @@ from typing_extensions import NotRequired
 
 from pulumi_iofog.inputs.spec import AGENT_SECRETS, EngineName
 
+Item = TypeVar("Item", covariant=True)
 SECRETS = AGENT_SECRETS | {"token"}
+
+
+class Items(Protocol[Item]):
+    """Any list or tuple: a Sequence that a ``str`` is not, as its ``in`` takes texts only.
+
+    ``agents="edge-1"`` would be four agents otherwise, for a type checker.
+    """
+
+    def __contains__(self, value: object, /) -> bool: ...
+    def __getitem__(self, index: int, /) -> Item: ...
+    def __iter__(self) -> Iterator[Item]: ...
+    def __len__(self) -> int: ...
 
 
 class RegistryAuthArgsDict(TypedDict):
@@ -240,7 +255,8 @@ class AgentArgs:
                 detected if omitted.
             sudo: True always, False never (the user's own, rootless engine); default: if the user cannot
                 reach the engine.
-            accept_new_host_key: accept an unknown host's key on first use, like OpenSSH's ``accept-new``.
+            accept_new_host_key: accept an unknown host's key on first use, like OpenSSH's ``accept-new``
+                (default: False).
         """
         _set(
             self,
@@ -264,6 +280,7 @@ class AgentArgs:
 
 
 def _set(args: object, **values: Any) -> None:
+    """Keep what is given in an instance of an Args class, and mark what is secret."""
     for key, value in values.items():
         if value is not None:
             pulumi.set(args, key, pulumi.Output.secret(value) if key in SECRETS else value)
@@ -273,49 +290,3 @@ def fields_of(args: object, kind: type) -> dict[str, Any]:
     """What is set in an instance of an Args class; ``kind`` is the TypedDict of the same shape."""
     values = {key: pulumi.get(args, key) for key in kind.__annotations__}
     return {key: value for key, value in values.items() if value is not None}
-
-
-def seal(value: Any) -> Any:
-    """The same argument with its secrets marked, also if it was written as a dict."""
-    if isinstance(value, dict):
-        return {k: _sealed(k, v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [seal(item) for item in value]
-    return value.apply(seal) if isinstance(value, pulumi.Output) else value
-
-
-def apart(agents: Any) -> tuple[Any, Any]:
-    """Agents without their secrets; and the secrets, an object by the agent's name, or by its index (``#2``)
-    if the name is another resource's output.
-
-    Pulumi hides a whole list if a part of it is secret, but of an object only the secret parts: so the
-    agents stay readable in a preview.
-    """
-    if isinstance(agents, pulumi.Output):
-        return agents.apply(lambda known: apart(known)[0]), agents.apply(lambda known: apart(known)[1])
-    if not isinstance(agents, list | tuple):
-        return agents, None
-    rest, secrets = [], {}
-    for index, agent in enumerate(agents):
-        without, own = _apart(agent)
-        rest.append(without)
-        if own:
-            name = without.get("name") if isinstance(without, dict) else None
-            secrets[name if isinstance(name, str) else f"#{index}"] = own
-    return rest, secrets or None
-
-
-def _apart(agent: Any) -> tuple[Any, Any]:
-    if isinstance(agent, pulumi.Output):
-        return agent.apply(lambda known: _apart(known)[0]), agent.apply(lambda known: _apart(known)[1])
-    if isinstance(agent, AgentArgs):
-        agent = fields_of(agent, AgentArgsDict)
-    if not isinstance(agent, dict):
-        return agent, None
-    given = {key: value for key, value in agent.items() if value is not None}
-    secrets = {key: pulumi.Output.secret(given.pop(key)) for key in list(given) if key in AGENT_SECRETS}
-    return given, secrets or None
-
-
-def _sealed(key: str, value: Any) -> Any:
-    return pulumi.Output.secret(value) if key in SECRETS and value is not None else value

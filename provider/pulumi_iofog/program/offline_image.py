@@ -11,7 +11,7 @@ from pulumi import Input, Output
 from pulumi.dynamic import Resource
 from pulumi.dynamic.dynamic import PROVIDER_KEY
 
-from pulumi_iofog.errors import Failure, InputError
+from pulumi_iofog.errors import Failure
 from pulumi_iofog.inputs.iofogctl_document import read_documents
 from pulumi_iofog.inputs.spec import AgentPruning
 from pulumi_iofog.program.args import (
@@ -19,12 +19,13 @@ from pulumi_iofog.program.args import (
     AgentArgsDict,
     ControllerArgs,
     ControllerArgsDict,
+    Items,
     RegistryAuthArgs,
     RegistryAuthArgsDict,
-    apart,
-    seal,
 )
 from pulumi_iofog.program.interrupt import end_interrupts_silently
+from pulumi_iofog.program.refused import Refused
+from pulumi_iofog.program.secrets import apart, seal
 from pulumi_iofog.saved_name import REPLACE, RUN, SAVED
 
 
@@ -32,7 +33,8 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
     """Container images on edge hosts that cannot pull them, and the catalog item that names them.
 
     Attributes:
-        catalog_item_id: the Controller's id of the catalog item; also the resource's id, as text.
+        catalog_item_id: the Controller's id of the catalog item; also the resource's id, as text. None with
+            ``controller=False``.
         agent_digests: agent → config digest of the image that it must hold.
         images: architecture → {reference, digest (the platform manifest's), image_id (the config's),
             platform, size (compressed bytes)}.
@@ -51,7 +53,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         self,
         resource_name: str,
         *,
-        agents: Input[Sequence[Input[str | AgentArgs | AgentArgsDict]]],
+        agents: Input[Items[Input[str | AgentArgs | AgentArgsDict]]],
         x86: Input[str] | None = None,
         arm: Input[str] | None = None,
         riscv64: Input[str] | None = None,
@@ -59,7 +61,7 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         name: Input[str] | None = None,
         description: Input[str] | None = None,
         auth: Input[RegistryAuthArgs | RegistryAuthArgsDict] | None = None,
-        controller: Input[ControllerArgs | ControllerArgsDict] | None = None,
+        controller: Input[ControllerArgs | ControllerArgsDict | Literal[False]] | None = None,
         namespace: Input[str] | None = None,
         transfer_pool: Input[int] | None = None,
         cache: Input[bool] | None = None,
@@ -84,7 +86,8 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
             name: of the catalog item (default: the Pulumi name).
             description: of the catalog item (default: ``Offline image bundle NAME``).
             auth: for the registry (default: ``~/.docker/config.json``, then anonymous).
-            controller: the ioFog Controller (default: the stack's config, the environment, the namespace).
+            controller: the ioFog Controller (default: the stack's config, the environment, the namespace). False:
+                bring the image and make no catalog item; the resource's id is its Pulumi name then.
             namespace: the iofogctl namespace that says how to reach agents and Controller (default: ``default``).
             transfer_pool: agents served at once (default: 2).
             cache: keep pulled blobs in the local cache (default: True).
@@ -165,11 +168,11 @@ class OfflineImage(Resource, module="iofog", name="OfflineImage"):
         Raises:
             InputError: the file cannot be used; all failures, each with its line.
         """
-        documents = read_documents(path)
+        documents = Refused.instead(lambda: read_documents(path))
         chosen = [d for d in documents if d.name == resource_name] or documents
         if len(chosen) > 1:
             names = ", ".join(d.name for d in documents)
-            raise InputError([Failure(str(path), f"which one? Set resource_name= to one of {names}")])
+            raise Refused([Failure(str(path), f"which one? Set resource_name= to one of {names}")])
         arguments = {**chosen[0].inputs, **overrides}
         return cls(resource_name or chosen[0].name, opts=opts, **arguments)
 
@@ -178,7 +181,7 @@ def _options(opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
     if opts and opts.import_:
         # Pulumi's own plugin for dynamic providers fails here, with a KeyError.
         reason = "dynamic resources cannot be imported; set adopt=True, and pulumi up takes the catalog item over"
-        raise InputError([Failure("opts.import_", reason)])
+        raise Refused([Failure("opts.import_", reason)])
     # Names are unique on a Controller, so a replacement deletes the old item first. It is not enough that diff
     # says so too: for `--replace` it is not called.
     first: pulumi.ResourceOptions = pulumi.ResourceOptions(delete_before_replace=True)

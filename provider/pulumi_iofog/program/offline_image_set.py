@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pulumi
 from pulumi import Input, Output
@@ -17,12 +17,15 @@ from pulumi_iofog.program.args import (
     ControllerArgsDict,
     ImageArgs,
     ImageArgsDict,
+    Items,
     RegistryAuthArgs,
     RegistryAuthArgsDict,
     fields_of,
 )
 from pulumi_iofog.program.offline_image import OfflineImage
+from pulumi_iofog.program.refused import Refused
 
+T = TypeVar("T")
 PASSED_ON = ("depends_on", "ignore_changes", "replace_on_changes", "delete_before_replace", "retain_on_delete")
 """Options that Pulumi applies to the component only; here each image gets them too. ``protect`` and the like are
 passed on by Pulumi."""
@@ -39,7 +42,7 @@ class OfflineImageSet(pulumi.ComponentResource):
 
     Attributes:
         images: each image's OfflineImage, by its key.
-        catalog_item_ids: key → the Controller's id of the catalog item.
+        catalog_item_ids: key → the Controller's id of the catalog item; none with ``controller=False``.
         pending_agents: key → the agents that failed within ``max_unavailable``; only for keys that have any.
     """
 
@@ -52,9 +55,9 @@ class OfflineImageSet(pulumi.ComponentResource):
         resource_name: str,
         *,
         images: Mapping[str, ImageArgs | ImageArgsDict],
-        agents: Input[Sequence[Input[str | AgentArgs | AgentArgsDict]]],
+        agents: Input[Items[Input[str | AgentArgs | AgentArgsDict]]],
         auth: Input[RegistryAuthArgs | RegistryAuthArgsDict] | None = None,
-        controller: Input[ControllerArgs | ControllerArgsDict] | None = None,
+        controller: Input[ControllerArgs | ControllerArgsDict | Literal[False]] | None = None,
         namespace: Input[str] | None = None,
         transfer_pool: Input[int] | None = None,
         cache: Input[bool] | None = None,
@@ -111,10 +114,14 @@ class OfflineImageSet(pulumi.ComponentResource):
             )
             for key, fields in own.items()
         }
-        self.catalog_item_ids = Output.all(**{key: image.catalog_item_id for key, image in self.images.items()})
-        pending = Output.all(**{key: image.pending_agents for key, image in self.images.items()})
-        self.pending_agents = pending.apply(lambda all_: {key: agents for key, agents in all_.items() if agents})
+        self.catalog_item_ids = _some({key: image.catalog_item_id for key, image in self.images.items()})
+        self.pending_agents = _some({key: image.pending_agents for key, image in self.images.items()})
         self.register_outputs({"catalog_item_ids": self.catalog_item_ids, "pending_agents": self.pending_agents})
+
+
+def _some(outputs: Mapping[str, Output[T]]) -> Output[Mapping[str, T]]:
+    """Those that are something."""
+    return Output.all(**outputs).apply(lambda known: {key: value for key, value in known.items() if value})
 
 
 def _checked(images: Mapping[str, ImageArgs | ImageArgsDict]) -> dict[str, dict[str, Any]]:
@@ -125,6 +132,9 @@ def _checked(images: Mapping[str, ImageArgs | ImageArgsDict]) -> dict[str, dict[
     if not images:
         failures.add("images", "no image: give at least one")
     for key, image in images.items():
+        if not isinstance(image, ImageArgs | Mapping):
+            failures.add(f"images[{key!r}]", "must be ImageArgs or a dict, such as {'x86': 'registry.example/app:1'}")
+            continue
         fields = fields_of(image, ImageArgsDict) if isinstance(image, ImageArgs) else dict(image)
         own[key] = fields
         for field in fields.keys() - ImageArgsDict.__annotations__.keys():
@@ -132,5 +142,6 @@ def _checked(images: Mapping[str, ImageArgs | ImageArgsDict]) -> dict[str, dict[
         name = fields.get("name", key)
         if isinstance(name, str) and (other := names.setdefault(name, key)) != key:
             failures.add(f"images[{key!r}].name", f"{name} is already the catalog item of {other!r}")
-    failures.raise_if_any()
+    if found := tuple(failures):
+        raise Refused(found)
     return own

@@ -17,7 +17,7 @@ class Load:
     Args:
         image, target: the whole image, and what is loaded: that, or its lower layers alone.
         expected: what a part must lie in the spool as.
-        carried: what lies in the spool and is not loaded yet, by diff id; for all loads of the image.
+        carried: what lies in the spool and is not loaded yet, by the parts' keys; for all loads of the image.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Load:
     def prove(self, part: Part) -> None:
         """Prove what has arrived."""
         with log.timed("prove", layer=part.layer.diff_id):
-            self._carried[part.layer.diff_id] = self._delivery.prove(part, self._expected(part))
+            self._carried[part.key] = self._delivery.prove(part, self._expected(part))
         if self._along:
             self._along.whole()
 

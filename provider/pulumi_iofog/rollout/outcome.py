@@ -30,15 +30,18 @@ def pending(outcomes: Sequence[Outcome], max_unavailable: int) -> list[str]:
         return [outcome.agent for outcome in failed]
     allowed = f" (max_unavailable is {max_unavailable})" if max_unavailable else ""
     others = len(outcomes) - len(failed)
+    them = "the other one will be skipped by the next pulumi up, as it holds the image"
+    if others > 1:
+        them = f"the other {others} will be skipped by the next pulumi up, as they hold the image"
     summary = f"{len(failed)} of {text.plural(len(outcomes), 'agent')} failed{allowed}"
     if others:
-        summary += f"; the other {others} will be skipped by the next pulumi up, as they hold the image"
+        summary += f"; {them}"
     raise RolloutFailed(summary, [outcome.error or "" for outcome in failed])
 
 
 def brought(outcomes: Sequence[Outcome], agents: Sequence[str]) -> bool:
-    """Whether one of those agents holds the image now."""
-    return any(outcome.agent in agents and not outcome.error for outcome in outcomes)
+    """Whether one of those agents holds the image now; who was not visited holds it."""
+    return len(missed(outcomes, agents)) < len(agents)
 
 
 def missed(outcomes: Sequence[Outcome], agents: Sequence[str]) -> list[str]:

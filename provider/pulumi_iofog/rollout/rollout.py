@@ -40,10 +40,12 @@ from pulumi_iofog.errors import (
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Descriptor, Digest, Image, Pin
 from pulumi_iofog.oci.reference import full_name
+from pulumi_iofog.rollout.labels import Mislabelled, as_labelled
 from pulumi_iofog.rollout.load import Load
 from pulumi_iofog.rollout.outcome import Outcome
 from pulumi_iofog.rollout.tools import Host, Recipe, Tools
 from pulumi_iofog.rollout.worker import Worker, after
+from pulumi_iofog.transfer.engine_traits import EngineTraits
 from pulumi_iofog.transfer.inventory import Inventory, Means
 from pulumi_iofog.transfer.load_folder import prefix
 from pulumi_iofog.transfer.plan import Transfer
@@ -146,11 +148,19 @@ def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
             host.remove_stale_containers()
             host.untag_lower_images()
         host.clear_spool(job.image)
-        note = "; ".join(filter(None, (_bad_disk(job, host), _prune(job, host), _name_in_front(job, names))))
+        names_told = _name_in_front(job, inventory.engine, names)
+        notes = (_bad_disk(job, host), _prune(job, host), names_told, _older_arm(job, inventory))
+        note = "; ".join(filter(None, notes))
     return Outcome(name, updated, meter.sent, job.image.manifest.size, note, engine=inventory.described)
 
 
 def _refuse_wrong_platform(job: Job, inventory: Inventory) -> None:
+    if inventory.engine.needs_platform and not job.image.says_platform:
+        why = (
+            f"the config of {job.image.reference} does not say what it runs on, and {inventory.engine.kind} needs that"
+        )
+        hint = "Build the image again with a current tool"
+        raise EngineError(job.agent.name, f"choosing an image for {inventory.engine.kind}", why, hint)
     if inventory.platform.runs(job.image.platform):
         return
     raise EngineError(
@@ -185,6 +195,8 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
             now = host.inventory(job.image)
             thin = transfer(job.image, now, means).leaves_out_less_than(sending)
             inventory = now if thin else inventory
+        except Mislabelled as problem:
+            means = replace(means, mislabelled=means.mislabelled | {problem.blob.digest})
         except CorruptLayer as problem:
             # What was encoded did not come out as the layer, or a blob was damaged on its way.
             if blobs_only:
@@ -236,7 +248,10 @@ def _carry_out(
             for part in group:
                 with log.timed("send", layer=part.layer.diff_id) as line:
                     before = meter.sent
-                    delivery.receive(part, partial(payloads.stream, image.reference, part), meter)
+                    stream = partial(payloads.stream, image.reference, part)
+                    if sending.engine.unpacks_on_the_way:
+                        stream = partial(as_labelled, part, stream)
+                    delivery.receive(part, stream, meter)
                     line["bytes"] = meter.sent - before
                 proven = proving.do(partial(load.prove, part))
             loading.do(after(proven, load.finish))
@@ -250,15 +265,27 @@ def _carry_out(
     return names
 
 
-def _name_in_front(job: Job, names: Sequence[str]) -> str:
-    """That another name stands before the image's own. The ioFog agent's pruning looks only at the first one
-    (check/pruning.py)."""
+def _name_in_front(job: Job, engine: EngineTraits, names: Sequence[str]) -> str:
+    """That another name stands before the image's own, and the command that removes it. The ioFog agent's pruning
+    looks only at the first one (check/pruning.py)."""
     own = job.image.reference.full_name
     if not names or full_name(names[0]) == own:
         return ""
+    docker_socket = job.agent.engine_socket if engine.command == "docker" else None
+    command = f"docker -H unix://{docker_socket}" if docker_socket else engine.command
     return (
-        f"{job.agent.name} lists {job.image.reference} as {names[0]} first, so the ioFog agent's pruning removes it"
-        " although microservices use it: remove that name there"
+        f"{job.agent.name} lists {job.image.reference} as {names[0]} first, and the ioFog agent's pruning takes it for"
+        f" unused, even if a microservice uses it. Remove that name there: {command} image rm {names[0]}"
+    )
+
+
+def _older_arm(job: Job, inventory: Inventory) -> str:
+    """That the image is for 32 bits, on an agent of 64; not every such CPU can do that."""
+    image, engine = job.image.platform, inventory.platform
+    if image.architecture == engine.architecture:
+        return ""
+    return (
+        f"{job.agent.name} runs {engine} and has {job.image.reference} for {image}: there is none for its own platform"
     )
 
 

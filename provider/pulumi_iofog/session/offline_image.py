@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,22 +14,26 @@ from typing import TYPE_CHECKING, Any
 from pulumi_iofog import log
 from pulumi_iofog.adapters.gzip_tokens.program import architectures
 from pulumi_iofog.adapters.recode import recode
+from pulumi_iofog.adapters.sources.meant import meant
 from pulumi_iofog.adapters.ssh.destination import configured_host
+from pulumi_iofog.adapters.ssh.host_config import file_problem
 from pulumi_iofog.check import state
 from pulumi_iofog.check.catalog import ItemPlan, Wanted, plan_change, plan_new
 from pulumi_iofog.check.diff import MISSING, Estimate, estimate
 from pulumi_iofog.check.lookups import Lookups
-from pulumi_iofog.check.pruning import PruningChange, to_turn_off
+from pulumi_iofog.check.platforms import PLATFORMS
+from pulumi_iofog.check.pruning import PruningChange
 from pulumi_iofog.check.resolve import Resolution
 from pulumi_iofog.check.state import Recorded
-from pulumi_iofog.errors import IofogError
+from pulumi_iofog.errors import Failure, IofogError
 from pulumi_iofog.inputs.catalog import FoundItem
-from pulumi_iofog.inputs.spec import Agent, CatalogItem
+from pulumi_iofog.inputs.spec import ARCHES, NO_CONTROLLER, Agent, CatalogItem
 from pulumi_iofog.inputs.transfer_settings import host_program_allowed
 from pulumi_iofog.oci.image import Digest, Pin, Platform, Reference, parse_digest
 from pulumi_iofog.rollout import rollout
 from pulumi_iofog.rollout.tools import Progress, Tools
 from pulumi_iofog.session.adapters import Adapters
+from pulumi_iofog.session.pruning import change_pruning
 
 if TYPE_CHECKING:
     from pulumi_iofog.adapters.host.edge_host import EdgeHost
@@ -59,6 +63,15 @@ class Run:
         return f"preview {self.resource} {reference}"
 
 
+def explained(failure: Failure, inputs: Mapping[str, Any]) -> Failure:
+    """A failure of an image's reference, with what seems to be meant where that is a file's or folder's name."""
+    text = inputs.get(failure.path) if failure.path in ARCHES else None
+    hint = meant(text) if isinstance(text, str) else None
+    if hint is None:
+        return failure
+    return Failure(failure.path, f"{failure.reason.rstrip('.')}. Did you mean {hint}?")
+
+
 class Session(Adapters):
     """What one verb of an OfflineImage does with its adapters."""
 
@@ -69,11 +82,12 @@ class Session(Adapters):
         return Lookups(
             manifests=self.images,
             endpoint=self._endpoint,
-            controller=(lambda: self.controller) if self.spec.controller_known else None,
+            controller=(lambda: self.controller) if self._asks_controller else None,
             mark=self._shared.mark(urn),
             replaced=lambda endpoint: self._shared.item(urn, endpoint),
             namespace=lambda: self.namespace,
             ssh_host=configured_host,
+            key_problem=file_problem,
             probe=self._probe,
             previewed=lambda reference: self._previewed(run, reference),
             recall=self._recall,
@@ -83,7 +97,7 @@ class Session(Adapters):
         """Keep what was resolved: for later runs without the registry, and from a preview to its update."""
         for arch, pin in found.pins.items():
             written = self.spec.references.get(arch) or self.spec.references["arm"]
-            self.cache.records.put(_record_of(written, pin.platform), state.pin_to_props(pin))
+            self.cache.records.put(_record_of(written, PLATFORMS[arch]), state.pin_to_props(pin))
         for reference, top in found.top_digests.items():
             if run.preview:
                 self.cache.records.put(run.key(reference), {"digest": top})
@@ -102,14 +116,32 @@ class Session(Adapters):
             found.append(estimate(name, manifest(new.pin_of(name)), manifest(held)))
         return found
 
+    @property
+    def _asks_controller(self) -> bool:
+        return self.spec.registers and self.spec.controller_known
+
     def _endpoint(self) -> str | None:
+        if not self.spec.registers:
+            return NO_CONTROLLER
         if self.spec.controller_known:
             return self.settings.endpoint
         return self.spec.controller.endpoint or None if self.spec.controller else None
 
     def _probe(self, agent: Agent) -> Platform:
+        """The agent's platform. A host is asked once: the same key is the same host."""
+        from pulumi_iofog.adapters.ssh.connect import identity  # and paramiko with it: few checks ask
+
+        before = identity(agent)
+        known = self.cache.records.get(_record_of_host(before), float("inf")) if before else None
+        if known:
+            log.step("platform", "remembered", agent=agent.name, platform=known["platform"])
+            return Platform.parse(known["platform"])
         with self.connect(agent) as host:
-            return host.platform
+            found = host.platform
+        # Its key may have been accepted just now.
+        if now := identity(agent):
+            self.cache.records.put(_record_of_host(now), {"platform": str(found)})
+        return found
 
     def _previewed(self, run: Run, reference: Reference) -> Digest | None:
         found = self.cache.records.get(run.key(reference.text), PREVIEW_HOLDS)
@@ -165,8 +197,18 @@ class Session(Adapters):
             item_id: the resource's own item.
             mark: of the resource.
         """
+        if not new.spec.registers:
+            return ItemPlan()
         changes, spec, item = new.changes_since(old), new.spec, new.desired.item
-        wanted = Wanted(item.name if item else None, item, changes.content, spec.rebuild, spec.adopt, mark)
+        wanted = Wanted(
+            name=item.name if item else None,
+            item=item,
+            content=changes.content,
+            rebuild=spec.rebuild,
+            adopt=spec.adopt,
+            mark=mark,
+            settled=changes.settled(new.desired),
+        )
         if item_id is None:
             return plan_new(self.controller, wanted)
         if not (changes.item or changes.content):
@@ -181,37 +223,41 @@ class Session(Adapters):
         self.controller.update_item(taken, item, mark, rewrite=rewrite)
         return taken
 
+    def write_item(
+        self, item_id: int, item: CatalogItem, mark: str | None, plan: ItemPlan, *, rewrite: bool, changed: bool
+    ) -> ItemPlan:
+        """Write what has changed of the item, and have microservices rebuilt if content has.
+
+        Returns:
+            The plan as it was carried out: not every Controller can leave out microservices of the item.
+        """
+        singly = rewrite and plan.singly
+        if changed or (rewrite and not singly):
+            self.controller.update_item(item_id, item, mark, rewrite=rewrite and not singly)
+        if singly and not all(self.controller.rebuild(each) for each in plan.rebuilt):
+            self.controller.update_item(item_id, item, mark, rewrite=True)
+            return replace(plan, rebuilt=tuple(self.controller.microservices(item_id)), singly=False)
+        return plan
+
     # ---- the agents' own pruning --------------------------------------------------------------------
 
-    def arrange_pruning(self, before: Mapping[str, int]) -> PruningChange:
+    def arrange_pruning(self, urn: str | None, before: Mapping[str, int]) -> PruningChange:
         """With ``agent_pruning="configure"``, have the agents remove no unused images; all others as before.
 
         Args:
             before: agent → hours after which it pruned, where earlier runs have turned that off.
         """
         configure = self.spec.agent_pruning == "configure"
-        return self._change_pruning([agent.name for agent in self.spec.agents] if configure else [], before)
+        return self._change_pruning(urn, [agent.name for agent in self.spec.agents] if configure else [], before)
 
-    def restore_pruning(self, before: Mapping[str, int]) -> PruningChange:
+    def restore_pruning(self, urn: str | None, before: Mapping[str, int]) -> PruningChange:
         """Have all agents prune as they did before."""
-        return self._change_pruning([], before)
+        return self._change_pruning(urn, [], before)
 
-    def _change_pruning(self, wanted: Collection[str], before: Mapping[str, int]) -> PruningChange:
-        change = PruningChange({name: hours for name, hours in before.items() if name in wanted}, {})
+    def _change_pruning(self, urn: str | None, wanted: Sequence[str], before: Mapping[str, int]) -> PruningChange:
         if not wanted and not before:
-            return change
-        known = {agent.name: agent for agent in self.controller.agents()}
-        found = to_turn_off([known[name] for name in wanted if name in known], before)
-        back = {name: hours for name, hours in before.items() if name not in wanted and name in known}
-        for name, hours in {**dict.fromkeys(found, 0), **back}.items():
-            try:
-                self.controller.set_pruning(known[name].uuid, hours)
-            except IofogError as problem:
-                change.errors[name] = f"{name}: {problem}"
-            # What is turned off now, or could not be turned on again, is kept in mind.
-            if (hours == 0) != (name in change.errors):
-                change.before[name] = found.get(name, hours)
-        return change
+            return PruningChange({}, {}, [])
+        return change_pruning(self.controller, self.cache, urn or self.spec.name, wanted, before)
 
     # ---- refresh, destroy ---------------------------------------------------------------------------
 
@@ -264,6 +310,10 @@ class Session(Adapters):
                 if (pin := last.pin_of(name))
             ]
         return [(name, answer.result()) for name, answer in asked]
+
+
+def _record_of_host(host: str) -> str:
+    return f"platform of {host}"
 
 
 def _record_of(reference: Reference, platform: Platform) -> str:

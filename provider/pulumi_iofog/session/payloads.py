@@ -29,7 +29,6 @@ from pulumi_iofog.transfer.load_folder import plain_blob
 WORTH = 0.7
 """Of the blob's size: a larger delta is not worth its work on the host."""
 DELTA_LEVEL, WORKERS = 9, 1
-OCI_ZSTD_LAYER = f"{OCI_LAYER}+zstd"
 FOREVER = float("inf")
 
 
@@ -145,7 +144,9 @@ class Payloads:
             with tempfile.TemporaryDirectory(dir=file.parent) as folder:
                 blob = self.path(reference, part.layer.blob)
                 record = self._encode(part, way, blob, Path(folder, file.name))
-        return Descriptor(parse_digest(record["digest"]), record["size"], OCI_ZSTD_LAYER, record["plain_size"])
+        # gzip is for engines that unpack it themselves, on hosts that may not even have it.
+        plain_size = record["plain_size"] if way.packing == "zstd" else None
+        return Descriptor(parse_digest(record["digest"]), record["size"], f"{OCI_LAYER}+{way.packing}", plain_size)
 
     @contextmanager
     def ahead(self, reference: Reference, parts: Sequence[Part]) -> Iterator[None]:
@@ -196,8 +197,10 @@ class Payloads:
         return self._store.derive(part.name, lambda out: self._encode(part, way, blob, out))
 
     def _encode(self, part: Part, way: Recoded, blob: Path, out: Path) -> dict[str, Any]:
-        options = {"level": way.level, "window_log": way.window_log, "workers": WORKERS}
-        made = recode.as_zstd(part.layer, blob, out, **options)
+        if way.packing == "zstd":
+            made = recode.as_zstd(part.layer, blob, out, level=way.level, window_log=way.window_log, workers=WORKERS)
+        else:
+            made = recode.as_gzip(part.layer, blob, out, level=way.level)
         record = {"digest": made.digest, "size": made.size, "plain_size": made.plain_size}
         self._store.records.put(_record_of(part), record)
         return record

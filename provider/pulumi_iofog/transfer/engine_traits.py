@@ -35,11 +35,13 @@ class EngineTraits:
         intake: what a load reads: an archive from a pipe, one as a file, or a folder.
         keeps_blobs: the blobs stay as they came, so that a layer in another encoding would be another image.
         unpacks: when layers are unpacked: while they are loaded, or later, beside the blobs, which stay.
-        copies_aside: an archive is written to the engine's disk before it is loaded.
+        copies_aside: where what is given is written once more before it is loaded: on the disk of the engine's root, or
+            where temporary files are.
         reads_along: a load may begin before its last layers have arrived.
         loads_early: lower layers alone may be loaded while the rest is on its way, and that saves time.
         gives_back: what a held layer can be had back as: its plain tar out of an image that the engine saves, or its
             blob out of the engine's store.
+        needs_platform: it makes no container of an image whose config does not say what it runs on.
     """
 
     kind: EngineKind
@@ -51,15 +53,21 @@ class EngineTraits:
     intake: Literal["pipe", "file", "folder"]
     keeps_blobs: bool
     unpacks: Literal["loading", "later"]
-    copies_aside: bool
+    copies_aside: Literal["root", "temporary", "nowhere"]
     reads_along: bool
     loads_early: bool
     gives_back: Literal["tar", "blob"]
+    needs_platform: bool = False
 
     @property
     def unpacks_on_the_way(self) -> bool:
         """Whether the host can unpack a layer for the engine while it is loaded."""
         return self.intake == "pipe" and not self.keeps_blobs
+
+    @property
+    def command(self) -> str:
+        """What people type to work with it."""
+        return "docker" if self.kind == "docker-containerd" else self.kind
 
     def image_id(self, pin: Pin) -> Digest:
         """The id that the engine gives the image."""
@@ -82,21 +90,21 @@ def kind_of(name: EngineName, *, containerd_store: bool) -> EngineKind:
             assert_never(name)
 
 
-def traits_of(kind: EngineKind) -> EngineTraits:
-    """What the engine does."""
+def traits_of(kind: EngineKind, version: str = "") -> EngineTraits:
+    """What the engine does; of one whose version is not known, what the oldest does."""
     match kind:
         case "docker":
             return EngineTraits(
                 kind=kind,
                 finds_layers_by="chain",
                 image_id_is="config",
-                loads=frozenset({"none", "gzip"}),  # zstd since version 23
+                loads=frozenset({"none", "gzip", "zstd"} if _major(version) >= 23 else {"none", "gzip"}),
                 manifest="registry",
                 spellings="full",
                 intake="pipe",
                 keeps_blobs=False,
                 unpacks="loading",
-                copies_aside=True,
+                copies_aside="root",
                 reads_along=True,
                 loads_early=True,
                 gives_back="tar",
@@ -112,7 +120,7 @@ def traits_of(kind: EngineKind) -> EngineTraits:
                 intake="pipe",
                 keeps_blobs=True,
                 unpacks="loading",
-                copies_aside=True,
+                copies_aside="root",
                 # A load that was broken off made the next one of the same blob fail ("content digest not found").
                 reads_along=False,
                 loads_early=True,
@@ -129,7 +137,7 @@ def traits_of(kind: EngineKind) -> EngineTraits:
                 intake="folder",
                 keeps_blobs=False,
                 unpacks="loading",
-                copies_aside=False,
+                copies_aside="temporary",
                 reads_along=False,  # a folder must be whole
                 loads_early=True,
                 gives_back="tar",
@@ -145,10 +153,17 @@ def traits_of(kind: EngineKind) -> EngineTraits:
                 intake="file",
                 keeps_blobs=False,  # edgelet compares names, never digests
                 unpacks="later",  # by CRI, for the first container
-                copies_aside=False,
+                copies_aside="nowhere",
                 reads_along=False,  # a file must be whole
                 loads_early=False,  # a load only copies: 0.1 s for 36 MB, and half a second's wait for its end
                 gives_back="blob",
+                needs_platform=True,  # CRI unpacks for a platform ("parent snapshot … does not exist")
             )
         case _:
             assert_never(kind)
+
+
+def _major(version: str) -> int:
+    """23 of ``23.0.1``."""
+    first = version.partition(".")[0]
+    return int(first) if first.isdecimal() else 0

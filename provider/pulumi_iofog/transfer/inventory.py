@@ -58,9 +58,11 @@ class Means:
         memory: bytes that making a delta may take here.
         programs: architectures of hosts for which there is a program that works with deflate tokens, and that may be
             given it.
+        mislabelled: digests of blobs whose compression is not what their media type says.
     """
 
     rate: float | None = None
     layers: Mapping[Digest, Descriptor] = field(default_factory=dict)
     memory: int = 0
     programs: frozenset[str] = frozenset()
+    mislabelled: frozenset[Digest] = frozenset()

@@ -64,6 +64,13 @@ class Transfer:
         kept = given if self.engine.unpacks == "later" else 0
         return self.most + decoded + bases + archive, plain + kept + self._aside
 
+    @property
+    def temporary(self) -> int:
+        """Bytes that the engine writes to its folder for temporary files meanwhile, at most."""
+        if self.engine.copies_aside != "temporary":
+            return 0
+        return max(sum(map(self._given, group)) for group in self.groups(self.parts))
+
     def _given(self, part: Part) -> int:
         """Bytes of a part that the engine is given, at most."""
         return part.given if part.plain or self.engine.unpacks_on_the_way else part.most
@@ -71,7 +78,7 @@ class Transfer:
     @property
     def _aside(self) -> int:
         """Bytes of archives that the engine puts aside: one while it still loads the one before."""
-        if not self.engine.copies_aside:
+        if self.engine.copies_aside != "root":
             return 0
         given = [sum(map(self._given, group)) for group in self.groups(self.parts)]
         return max(one + next_one for one, next_one in itertools.pairwise([0, *given]))

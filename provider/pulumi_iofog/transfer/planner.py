@@ -16,7 +16,7 @@ has, how fast its link is, and which older layers the operator can get. Pure.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 from typing_extensions import assert_never
@@ -24,6 +24,7 @@ from typing_extensions import assert_never
 from pulumi_iofog.oci.image import Descriptor, Digest, Image, Layer
 from pulumi_iofog.transfer.delta_memory import Memory, delta_memory, token_delta_memory
 from pulumi_iofog.transfer.encodings import PLAIN_FACTOR, AsIs, Copied, Delta, Encoding, Part, Recoded, TokenDelta
+from pulumi_iofog.transfer.engine_traits import EngineTraits
 from pulumi_iofog.transfer.inventory import HeldImage, Inventory, Means
 from pulumi_iofog.transfer.plan import STOP_SIZE, Transfer
 
@@ -40,6 +41,9 @@ LEVELS = ((SLOW, 12, 27), (FAST, 6, 23))
 takes. On faster links the registry's blobs are sent as they are."""
 ROOMY = 600_000_000
 """Bytes of free memory on the host from which a window of 128 MiB is no burden to it."""
+REPACKED = Recoded(6, 0, "gzip")
+"""How a layer travels that neither the engine nor the host can unpack. Not as its plain tar, which is three times as
+large."""
 LOAD_HIDES = 0.75
 """Seconds that the rest must take to send, for an early load to be worth its own costs."""
 
@@ -58,10 +62,15 @@ def transfer(
         blobs_only: only blobs as they are; True once another encoding has failed.
     """
     absent = held(image, inventory) if thin else frozenset()
-    layers = {layer.diff_id: (index, layer) for index, layer in enumerate(image.layers) if layer.diff_id not in absent}
+    unhurried = replace(means, rate=None)
     parts = tuple(
-        Part(layer, _as_is(layer, inventory, None) if blobs_only else _encoding(layer, index, inventory, means))
-        for index, layer in layers.values()
+        Part(
+            layer,
+            _as_is(layer, inventory, unhurried) if blobs_only else _encoding(layer, index, inventory, means),
+            twin=any(layer.diff_id == other.diff_id for other in image.layers[:index]),
+        )
+        for index, layer in _distinct(image, inventory.engine)
+        if layer.diff_id not in absent
     )
     # A fast link does not keep an engine waiting; on a slow one it would put aside for minutes what saves a second.
     # At 100 Mbit/s a first transfer of 79 MB took 0.82 of the time on a host without zstd, 0.96 on one with it
@@ -69,6 +78,16 @@ def transfer(
     along = inventory.engine.reads_along and means.rate is not None and SLOW < means.rate <= FAST
     stops = _stops(parts, means.rate) if thin and inventory.engine.loads_early else frozenset[int]()
     return Transfer(parts, inventory.engine, absent, stops, along, _held_as(image, inventory, absent))
+
+
+def _distinct(image: Image, engine: EngineTraits) -> Iterator[tuple[int, Layer]]:
+    """The layers, each once, with their heights; one from two blobs twice where the engine keeps both."""
+    seen = set[Layer | Digest]()
+    for index, layer in enumerate(image.layers):
+        key = layer if engine.keeps_blobs else layer.diff_id
+        if key not in seen:
+            seen.add(key)
+            yield index, layer
 
 
 def held(image: Image, inventory: Inventory) -> frozenset[Digest]:
@@ -118,7 +137,7 @@ def _encoding(layer: Layer, index: int, inventory: Inventory, means: Means) -> E
         plain = layer.blob.digest == layer.diff_id and layer.blob.size >= SMALL and inventory.zstd
         recoded = _recoded(inventory, means.rate) if plain else None
         return recoded or _token_delta(layer, index, inventory, means) or AsIs()
-    as_is = _as_is(layer, inventory, means.rate)
+    as_is = _as_is(layer, inventory, means)
     if layer.blob.size < SMALL:
         return as_is
     for each in inventory.images:
@@ -129,13 +148,16 @@ def _encoding(layer: Layer, index: int, inventory: Inventory, means: Means) -> E
     return _delta(layer, index, otherwise, inventory, means) or otherwise
 
 
-def _as_is(layer: Layer, inventory: Inventory, rate: float | None) -> AsIs:
-    """Unpacked where the engine could not do it, or where the host has the time and the memory for it."""
-    compression = layer.blob.compression
+def _as_is(layer: Layer, inventory: Inventory, means: Means) -> AsIs | Recoded:
+    """Unpacked where the engine could not do it, or where the host has the time and the memory for it; by the host, or
+    where that cannot, here."""
+    compression, rate = layer.blob.compression, means.rate
     if not inventory.engine.unpacks_on_the_way:
         return AsIs()
+    if layer.blob.digest in means.mislabelled:
+        return REPACKED
     if compression not in inventory.engine.loads:
-        return AsIs(inventory.zstd)
+        return AsIs(unpack=True) if inventory.zstd else REPACKED
     worth = inventory.gzip and compression == "gzip" and layer.blob.size >= SMALL_TO_UNPACK
     # A plain tar that does not stay in memory costs more to write than the engine saves.
     roomy = inventory.memory >= max(ROOMY, 4 * PLAIN_FACTOR * layer.blob.size)

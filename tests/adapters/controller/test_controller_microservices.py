@@ -13,7 +13,7 @@ import pytest
 from lab.controller import ControllerStandIn
 from pulumi_iofog.adapters.controller.controller import Controller
 from pulumi_iofog.adapters.controller.dialect import Dialect
-from pulumi_iofog.errors import ItemInUse, NameTaken
+from pulumi_iofog.errors import ControllerError, ItemInUse, NameTaken
 from pulumi_iofog.inputs.catalog import Microservice
 from pulumi_iofog.inputs.spec import CatalogItem, ControllerSettings
 
@@ -59,8 +59,8 @@ def recorded(dialect: str, step: str) -> Any:
 
 def test_who_uses_an_item(controller: Controller, item_id: int) -> None:
     reader, writer = controller.microservices(item_id)
-    assert reader == Microservice("app-1/reader", "edge-1", running=True)
-    assert writer == Microservice("app-1/writer", "edge-2", running=False)
+    assert replace(reader, uuid="") == Microservice("app-1/reader", "edge-1", running=True)
+    assert replace(writer, uuid="") == Microservice("app-1/writer", "edge-2", running=False)
     assert controller.microservices(9999) == ()
 
 
@@ -71,8 +71,24 @@ def test_who_uses_an_item_by_what_real_ones_have_said(dialect: str, item_id: int
         controller.agents()
         stand_in.answer_next(recorded(dialect, "microservices of the application"))
         stand_in.answer_next(recorded(dialect, "agents"))
-        assert controller.microservices(item_id) == (Microservice("app-1/ms-1", "edge-1", running=False),)
+        (found,) = controller.microservices(item_id)
+        said = recorded(dialect, "microservices of the application")["microservices"][0]
+        assert found == Microservice("app-1/ms-1", "edge-1", running=False, uuid=said["uuid"])
         controller.close()
+
+
+def test_one_microservice_alone_is_rebuilt_where_the_controller_can(
+    controller: Controller, stand_in: ControllerStandIn, item_id: int
+) -> None:
+    reader, writer = controller.microservices(item_id)
+    can = not stand_in.api.old
+    assert controller.rebuild(writer) is can
+    assert stand_in.side_door.rebuilds() == {reader.name: False, writer.name: can, "app-1/other": False}
+    if can:
+        assert controller.rebuild(replace(writer, uuid="gone")), "what is gone needs no starting"
+    stand_in.answer_next({"name": "ValidationError", "message": "not now"}, status=400)
+    with pytest.raises(ControllerError, match="rebuilding app-1/writer: HTTP status 400: ValidationError not now"):
+        controller.rebuild(writer)
 
 
 # ---- writing images ---------------------------------------------------------------------------------

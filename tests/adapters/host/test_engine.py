@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -13,6 +14,8 @@ from pulumi_iofog import text
 from pulumi_iofog.adapters.host.engines import docker_like as engines
 from pulumi_iofog.errors import EngineError, MissingLayers, NoSpace, VerificationFailed
 from pulumi_iofog.inputs.spec import Agent
+from pulumi_iofog.transfer.encodings import AsIs, Part
+from pulumi_iofog.transfer.plan import Transfer
 from tests.adapters.conftest import ENGINES
 from tests.adapters.host.edge import APP, BASE, REFERENCE, V1, V2, Edge, reach
 from tests.images import make_image
@@ -117,7 +120,7 @@ def test_a_load_that_lacks_a_layer(edge: Edge) -> None:
         edge.engine.verify(TWO.image.pin)
     assert not edge.edge.holds(TWO.image.pin)
     listed = edge.engine.image_id(REFERENCE) is not None
-    assert listed == (edge.engine.kind in ("docker-containerd", "edgelet"))
+    assert listed == (edge.engine.kind == "edgelet")
     edge.bring(TWO)
     edge.engine.verify(TWO.image.pin)
     assert edge.content(APP, "etc/base") == "the base"
@@ -258,3 +261,46 @@ def test_a_disk_that_is_full_while_loading(small: Edge) -> None:
     small.host.run("rm /run/fill")
     small.bring(large)
     small.engine.verify(large.image.pin)
+
+
+@pytest.fixture
+def little_temporary(lab: Lab) -> Iterator[Edge]:
+    """A podman whose folder for temporary files is small."""
+    host = lab.hosts["edge-podman"]
+    proof.empty(host)
+    host.run("mount -t tmpfs -o size=10m tmpfs /var/tmp")
+    try:
+        with reach(host, Agent(**host.agent(lab.known_hosts_file))) as edge:  # type: ignore[arg-type]
+            yield edge
+    finally:
+        host.run("umount /var/tmp")
+
+
+def test_room_for_what_podman_puts_aside(little_temporary: Edge) -> None:
+    edge, spool = little_temporary, little_temporary.edge.spool.root
+    edge.engine.require_space(spool, 30_000_000, 30_000_000, 9_000_000)
+    with pytest.raises(
+        NoSpace, match=r"making room for the image: 30\.0 MB are needed under /var/tmp, 10\.5 MB are free"
+    ):
+        edge.engine.require_space(spool, 30_000_000, 30_000_000, 30_000_000)
+    # What is sent in a rollout is known to need it.
+    large = make_image({"data": random.Random(1).randbytes(12_000_000)}, level=0)
+    whole = Transfer(tuple(Part(layer, AsIs()) for layer in large.image.layers), edge.engine.traits)
+    with pytest.raises(NoSpace, match="under /var/tmp"):
+        edge.edge.delivery(large.image, whole)
+    # Where nobody has looked before, the error says so.
+    with pytest.raises(NoSpace, match=r"no space left on device under /var/tmp\. Free space under /var/tmp"):
+        edge.bring(large)
+
+
+def test_podman_may_have_another_folder_for_that(little_temporary: Edge) -> None:
+    edge = little_temporary
+    settings = '[engine]\\nimage_copy_tmp_dir = "/run/few"\\n'
+    edge.host.run("mkdir /run/few; mount -t tmpfs -o size=1m tmpfs /run/few; cp -r /etc/containers /run/containers.d")
+    edge.host.run(f"printf '{settings}' > /run/containers.d/containers.conf")
+    edge.host.run("mount --bind /run/containers.d /etc/containers")
+    try:
+        with pytest.raises(NoSpace, match=r"2\.00 MB are needed under /run/few"):
+            edge.engine.require_space(edge.edge.spool.root, 1000, 1000, 2_000_000)
+    finally:
+        edge.host.run("umount /etc/containers /run/few; rm -r /run/containers.d /run/few")

@@ -61,6 +61,27 @@ def test_the_architecture_is_the_engines_own(machine: str, arch: str, platform: 
     assert (about.platform, about.kind, about.root) == (Platform.parse(platform), "docker", "/mnt/docker")
 
 
+V2 = "fpu cx16 lahf_lm popcnt sse4_1 sse4_2 ssse3"
+V3 = f"{V2} abm avx avx2 bmi1 bmi2 f16c fma movbe"
+
+
+@pytest.mark.parametrize(
+    ("flags", "platform"),
+    [
+        ("", "linux/amd64"),
+        ("flags : fpu sse4_1", "linux/amd64"),
+        (f"flags : {V2}", "linux/amd64/v2"),
+        (f"flags : {V3}", "linux/amd64/v3"),
+        (f"flags : {V3} avx512f", "linux/amd64/v3"),
+        (f"flags : {V3} avx512bw avx512cd avx512dq avx512f avx512vl", "linux/amd64/v4"),
+        ("flags : fpu avx2", "linux/amd64"),
+    ],
+)
+def test_what_an_x86_takes_is_told_from_its_features(flags: str, platform: str) -> None:
+    about = parse_about("docker", f'x86_64 {flags}\namd64 1\n"/d" []\n', "edge")
+    assert about.platform == Platform.parse(platform)
+
+
 def test_the_version_is_the_engines_own() -> None:
     text = 'x86_64\namd64 29.0.1\n"/var/lib/docker" [["driver-type","io.containerd.snapshotter.v1"]]\n'
     about = parse_about("docker", text, "edge")
@@ -89,14 +110,17 @@ def test_an_answer_that_cannot_be_read(text: str) -> None:
         parse_about("docker", text, "edge")
 
 
+A, B = (f"sha256:{letter * 64}" for letter in "ab")
+
+
 def test_ids_and_images() -> None:
     assert parse_id("0123\n") == parse_id("sha256:0123") == "sha256:0123"
     lower = "pulumi-iofog.local/prefix:0123-1"
     text = (
-        f'sha256:1 ["app:1","{lower}"] ["sha256:a","sha256:b"]\n'
+        f'sha256:1 ["app:1","{lower}"] ["{A}","{B}"]\n'
         '2 ["registry.example/app:1","<none>:<none>"] null\nError: no such\nsha256:3 null []\n'
     )
-    expected = [("sha256:1", ("sha256:a", "sha256:b")), ("sha256:2", ()), ("sha256:3", ())]
+    expected = [("sha256:1", (A, B)), ("sha256:2", ()), ("sha256:3", ())]
     held = tuple(HeldImage(id_, tuple(map(Digest, layers))) for id_, layers in expected)
     assert parse_images(text, "registry.example/app:1") == Listing("sha256:2", held, (lower,))
     assert parse_images(text, "docker.io/library/app:1").named == "sha256:1"

@@ -47,7 +47,7 @@ def refused(agent_of: AgentOf, host: str, **fields: Any) -> str:
 @pytest.mark.parametrize("host", KINDS)
 def test_the_engine_that_is_there(agent_of: AgentOf, host: str) -> None:
     with found(agent_of, host) as engine:
-        assert (engine.kind, engine.platform) == (KINDS[host], AMD64)
+        assert (engine.kind, engine.platform.runs(AMD64)) == (KINDS[host], True)
         assert engine.root == ROOTS.get(host, "/var/lib/docker")
         assert engine.images(NONE).named is None
 
@@ -83,7 +83,7 @@ def test_podman_of_root_and_of_the_user_are_two(agent_of: AgentOf) -> None:
         assert engine.root == "/home/outsider/.local/share/containers/storage"
     # Who may not become root is not given the own one silently.
     said = refused(agent_of, "edge-podman", user="outsider")
-    assert said.endswith("without one, or sudo=False for the user's own podman, which ioFog does not see")
+    assert said.endswith(", or sudo=False for the user's own podman, which ioFog does not see")
 
 
 @contextmanager
@@ -198,6 +198,13 @@ def test_podman_of_another_user_is_not_looked_for_as_root(agent_of: AgentOf) -> 
     assert "it is the podman of user outsider: log in as that user" in refused(agent_of, "edge-podman", **own)
 
 
+def test_a_socket_at_which_nothing_answers_is_to_be_checked(agent_of: AgentOf) -> None:
+    said = refused(agent_of, "edge-docker", engine="docker", engine_socket="/run/none.sock")
+    assert "running? Check engine_socket=, or without it dockerUrl in the Controller's record of edge-docker" in said
+    assert said.endswith("nothing answers at /run/none.sock")
+    assert "systemctl" not in said
+
+
 # ---- none -------------------------------------------------------------------------------------------
 
 
@@ -206,8 +213,10 @@ def test_an_engine_that_is_named_is_the_only_one(agent_of: AgentOf, name: str) -
     other = {"docker": "edge-podman", "podman": "edge-docker"}[name]
     said = refused(agent_of, other, engine=name)
     assert said.startswith(f"{other}: looking for {name}: ")
-    assert f"{name}: not found" in said
-    assert said.endswith("Install docker, podman or edgelet on the agent, or name the one that is there with engine=")
+    assert f"{name}: not found on PATH (/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin:" in said
+    assert ". If it is installed elsewhere, link it into /usr/local/bin. " in said
+    record = f"{name} is what engine= says or, without it, the Controller's record of {other} (containerEngine and"
+    assert f"{record} dockerUrl). If that is wrong, correct the record, or set engine=, which takes precedence" in said
     with found(agent_of, f"edge-{name}", engine=name) as engine:
         assert engine.kind == name
 
@@ -222,6 +231,24 @@ def test_a_host_without_an_engine(agent_of: AgentOf, lab: Lab) -> None:
         host.run("umount /usr/bin/docker")
 
 
+@pytest.mark.parametrize("user", ["edge", "plain"])
+@pytest.mark.parametrize("place", ["/usr/local/bin", "/opt/shop/bin"])
+@pytest.mark.parametrize("name", ["docker", "podman"])
+def test_an_engine_that_is_not_on_the_path(agent_of: AgentOf, lab: Lab, name: str, place: str, user: str) -> None:
+    """Neither on that of a login without a terminal, nor on sudo's."""
+    host = lab.hosts[f"edge-{name}"]
+    host.run("cp /etc/sudoers /run/sudoers; echo 'Defaults secure_path=/usr/bin:/bin' >> /etc/sudoers")
+    host.run(f"mount -t tmpfs tmpfs /opt; mkdir -p {place}; cp /usr/bin/{name} {place}/{name}")
+    host.run(f"mount --bind /dev/null /usr/bin/{name}")
+    try:
+        with found(agent_of, f"edge-{name}", user=user) as engine:
+            assert engine.kind == name
+            assert engine.images(NONE).named is None
+    finally:
+        host.run(f"umount /usr/bin/{name}; rm {place}/{name}; umount /opt")
+        host.run("cat /run/sudoers > /etc/sudoers; rm /run/sudoers")
+
+
 @pytest.mark.parametrize("host", ["edge-docker", "edge-docker29"])
 def test_a_daemon_that_is_stopped(agent_of: AgentOf, lab: Lab, host: str) -> None:
     with found(agent_of, host) as engine:
@@ -230,6 +257,7 @@ def test_a_daemon_that_is_stopped(agent_of: AgentOf, lab: Lab, host: str) -> Non
             said = refused(agent_of, host)
             assert "docker: Cannot connect to the Docker daemon at unix:///var/run/docker.sock" in said
             assert said.endswith("Start the engine on the agent: systemctl start docker")
+            assert "?." not in said
             with pytest.raises(
                 EngineError,
                 match=r"looking for registry.example/none:1: Cannot connect .* Try: systemctl status docker",

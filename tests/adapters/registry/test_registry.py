@@ -193,6 +193,11 @@ def test_a_manifest_that_is_not_there(pushed: Pushed, make_registry: MakeRegistr
         make_registry().manifest(reference)
 
 
+def test_where_no_tag_was_given_it_is_said_which_was_looked_for(pushed: Pushed, make_registry: MakeRegistry) -> None:
+    with pytest.raises(ImageNotFound, match=r"\. Without a tag, :latest is looked for: check the repository, or give"):
+        make_registry().manifest(pushed.reference("absent"))
+
+
 def test_a_blob_that_is_not_there(pushed: Pushed, make_registry: MakeRegistry) -> None:
     with pytest.raises(ImageNotFound, match=r"pulling sha256:.* of .*: not found \(blob unknown to registry\)"):
         list(make_registry().blob(pushed.reference("both:1"), Descriptor(sha256(b"absent"), 9, "")))

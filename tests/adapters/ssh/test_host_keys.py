@@ -230,3 +230,18 @@ def test_a_fingerprint_is_what_openssh_prints() -> None:
 def test_the_command_is_quoted_for_a_shell() -> None:
     keys = HostKeys("edge", "::1", 2222, [Path("/tmp/my known"), Path("/tmp/2")], scan_from="ssh jump ")
     assert keys._scan == "ssh jump ssh-keyscan -p 2222 ::1 >> '/tmp/my known'"
+
+
+def test_a_host_is_the_same_while_its_name_and_keys_are(tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+
+    def identity(host: str, port: int = 22) -> str:
+        return HostKeys("edge-1", host, port, [file]).identity
+
+    assert identity("198.18.0.7") == ""
+    file.write_text(f"198.18.0.7,198.18.0.8 {OTHER}\n")
+    first = identity("198.18.0.7")
+    assert first.startswith("198.18.0.7 ssh-ed25519 SHA256:")
+    assert len({first, identity("198.18.0.8"), identity("198.18.0.7", 2222)}) == 3
+    file.write_text(f"198.18.0.7 {OTHER.replace('PmG', 'PmH')}\n")
+    assert identity("198.18.0.7") not in ("", first)

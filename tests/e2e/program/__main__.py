@@ -32,7 +32,7 @@ for agent in arguments["agents"]:
 # The classes, as most users write them; the quickstart has dicts.
 arguments["agents"] = [iofog.AgentArgs(**each) if isinstance(each, dict) else each for each in arguments["agents"]]
 for key, kind in (("controller", iofog.ControllerArgs), ("auth", iofog.RegistryAuthArgs)):
-    if key in arguments:
+    if arguments.get(key):
         arguments[key] = kind(**arguments[key])
 
 image = iofog.OfflineImage("gateway", **arguments)

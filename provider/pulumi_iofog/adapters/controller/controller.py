@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+import requests
+
 from pulumi_iofog.adapters.controller.dialect import NUMBERS, Dialect
 from pulumi_iofog.adapters.controller.http import TRIES, Http, LostAnswer, is_unauthorized
 from pulumi_iofog.adapters.controller.token import Stored, Token
@@ -231,6 +233,22 @@ class Controller:
             users = [each for each in body["microservices"] if each["catalogItemId"] == item_id]
             return tuple(sorted((_microservice(each, names) for each in users), key=str))
 
+    def rebuild(self, microservice: Microservice) -> bool:
+        """Have one microservice started anew (``PATCH /microservices/UUID/rebuild``; by the source of the newer
+        Controllers, as no recording has it). One that is gone needs no starting.
+
+        Returns:
+            False if this Controller does that only for all of an item.
+        """
+        doing = f"rebuilding {microservice.name}"
+        response = self._answer(doing, "PATCH", f"/microservices/{microservice.uuid}/rebuild")
+        if response.status_code == 404:
+            # Of a path that it does not have it says so without the name of an error.
+            return bool(self._http.said(response)[0])
+        if response.status_code >= 400:
+            raise self._http.refused(doing, "PATCH", response)
+        return True
+
     @contextmanager
     def _users_named(self, doing: str, item_id: int, hint: str, *, running_only: bool = False) -> Iterator[None]:
         """Complete an ItemInUse with who uses the item, as far as the Controller tells, and what to try."""
@@ -246,16 +264,23 @@ class Controller:
             raise ItemInUse(self.endpoint, doing, why, hint) from None
 
     def _call(self, doing: str, method: str, path: str, body: Any = None, *, repeat: bool = True) -> dict[str, Any]:
-        """An authenticated call's JSON; signs in again, once, if the token is refused."""
+        """An authenticated call's JSON."""
+        response = self._answer(doing, method, path, body, repeat=repeat)
+        if response.status_code >= 400:
+            raise self._http.refused(doing, method, response)
+        return self._http.json(doing, response)
+
+    def _answer(
+        self, doing: str, method: str, path: str, body: Any = None, *, repeat: bool = True
+    ) -> requests.Response:
+        """An authenticated call's answer, whatever its status; signs in again, once, if the token is refused."""
         authorization = self._token.header()
         response = self._http.send(doing, method, path, body, authorization=authorization, repeat=repeat)
         if is_unauthorized(response):
             self._token.renew(authorization)
             authorization = self._token.header()
             response = self._http.send(doing, method, path, body, authorization=authorization, repeat=repeat)
-        if response.status_code >= 400:
-            raise self._http.refused(doing, method, response)
-        return self._http.json(doing, response)
+        return response
 
 
 def _ours(found: FoundItem, before: FoundItem | None, wanted: CatalogItem) -> bool:
@@ -296,4 +321,5 @@ def _microservice(entry: Mapping[str, Any], agents: Mapping[str, str]) -> Micros
         name=f"{entry.get('application') or '?'}/{entry['name']}",
         agent=agents.get(entry.get("iofogUuid") or ""),
         running=(entry.get("status") or {}).get("status") == "RUNNING",
+        uuid=str(entry["uuid"]),
     )

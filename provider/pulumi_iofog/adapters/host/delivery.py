@@ -30,7 +30,7 @@ class Delivery:
         self._arrived = spool.arrived(image)
         in_spool, in_engine = sending.space
         missing = max(in_spool - sum(self._arrived.sizes.values()), 0)
-        engine.require_space(spool.root, missing, in_engine)
+        engine.require_space(spool.root, missing, in_engine, sending.temporary)
         self._held = sending.held
         self._saved: dict[Digest, str] = {}
         """Where in the spool layers lie that the engine has given back."""
@@ -73,13 +73,15 @@ class Delivery:
 
         Args:
             target: the image itself, or one of its lower layers alone.
-            carried: diff id → what lies in the spool for that layer.
+            carried: diff id → what lies in the spool for that layer; of a layer from two blobs, the second by its
+                digest.
 
         Raises:
             MissingLayers: the engine lacks a layer that is not carried.
             CorruptLayer: one that is carried does not come out right.
         """
-        carried = {diff_id: carried[diff_id] for diff_id in target.diff_ids if diff_id in carried}
+        keys = dict.fromkeys([*target.diff_ids, *(layer.blob.digest for layer in target.layers)])
+        carried = {key: carried[key] for key in keys if key in carried}
         target = load_folder.made_for_host(target, {**self._held, **carried}, self._engine.traits)
         self._spool.write(self._image, load_folder.files(target, carried, self._engine.traits))
         self._engine.load(target, self._spool.folder(self._image), carried)

@@ -8,6 +8,7 @@ from itertools import chain
 
 from pulumi_iofog import log
 from pulumi_iofog.adapters.host.shell import Result, Shell
+from pulumi_iofog.adapters.ssh.login_shell import WIDER_PATH
 
 
 class Runner:
@@ -17,10 +18,14 @@ class Runner:
         sudo: as root: by sudo, unless the user is root, where sudo need not even be installed.
         password: for sudo; it goes by standard input only, and so is in no process list.
         first: a script before each; it ends with a newline.
+        alone: the script runs as the user, and only this command in it by sudo, which allows no more.
     """
 
-    def __init__(self, shell: Shell, *, sudo: bool, password: str | None = None, first: str = "") -> None:
-        self._shell, self._sudo, self._password, self._first = shell, sudo, password, first
+    def __init__(
+        self, shell: Shell, *, sudo: bool, password: str | None = None, first: str = "", alone: str = ""
+    ) -> None:
+        self._shell, self._sudo, self._password = shell, sudo and not alone, password
+        self._first = f"{first}{_by_sudo(alone)}" if alone else first
 
     def run(self, script: str, *, timeout: float = 60.0) -> Result:
         # What may be left of standard input is not the script's.
@@ -39,6 +44,14 @@ class Runner:
         script = f"export LC_ALL=C; {self._first}{script}"
         if not self._sudo:
             return script
+        # sudo has a PATH of its own (sudoers(5), secure_path).
+        script = f"{WIDER_PATH}{script}"
         sudo = "sudo -n" if self._password is None else "sudo -S -p ''"
         become = f"""[ "$(id -u)" = 0 ] || set -- {sudo} "$@"; exec "$@" """
         return f"export LC_ALL=C; set -- sh -c {shlex.quote(script)}; {become}"
+
+
+def _by_sudo(command: str) -> str:
+    """A shell function in place of a command. sudo keeps no environment, so Docker is told its socket by an option."""
+    socket = ' -H "$DOCKER_HOST"' if command == "docker" else ""
+    return f'program=$(command -v {command})\n{command}() {{ sudo -n "$program"{socket} "$@"; }}\n'

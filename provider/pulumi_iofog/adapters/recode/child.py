@@ -3,6 +3,7 @@
     child.py measure [--media-type T] [--want DIGEST] BLOB
     child.py plain   [--media-type T] [--want DIGEST] BLOB OUT
     child.py zstd    [--media-type T] [--want DIGEST] [--level N] [--window-log N] [--workers N] BLOB OUT
+    child.py gzip    [--media-type T] [--want DIGEST] [--level N] BLOB OUT
     child.py delta   [--want DIGEST] [--level N] [--ldm-min-match N] [--ldm-hash-rate-log N] OLD NEW OUT
 
 Run by its path, because importing the package costs half a second and 60 MB; so it imports nothing of
@@ -188,7 +189,7 @@ def _read(file: IO[bytes]) -> Iterator[bytes]:
 
 
 class Encoder(Protocol):
-    """A zstd frame that is being written."""
+    """A zstd frame, or a gzip member, that is being written."""
 
     def compress(self, data: bytes, /) -> bytes: ...
     def flush(self) -> bytes: ...
@@ -197,6 +198,8 @@ class Encoder(Protocol):
 def _encoder(args: argparse.Namespace) -> Encoder | None:
     if args.work == "plain":
         return None
+    if args.work == "gzip":
+        return zlib.compressobj(args.level, wbits=31)
     if args.work == "delta":
         ldm = {"min_match": args.ldm_min_match, "hash_rate_log": args.ldm_hash_rate_log}
         return delta_encoder(args.old, args.new.stat().st_size, args.level, **ldm)
@@ -246,10 +249,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="recode", description=(__doc__ or "").partition("\n")[0])
     parser.set_defaults(out=None)
     works = parser.add_subparsers(dest="work", required=True)
-    for name in ("measure", "plain", "zstd", "delta"):
+    for name in ("measure", "plain", "zstd", "gzip", "delta"):
         work = works.add_parser(name)
         work.add_argument("--want", help="the diff id that the plain tar must have")
-        if name in ("zstd", "delta"):
+        if name in ("zstd", "gzip", "delta"):
             work.add_argument("--level", type=int, default=9)
         if name == "delta":
             work.add_argument("--ldm-min-match", type=int, default=0, help="bytes; 0 for zstd's own 64")

@@ -85,6 +85,13 @@ def as_zstd(
     return _make(f"re-encoding {short(layer.blob.digest)}", options, [blob, out], timeout)
 
 
+def as_gzip(layer: Layer, blob: Path, out: Path, *, level: int, timeout: float = TIMEOUT) -> Made:
+    """Re-encode a layer's blob as gzip into ``out``, for engines that know nothing newer. Raises StoreError, as
+    ``plain`` does. ``level``: 1 to 9."""
+    options = [*_of_blob("gzip", layer), f"--level={level}"]
+    return _make(f"re-encoding {short(layer.blob.digest)}", options, [blob, out], timeout)
+
+
 def delta(
     old: Path, new: Path, out: Path, *, new_diff_id: Digest, level: int = LEVEL, timeout: float = TIMEOUT
 ) -> Made:

@@ -205,7 +205,10 @@ class Registry:
         if elsewhere:
             return task.error(f"HTTP status {code} from {elsewhere}, to which the registry redirected{said}")
         if code == 404:
-            return ImageNotFound(task.who, task.doing, f"not found{said}", "Check repository and tag")
+            hint = "Check repository and tag"
+            if place.reference.latest_is_assumed:
+                hint = "Without a tag, :latest is looked for: check the repository, or give a tag"
+            return ImageNotFound(task.who, task.doing, f"not found{said}", hint)
         if code in (401, 403):
             hint = "Set auth=, or run: docker login" + ("" if task.who == "docker.io" else f" {task.who}")
             return task.error(f"not allowed {self._auth.whom(place)}{said}", hint)

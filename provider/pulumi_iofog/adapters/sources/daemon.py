@@ -36,7 +36,10 @@ class Daemon:
                 return str(client.images.get(name).id)
             except errors.ImageNotFound:
                 hint = "Build or pull it there, or select another engine with DOCKER_HOST"
-                raise SourceError(who, doing, "it has no such image", hint) from None
+                why = "it has no such image"
+                if ":" not in name.rpartition("/")[2]:
+                    why += " (without a tag, :latest is looked for)"
+                raise SourceError(who, doing, why, hint) from None
 
     def save(self, image_id: str, out: Path) -> None:
         """``docker save`` of an image into a file, which is whole or not there."""

@@ -39,7 +39,7 @@ def find(files: Files, reference: Reference) -> Found:
         _, diff_ids = parse_config(config)
         names = [str(name) for name in entry["Layers"]]
         if len(names) != len(diff_ids):
-            raise ValueError(f"{len(names)} layers in its manifest.json, {len(diff_ids)} in the config")
+            raise ValueError(f"layers: {len(names)} in its manifest.json, {len(diff_ids)} in the config")
     except (ValueError, KeyError, TypeError) as problem:
         raise SourceError(files.who, "reading the image", f"its manifest or config cannot be read: {problem}") from None
     blobs = [_blob(files, name, diff_id) for name, diff_id in zip(names, diff_ids, strict=True)]
@@ -71,6 +71,8 @@ def _entry(files: Files, reference: Reference) -> dict[str, Any]:
         return dict(meant[0])
     why = f"it has several images: {', '.join(names)}" if meant else f"it has {', '.join(names) or 'no image'}"
     doing = f"looking for {reference.selector}" if reference.selector else "looking for the image"
+    if reference.selector and reference.latest_is_assumed:
+        doing += ":latest, as it has no tag"
     raise SourceError(files.who, doing, why, "Write FILE:NAME:TAG with one of these")
 
 

@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,15 +19,17 @@ from typing import Any
 
 import paramiko
 
+from pulumi_iofog.adapters.ssh import login_shell
 from pulumi_iofog.adapters.ssh.destination import Destination
 from pulumi_iofog.adapters.ssh.errors import translated
+from pulumi_iofog.adapters.ssh.login_shell import BEGIN, nothing_run
 
 PACKET = 32768 - 64
 """Bytes that are offered to a channel at once: what every peer must accept (RFC 4254, 5.2), less what paramiko
 reserves for the header. More would go as two packets, the second of 64 bytes, at twice the work."""
 TCP_INFO_SIZE = 176
 """Bytes of Linux' struct tcp_info up to and with tcpi_busy_time."""
-_BEGIN, _END = "pulumi-iofog: begin", "pulumi-iofog: end"
+_END = "pulumi-iofog: end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,14 @@ class Timeouts:
         backoff: before each attempt to connect.
         keepalive: between keepalives (ssh_config ServerAliveInterval).
         stalled: until a link that answers none, or a script that takes no byte, is given up.
+        begins: until a login shell must have begun with what it is given.
     """
 
     connect: float = 15.0
     backoff: tuple[float, ...] = (0.0, 1.0, 3.0)
     keepalive: float = 10.0
     stalled: float = 30.0
+    begins: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +181,12 @@ class Connection:
             channel = self._transport.open_session(timeout=self._timeouts.stalled)
             try:
                 channel.settimeout(self._timeouts.stalled)
-                # Whatever the login shell's startup files print comes before the mark.
-                channel.exec_command(f"exec sh -c {shlex.quote(f'echo {shlex.quote(_BEGIN)}; {script}')}")
+                channel.exec_command(login_shell.command(script))
                 if chunks is not None:
                     _give(channel, chunks, on_bytes, stdout)
-                return _finish(channel, timeout, stdout)
+                return _finish(channel, timeout, stdout, self._timeouts.begins)
+            except NothingRun as problem:
+                raise nothing_run(self.destination, doing, problem.said, problem.waited) from None
             finally:
                 channel.close()
 
@@ -220,9 +226,17 @@ def _give(
     channel.shutdown_write()
 
 
-def _finish(channel: paramiko.Channel, timeout: float, stdout: bytearray) -> Result:
+class NothingRun(Exception):
+    """The login shell has not begun with the script, and has ``said`` something else."""
+
+    def __init__(self, said: bytes, waited: float | None) -> None:
+        super().__init__(said)
+        self.said, self.waited = said, waited
+
+
+def _finish(channel: paramiko.Channel, timeout: float, stdout: bytearray, begins: float) -> Result:
     """Read both outputs as they come: a script that is blocked on one of them would never write the other."""
-    stderr = bytearray()
+    stderr, begin, deadline = bytearray(), f"{BEGIN}\n".encode(), time.monotonic() + begins
     with selectors.DefaultSelector() as selector:
         selector.register(channel, selectors.EVENT_READ)
         while True:
@@ -234,13 +248,18 @@ def _finish(channel: paramiko.Channel, timeout: float, stdout: bytearray) -> Res
                 stderr += channel.recv_stderr(1 << 16)
             elif ended:
                 break
-            elif not selector.select(timeout):
-                raise TimeoutError
+            elif begin in stdout:
+                if not selector.select(timeout):
+                    raise TimeoutError
+            elif not selector.select(max(deadline - time.monotonic(), 0)):
+                raise NothingRun(bytes(stdout + stderr), begins)
     code = channel.recv_exit_status()
     if code < 0 and not channel.get_transport().is_active():
         raise EOFError
-    before, mark, after = bytes(stdout).partition(f"{_BEGIN}\n".encode())
-    return Result(code, (after if mark else before).removesuffix(f"{_END}\n".encode()), bytes(stderr))
+    _, mark, after = bytes(stdout).partition(begin)
+    if not mark:
+        raise NothingRun(bytes(stdout + stderr), None)
+    return Result(code, after.removesuffix(f"{_END}\n".encode()), bytes(stderr))
 
 
 class Keepalive(threading.Thread):

@@ -35,7 +35,7 @@ from pulumi_iofog.adapters.ssh.login import Login
 from pulumi_iofog.errors import Unreachable
 from pulumi_iofog.inputs.spec import Agent
 
-__all__ = ["Connection", "Result", "Timeouts", "configured_host", "connect"]
+__all__ = ["Connection", "Result", "Timeouts", "configured_host", "connect", "identity"]
 
 FAST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 
@@ -68,6 +68,11 @@ def connect(agent: Agent, *, timeouts: Timeouts | None = None) -> Iterator[Conne
             keepalive = stack.enter_context(Keepalive(client, timeouts))
         assert client is not None
         yield Connection(destinations[-1], client, keepalive, timeouts)
+
+
+def identity(agent: Agent) -> str:
+    """What tells an agent's host from any other, without contacting it; see HostKeys. Raises as ``connect``."""
+    return _host_keys(route(agent)[-1], "").identity
 
 
 def _close(client: paramiko.SSHClient, kind: type[BaseException] | None, *raised: object) -> None:

@@ -134,6 +134,15 @@ def at_home(text: str) -> str:
     return os.path.expanduser(text)  # noqa: PTH111 - pathlib raises RuntimeError for such a user
 
 
+def file_problem(path: str) -> str | None:
+    """Why a file of the user's cannot be read; None if it can."""
+    try:
+        with Path(at_home(path)).open("rb"):
+            return None
+    except OSError as problem:
+        return problem.strerror or str(problem)
+
+
 def shell() -> str:
     """The user's shell, with which OpenSSH runs the commands in its configuration."""
     return os.environ.get("SHELL") or "/bin/sh"

@@ -69,6 +69,13 @@ class HostKeys(paramiko.MissingHostKeyPolicy):
         self._read(pinned, (*files, *global_files), revoked)
         self.verified = False
 
+    @property
+    def identity(self) -> str:
+        """The host's name and the keys that it may present; empty if none is known. Another host under that name has
+        another."""
+        keys = " ".join(sorted(map(str, self._known.keys)))
+        return f"{self._name} {keys}" if keys else ""
+
     def algorithms(self, offered: Sequence[str]) -> tuple[str, ...]:
         """The key types to ask the host for, out of paramiko's: those of known keys, so that a host with several
         does not seem changed; and certificates first, if an authority is known."""

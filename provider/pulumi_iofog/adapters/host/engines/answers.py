@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -15,6 +16,16 @@ from pulumi_iofog.transfer.engine_traits import EngineKind, kind_of
 from pulumi_iofog.transfer.inventory import HeldImage
 from pulumi_iofog.transfer.load_folder import PREFIX_REPOSITORY
 
+MACHINE = "echo $(uname -m) $(grep -m 1 '^flags' /proc/cpuinfo 2>/dev/null)"
+"""A command that says what the host's CPU is; its answer is a line."""
+
+_X86_LEVELS = (
+    "cx16 lahf_lm popcnt sse4_1 sse4_2 ssse3",
+    "abm avx avx2 bmi1 bmi2 f16c fma movbe",
+    "avx512bw avx512cd avx512dq avx512f avx512vl",
+)
+"""What Linux calls the features that x86-64-v2, v3 and v4 add (psABI of x86-64, 3.1.1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class About:
@@ -27,19 +38,31 @@ class About:
 
 
 def parse_about(name: EngineName, text: str, agent: str) -> About:
-    """``uname -m``, the engine's architecture and version, and its root and driver status as JSON.
+    """MACHINE, the engine's architecture and version, and its root and driver status as JSON.
 
     The architecture is the engine's own: a 32-bit system on a 64-bit kernel says aarch64 in uname.
     """
     try:
-        machine, about, facts = text.strip().splitlines()
+        cpu, about, facts = text.strip().splitlines()
+        machine, *features = cpu.split()
         arch, _, version = about.strip().partition(" ")
         root, _, status = facts.partition(" ")
         kind = kind_of(name, containerd_store="io.containerd.snapshotter" in status)
-        variant = {"armv6l": "v6"}.get(machine.strip(), "v7") if arch == "arm" else ""
+        variant = ""
+        if arch == "arm":
+            variant = {"armv6l": "v6"}.get(machine, "v7")
+        elif arch == "amd64":
+            variant = _x86_variant(features)
         return About(kind, Platform("linux", arch, variant), json.loads(root), version)
     except ValueError:
         raise EngineError(agent, f"asking {name} about itself", "its answer cannot be read") from None
+
+
+def _x86_variant(features: Sequence[str]) -> str:
+    """``v3`` for a CPU that takes what was made for x86-64-v3; empty for the baseline."""
+    levels = itertools.takewhile(lambda wanted: set(wanted.split()) <= set(features), _X86_LEVELS)
+    level = 1 + sum(1 for _ in levels)
+    return f"v{level}" if level > 1 else ""
 
 
 def parse_id(text: str) -> str:

@@ -34,14 +34,16 @@ class Engine(ABC):
     Attributes:
         cli: the command, which is also what its service is called.
         store: what its image store is called, where it has several.
+        temporary: the folder for its temporary files, as a word for a shell.
     """
 
     cli: ClassVar[str]
     store: ClassVar[str] = ""
+    temporary: ClassVar[str] = ""
 
     def __init__(self, shell: Runner, agent: str, about: About, where: str = "") -> None:
         self._shell, self._agent, self._version, self._where = shell, agent, about.version, where
-        self.traits, self.platform, self.root = traits_of(about.kind), about.platform, about.root
+        self.traits, self.platform, self.root = traits_of(about.kind, about.version), about.platform, about.root
         self._lower: set[str] = set()
         """Names of images of lower layers alone, which are to go at the end."""
 
@@ -67,16 +69,21 @@ class Engine(ABC):
 
     # ---- loading ------------------------------------------------------------------------------------
 
-    def require_space(self, spool: str, to_spool: int, to_load: int) -> None:
-        """Raise NoSpace if either the spool's or the engine's disk has too little free; sizes in bytes."""
-        result = self._shell.run(f"df -Pk {shlex.quote(spool)} {shlex.quote(self.root)}")
-        disks = parse_df(result.text)
-        if not result.ok or len(disks) != 2:
+    def require_space(self, spool: str, to_spool: int, to_load: int, to_temporary: int = 0) -> None:
+        """Raise NoSpace if the spool's disk, the engine's, or that of its temporary files has too little free; sizes in
+        bytes."""
+        temporary = f" {self.temporary}" if to_temporary else ""
+        folders = f"set -- {shlex.quote(spool)}{temporary} {shlex.quote(self.root)}"
+        result = self._shell.run(f'{folders}; df -Pk "$@" && printf "%s\\n" "$@"')
+        disks, named = parse_df(result.text), result.text.splitlines()
+        sizes = (to_spool, to_temporary, to_load) if to_temporary else (to_spool, to_load)
+        if not result.ok or len(disks) != len(sizes):
             return  # the root is not there to see; a full disk then shows while loading
-        needs = [(spool, to_spool, disks[0]), (self.root, to_load, disks[1])]
-        if disks[0] == disks[1]:
-            needs = [(self.root, to_spool + to_load, disks[1])]
-        for folder, need, disk in needs:
+        needs: dict[Disk, tuple[str, int]] = {}
+        # Where two lie on one disk, the later one is named.
+        for folder, size, disk in zip(named[-len(disks) :], sizes, disks, strict=True):
+            needs[disk] = (folder, size + needs.get(disk, ("", 0))[1])
+        for disk, (folder, need) in needs.items():
             if need > disk.free:
                 raise self._too_small(folder, need, disk)
 
@@ -105,14 +112,15 @@ class Engine(ABC):
         if not complaint:
             return
         doing = f"loading {image}"
+        self._undo_load(image)
         if says(result, "no space left"):
-            raise self._full(doing)
+            raise self._full(doing, result)
         whole = carried.keys() >= set(image.diff_ids)
         if self._is_damaged(result, whole=whole):
             raise CorruptLayer(self._agent, doing, complaint)
         if not whole and not says(result, *DOWN):
             raise MissingLayers(self._agent, doing, complaint)
-        raise self._failed(doing, result)
+        raise self._failed(doing, result, complaint)
 
     @property
     def replaced(self) -> Collection[Digest]:
@@ -126,6 +134,10 @@ class Engine(ABC):
     def _complaint(self, result: Result, image: Image) -> str:
         """What the script's answer says that is wrong; nothing if all of the image is loaded."""
         return "" if result.ok else result.error
+
+    def _undo_load(self, image: Image) -> None:
+        """Leave nothing of a load that has failed; there is nothing where an engine takes all of an image or none."""
+        return
 
     def _is_damaged(self, result: Result, *, whole: bool) -> bool:
         """Whether a load has failed for what was carried. ``whole``: nothing was left out."""
@@ -192,11 +204,13 @@ class Engine(ABC):
 
     # ---- what is wrong ------------------------------------------------------------------------------
 
-    def _full(self, doing: str) -> NoSpace:
+    def _full(self, doing: str, result: Result) -> NoSpace:
         return NoSpace(self._agent, doing, "no space left on device", f"Free space under {self.root}")
 
-    def _failed(self, doing: str, result: Result) -> EngineError:
-        if says(result, *DOWN):
-            hint = f"Is the {self.cli} service running on the agent? Try: systemctl status {self.cli}"
-            return EngineError(self._agent, doing, result.error, hint)
-        return EngineError(self._agent, doing, result.error)
+    def _failed(self, doing: str, result: Result, why: str = "") -> EngineError:
+        """``why``: what the engine says, if that is not the last of its complaints."""
+        hint = ""
+        # Edgelet says by itself what to try.
+        if says(result, *DOWN) and "systemctl" not in result.error:
+            why, hint = "", f"Is the {self.cli} service running on the agent? Try: systemctl status {self.cli}"
+        return EngineError(self._agent, doing, why or result.error, hint)

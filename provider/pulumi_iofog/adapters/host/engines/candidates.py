@@ -10,8 +10,7 @@ from pulumi_iofog.adapters.host.engines.docker import SYSTEM_SOCKET
 from pulumi_iofog.errors import EngineError
 from pulumi_iofog.inputs.spec import EngineName
 
-CANDIDATES = f"""PATH="$PATH:/usr/local/bin:/usr/sbin:/sbin"
-has() {{ command -v "$1" >/dev/null 2>&1; }}
+CANDIDATES = f"""has() {{ command -v "$1" >/dev/null 2>&1; }}
 listens() {{ [ -S "${{1#unix://}}" ] && echo docker "${{1#unix://}}"; }}
 listens {SYSTEM_SOCKET} || ! has dockerd || echo docker
 for socket in /run/user/*/docker.sock "$HOME/.docker/run/docker.sock"; do listens "$socket"; done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -28,10 +28,11 @@ def find(shell: Shell, agent: Agent) -> Engine:
     Without ``sudo=``: Docker as the user, and as root if it does not let the user in. Podman as root, as it
     is root's images that ioFog sees; edgelet as root, as it answers nobody else. The user's own podman, and where
     Docker does not let the user in the user's own (rootless) Docker, only with ``sudo=False`` or by its socket.
+    Where sudo allows no shell, the engine's command alone is tried with it.
 
     Raises EngineError if none can be used, with what each has answered, or if there are several.
     """
-    agent = _only_one(shell, agent)
+    named, agent = agent.engine, _only_one(shell, agent)
     names: Sequence[EngineName] = (agent.engine,) if agent.engine else get_args(EngineName)
     reasons = []
     for name in names:
@@ -39,13 +40,15 @@ def find(shell: Shell, agent: Agent) -> Engine:
             result = way.runner.run(_about(name))
             if result.ok:
                 return _engine(way, agent.name, parse_about(name, result.text, agent.name))
-            reasons.append(f"{way.called}: {result.error}")
-            if says(result, f"{name}: not found", f"{name}: command not found"):
+            by_sudo = says(result, *SUDO_REFUSES)
+            if not (way.alone and by_sudo):
+                reasons.append(f"{way.called}: {result.error}")
+            if says(result, f"{name}: not found"):
                 break
-            if agent.sudo is None and not says(result, "permission denied"):
+            if agent.sudo is None and not (by_sudo or says(result, "permission denied")):
                 break
     who = " or ".join(names)
-    raise EngineError(agent.name, f"looking for {who}", "; ".join(reasons), _hint(reasons, agent))
+    raise EngineError(agent.name, f"looking for {who}", "; ".join(reasons), _hint(reasons, agent, named))
 
 
 def _only_one(shell: Shell, agent: Agent) -> Agent:
@@ -65,15 +68,12 @@ def _only_one(shell: Shell, agent: Agent) -> Agent:
 
 def _about(name: EngineName) -> str:
     """A script by which an engine says whether it answers, and what it is."""
-    match name:
-        case "docker":
-            return docker.ABOUT
-        case "podman":
-            return podman.ABOUT
-        case "edgelet":
-            return edgelet.ABOUT
-        case _:
-            assert_never(name)
+    return (
+        f'command -v {name} >/dev/null || {{ echo "{name}: not found on PATH ($PATH)" >&2; exit 127; }}\n{_ABOUT[name]}'
+    )
+
+
+_ABOUT: Mapping[EngineName, str] = {"docker": docker.ABOUT, "podman": podman.ABOUT, "edgelet": edgelet.ABOUT}
 
 
 def _engine(way: _Way, agent: str, about: About) -> Engine:
@@ -90,13 +90,19 @@ def _engine(way: _Way, agent: str, about: About) -> Engine:
             assert_never(kind)
 
 
+SUDO_REFUSES = ("a password is required", "not allowed to execute", "not in the sudoers file", "may not run sudo")
+"""What sudo says, without a password, where it does not allow a shell."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """As whom to ask an engine, what to call that, and where it listens (empty: it has no daemon)."""
+    """As whom to ask an engine, what to call that, and where it listens (empty: it has no daemon). ``alone``: sudo
+    allows its command and nothing else."""
 
     called: str
     runner: Runner
     where: str = ""
+    alone: bool = False
 
 
 def _ways(shell: Shell, agent: Agent, name: EngineName) -> Iterator[_Way]:
@@ -114,7 +120,7 @@ def _ways(shell: Shell, agent: Agent, name: EngineName) -> Iterator[_Way]:
                 first, may_be_user, may_be_root = podman.of_user(socket), True, False
         case "edgelet":
             # The socket that its Controller knows is containerd's, which its command does not ask for.
-            first, may_be_user = edgelet.ON_PATH, agent.sudo is False
+            may_be_user = agent.sudo is False
         case _:
             assert_never(name)
     if may_be_user:
@@ -123,9 +129,13 @@ def _ways(shell: Shell, agent: Agent, name: EngineName) -> Iterator[_Way]:
         yield _Way("the user's own docker", Runner(shell, sudo=False, first=docker.OWN), "the user's own socket")
     if may_be_root:
         yield _Way(f"sudo {name}", Runner(shell, sudo=True, password=agent.password, first=first), where)
+    # What proves an image of edgelet is read as root, which takes more than its command.
+    if may_be_root and agent.password is None and name != "edgelet":
+        yield _Way(f"sudo {name} alone", Runner(shell, sudo=True, first=first, alone=name), where, alone=True)
 
 
-def _hint(reasons: Sequence[str], agent: Agent) -> str:
+def _hint(reasons: Sequence[str], agent: Agent, named: EngineName | None) -> str:
+    """What to try. ``named``: the engine that the program or the Controller's record says."""
     said = " ".join(reasons).lower()
     own = ", or sudo=False for the user's own podman, which ioFog does not see" if "sudo podman" in said else ""
     if "incorrect password" in said:
@@ -133,13 +143,26 @@ def _hint(reasons: Sequence[str], agent: Agent) -> str:
     if "must have a tty" in said:
         return f"Let sudo do without a terminal: 'Defaults:{agent.user or 'USER'} !requiretty' in sudoers"
     if "a password is required" in said:
-        return f"sudo asks for a password: give password=, or let the user use sudo without one{own}"
+        least = f"python -m pulumi_iofog sudoers {agent.engine or 'ENGINE'} prints the least that it needs"
+        return f"sudo asks for a password: give password=, or let the user use sudo without one ({least}){own}"
     if "unauthorized" in said:
         return f"edgelet answers only root: let {agent.user or 'the user'} use sudo, and omit sudo=False"
     if "daemon_unavailable" in said:
-        return "Start edgelet on the agent: systemctl start edgelet"
+        return "" if "systemctl" in said else "Start edgelet on the agent: systemctl start edgelet"
     if "permission denied" in said or "sudoers" in said:
         return f"Let {agent.user or 'the user'} reach the engine: the docker group, or sudo{own}"
     if "cannot connect" in said or "daemon running" in said:
-        return "Start the engine on the agent: systemctl start docker"
-    return "Install docker, podman or edgelet on the agent, or name the one that is there with engine="
+        if agent.engine_socket in (None, docker.SYSTEM_SOCKET, docker.SYSTEM_SOCKET.removeprefix("/var")):
+            return "Start the engine on the agent: systemctl start docker"
+        return (
+            f"Check engine_socket=, or without it dockerUrl in the Controller's record of {agent.name}: nothing answers"
+            f" at {agent.engine_socket}"
+        )
+    link = "If it is installed elsewhere, link it into /usr/local/bin. " if "not found on path" in said else ""
+    if named:
+        return (
+            f"{link}{named} is what engine= says or, without it, the Controller's record of {agent.name}"
+            " (containerEngine and dockerUrl). If that is wrong, correct the record, or set engine=, which takes"
+            f" precedence; else install {named} on the agent"
+        )
+    return f"{link}Install docker, podman or edgelet on the agent, or name the one that is there with engine="

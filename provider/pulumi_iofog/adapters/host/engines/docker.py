@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 
+from pulumi_iofog.adapters.host.engines.answers import MACHINE
 from pulumi_iofog.adapters.host.engines.archive import entry, unpacking
 from pulumi_iofog.adapters.host.engines.arriving import END_ABANDONED, arriving
 from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, NOT_UNPACKED
@@ -15,9 +16,13 @@ from pulumi_iofog.transfer.encodings import Coming
 from pulumi_iofog.transfer.load_folder import blob_path, to_unpack
 
 # Both questions at once; where the daemon does not answer, the first says so better.
-ABOUT = r"""uname -m; docker version --format '{{.Server.Arch}} {{.Server.Version}}' &
+ABOUT = (
+    MACHINE
+    + r"""
+docker version --format '{{.Server.Arch}} {{.Server.Version}}' &
 info=$(docker info --format '{{json .DockerRootDir}} {{json .DriverStatus}}' 2>/dev/null); code=$?
 wait $! && printf '%s\n' "$info" && exit $code """
+)
 """Finds out whether docker answers, and what it is; parse_about reads it."""
 SYSTEM_SOCKET = "/var/run/docker.sock"
 OWN = """for folder in "$XDG_RUNTIME_DIR" "/run/user/$(id -u)" "$HOME/.docker/run"; do

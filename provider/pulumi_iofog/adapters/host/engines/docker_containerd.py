@@ -16,7 +16,7 @@ from pulumi_iofog.adapters.host.engines.answers import About, Listing
 from pulumi_iofog.adapters.host.engines.blobs import LISTING, UNREADABLE, Blobs, are_damaged, given, parse_listing
 from pulumi_iofog.adapters.host.engines.containerd_store import CONTENT, ContainerdStore
 from pulumi_iofog.adapters.host.engines.docker import Docker
-from pulumi_iofog.adapters.host.shell import Result, says
+from pulumi_iofog.adapters.host.shell import Result
 from pulumi_iofog.adapters.host.sudo import Runner
 from pulumi_iofog.errors import VerificationFailed
 from pulumi_iofog.oci.image import OCI_MANIFEST, Descriptor, Digest, Image, Pin, Reference, parse_manifest, sha256
@@ -42,7 +42,16 @@ class DockerContainerd(Docker):
         self._unsound: set[Digest] = set()
         """Manifests of images that lack blobs, and of which it is known which."""
 
+        self._named: dict[str, str] = {}
+        """The id that each name meant when it was last asked for."""
+
     # ---- questions ----------------------------------------------------------------------------------
+
+    def images(self, reference: Reference) -> Listing:
+        listing = super().images(reference)
+        if listing.named:
+            self._named[reference.full_name] = listing.named
+        return listing
 
     def _listing_script(self) -> str:
         # Docker's ids are digests of manifests and indexes: its store has at least one of them. Without any, each is.
@@ -88,8 +97,18 @@ class DockerContainerd(Docker):
     def _complaint(self, result: Result, image: Image) -> str:
         if self._blobs:
             self._blobs.note_removed(result)
-        # It answers 0 and leaves a broken image where a layer is missing.
-        return result.error if says(result, "error unpacking") else super()._complaint(result, image)
+        # Where a layer is missing or cannot be unpacked it answers 0, says so on its output, and lists a broken image.
+        said = (line.strip() for line in result.text.splitlines())
+        broken = next((line for line in said if "error unpacking" in line.lower()), "")
+        return broken or super()._complaint(result, image)
+
+    def _undo_load(self, image: Image) -> None:
+        """Remove the broken image, and give its name back to the one that had it."""
+        name, id_ = shlex.quote(image.reference.full_name), self.traits.image_id(image.pin)
+        before = self._named.get(image.reference.full_name, id_)
+        back = f" && docker image tag {before} {name}" if before != id_ else ""
+        means = f"[ \"$(docker image inspect --format '{{{{.Id}}}}' {name})\" = {id_} ]"
+        self._shell.run(f"{means} && docker image rm {name}{back}", timeout=300.0)
 
     def give_back(self, source: HeldImage, wanted: Collection[Digest], folder: str) -> Mapping[Digest, str]:
         blobs = dict(zip(source.diff_ids, source.blobs or (), strict=False))

@@ -99,7 +99,7 @@ class DockerLike(Engine):
         container, _, names = result.text.strip().partition("\n")
         if not container:
             if says(result, "no space left"):
-                raise self._full(doing)
+                raise self._full(doing, result)
             raise VerificationFailed(self._agent, doing, f"no container can be created: {result.error}")
         got, want = parse_id(container), self.traits.image_id(pin)
         if got != want:

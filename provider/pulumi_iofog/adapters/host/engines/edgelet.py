@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pulumi_iofog.adapters.host.engines.answers import About, Listing
+from pulumi_iofog.adapters.host.engines.answers import MACHINE, About, Listing
 from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, Engine
 from pulumi_iofog.adapters.host.engines.blobs import (
     LISTING,
@@ -39,14 +39,11 @@ NAMESPACE = "k8s.io"
 NOT_FOUND = 4
 """The exit code for what is not there (docs/cli/README.md of eclipse-iofog/edgelet)."""
 ARCHIVE = "image.tar"
-
-ON_PATH = 'PATH="$PATH:/usr/local/bin"\n'
-"""For a Runner: the folder that it is installed in, which root by sudo need not have on PATH."""
 # An ELF file says at its byte 18 what it is for; 'uname -m' says only what the kernel is.
 ABOUT = rf"""edgelet image ls -o json >/dev/null || exit
 edgelet system info -o json 2>/dev/null | grep -q '"containerEngine": *"\(docker\|podman\)"' && {{
 echo 'it is set up to use docker or podman: name that one with engine=' >&2; exit 1; }}
-uname -m
+{MACHINE}
 arch=$(case $(od -An -tu1 -N19 "$(command -v edgelet)" | tr -s ' \n' ' ') in
 ' 127 69 76 70'*' 62 ') echo amd64;; ' 127 69 76 70'*' 183 ') echo arm64;;
 ' 127 69 76 70'*' 40 ') echo arm;; ' 127 69 76 70'*' 243 ') echo riscv64;;

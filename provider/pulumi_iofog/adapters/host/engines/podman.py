@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
+from pulumi_iofog.adapters.host.engines.answers import MACHINE
 from pulumi_iofog.adapters.host.engines.docker_like import DockerLike
+from pulumi_iofog.adapters.host.shell import Result
+from pulumi_iofog.errors import NoSpace
 from pulumi_iofog.oci.image import Descriptor, Digest, Image
 
 # Not podman info, which takes six times as long, unless nothing else tells the root.
-ABOUT = r"""uname -m; arch=$(podman version --format '{{.Client.OsArch}} {{.Client.Version}}') && echo "${arch#*/}" &&
+ABOUT = (
+    MACHINE
+    + r"""
+arch=$(podman version --format '{{.Client.OsArch}} {{.Client.Version}}') && echo "${arch#*/}" &&
 root=$(podman image ls --quiet --log-level debug 2>&1 | sed -n 's/.*Using graph root \([^"]*\).*/\1/p' | tail -n 1)
 [ -n "$root" ] || root=$(podman info --format '{{.Store.GraphRoot}}') && printf '"%s" []\n' "$root" """
+)
 """Finds out whether podman answers, and what it is; parse_about reads it."""
+
+
+# containers.conf(5), image_copy_tmp_dir; TMPDIR goes before it.
+TEMPORARY = r'''"${TMPDIR:-$(set -- $(sed -n 's/^ *image_copy_tmp_dir *= *"\(.*\)".*/\1/p' \
+/usr/share/containers/containers.conf /etc/containers/containers.conf "$HOME/.config/containers/containers.conf" \
+2>/dev/null | tail -n 1); case $1 in /*) echo "$1";; *) echo /var/tmp;; esac)}"'''
+"""Where podman writes what it pulls, before it takes it in."""
 
 
 def of_user(socket: str) -> str:
@@ -27,6 +42,7 @@ class Podman(DockerLike):
     """See base.Engine."""
 
     cli = "podman"
+    temporary = TEMPORARY
     save = "podman save --quiet --format docker-archive"
 
     def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> str:
@@ -38,3 +54,9 @@ class Podman(DockerLike):
             f" && podman tag {id_} {shlex.quote(image.reference.full_name)}"
             f" && {{ podman untag {id_} localhost/{name}:latest 2>/dev/null || true; }}"
         )
+
+    def _full(self, doing: str, result: Result) -> NoSpace:
+        found = re.search(r"(/(?:\w+/)*tmp)/\S*: no space left", result.text + result.stderr.decode(errors="replace"))
+        if found is None:
+            return super()._full(doing, result)
+        return NoSpace(self._agent, doing, f"no space left on device under {found[1]}", f"Free space under {found[1]}")
