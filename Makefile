@@ -1,13 +1,14 @@
 # The two commands are `make demo` and `make test`; each installs what is missing first.
 
 PYTHON := .venv/bin/python
-# As many as this get a share of the tests each, and labs of their own; whoever is done takes from the others.
-WORKERS := 2
+# As many as this get a share of the tests each, and labs of their own; whoever is done takes from the others. One more
+# than cores, as a worker waits for a fifth of its time.
+WORKERS := 3
 PYTEST := $(PYTHON) -m pytest -n $(WORKERS) --dist worksteal
-# Each pulumi command of a test starts Python four times: what has been compiled is kept, wherever that is switched off.
+# Each pulumi command of a test may start Python four times: what has been compiled is kept, wherever that is switched off.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test test-fast test-pythons check fix docs release-check bench lab-up lab-down
+.PHONY: help setup demo test test-fast test-pythons check fix fuzz fuzz-quick docs release-check bench lab-up lab-down
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -31,12 +32,22 @@ test-pythons: setup ## the pure tests on each other Python from 3.10 to 3.14 tha
 check: setup ## what CI checks besides the tests; writes nothing
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
+	@.venv/bin/bandit --quiet --configfile pyproject.toml --recursive provider setup.py
 	@.venv/bin/mypy
 	@$(PYTHON) -m pytest -q tests/test_imports.py
 
 fix: setup ## fix what can be fixed automatically
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
+
+FUZZ_SECONDS := 3600
+
+fuzz: setup ## fuzz everything that parses, for an hour (FUZZ_SECONDS=…), shared by all parsers
+	@.venv/bin/pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	@$(PYTHON) -m tests.fuzz $(FUZZ_SECONDS)
+
+fuzz-quick: ## the same for a minute, as CI does
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
 
 docs: .venv/docs ## build the documentation into site/; fails if a link is broken, a page loads anything from elsewhere, or is cut off
 	@NO_MKDOCS_2_WARNING=true $(PYTHON) -m mkdocs build --clean

@@ -10,9 +10,13 @@ SOURCES = Path(__file__).parent / "edgelet"
 """The lab's own edgelet, in Go."""
 
 
+_FOLDER = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "pulumi-iofog-lab"
+"""Of the user who has started this process. Tests give themselves other homes, where all would be made anew."""
+
+
 def cache_folder() -> Path:
     """``$XDG_CACHE_HOME/pulumi-iofog-lab``, or under ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "pulumi-iofog-lab"
+    return _FOLDER
 
 
 def docker_29() -> Path:

@@ -76,6 +76,7 @@ class Host:
         self.spec, self.folder, self.private_key_file = spec, folder, private_key_file
         self.link = Link(network, number, spec.name)
         self.name, self.address = spec.name, self.link.address
+        self._runs = 0
 
     # ---- for tests ------------------------------------------------------------------------------------
 
@@ -105,7 +106,18 @@ class Host:
 
     def run(self, script: str, *, check: bool = True) -> str:
         """Run a shell script on the host as root, not over SSH."""
+        self._runs += 1
         return run(*self._enter(), "env", f"PATH={self._path()}", "HOME=/root", "sh", "-c", script, check=check)
+
+    def visits(self) -> int:
+        """How many TCP connections it has accepted, whatever came of them; its kernel counts them."""
+        snmp = Path("/proc", (self.folder / "holder.pid").read_text(), "net/snmp").read_text()
+        names, values = (line.split() for line in snmp.splitlines() if line.startswith("Tcp:"))
+        return int(values[names.index("PassiveOpens")])
+
+    def uses(self) -> tuple[int, int]:
+        """What changes whenever somebody does something on it: by a connection, or by ``run`` of this very object."""
+        return self.visits(), self._runs
 
     def set_rate(self, rate: str | None) -> None:
         self.link.set_rate(rate)

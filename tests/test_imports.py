@@ -11,13 +11,14 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "provider" / "pulumi_iofog"
 
-EVERYWHERE = {"errors", "text"}
+EVERYWHERE = {"errors", "outside", "text"}
 """What every room may import."""
 PURE = {"oci", "inputs", "transfer"}
 ACTING = {*PURE, "log"}
 """What rooms may import that do what others have decided."""
 RULES: dict[str, set[str]] = {
     "errors": set(),
+    "outside": set(),
     "text": set(),
     "log": set(),
     "oci": set(),
@@ -52,7 +53,7 @@ ONLY_AT = {
     "pulumi": {"check", "plugin", "program", "provider", "saved_name"},
     "paramiko": {"adapters.ssh"},
     "cryptography": {"adapters.ssh"},
-    "socket": {"adapters.backend", "adapters.registry", "adapters.ssh", "plugin"},
+    "socket": {"adapters.backend", "adapters.http", "adapters.registry", "adapters.ssh", "plugin"},
     "requests": {"adapters.controller", "adapters.http", "adapters.registry", "adapters.sources"},
     "docker": {"adapters.sources"},
     "subprocess": {"adapters.recode", "adapters.registry", "adapters.ssh"},

@@ -10,6 +10,7 @@ import ast
 import pkgutil
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import version
@@ -168,6 +169,21 @@ def test_an_error_of_ours_is_its_message(sdk: ModuleType, verb: str, monkeypatch
     assert str(caught.value) == str(problem), (
         f"{SDK} does not answer a failed {verb} with traceback.format_exc(), looked up in its __main__.py"
     )
+
+
+def test_no_error_has_anything_that_a_terminal_obeys(sdk: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Probe, "raises", IofogError("edge-1", "asking", "\x1b[2J<{%fg 1%}>\rall is well"))
+    plugin.show_errors_as_messages()
+    with pytest.raises(Aborted) as caught:
+        call(sdk, "Create", VERBS["Create"])
+    assert str(caught.value) == r"edge-1: asking: \x1b[2J<{\%fg 1%}>\x0dall is well"
+
+
+@pytest.mark.parametrize("say", [plugin.Console.status, plugin.Console.note, plugin.Console.warn])
+def test_no_line_has_anything_that_a_terminal_obeys(mocker: Any, say: Callable[[plugin.Console, str], None]) -> None:
+    stub = mocker.Mock()
+    say(plugin.Console("urn:pulumi:s::p::t::gateway", stub), "a \x1b]0;title\x07 host")
+    assert stub.Log.call_args.args[0].message == r"a \x1b]0;title\x07 host"
 
 
 def test_a_bug_is_its_whole_traceback(sdk: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

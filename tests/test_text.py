@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pulumi_iofog.text import duration, listing, size
+from pulumi_iofog.text import LONGEST_LINE, duration, listing, size, visible
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,26 @@ def test_listing_of_many_names_is_cut() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(45, "45 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("\x1b[2Jgone", r"\x1b[2Jgone"),
+        ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
+        ("100 %\rall is well", r"100 %\x0dall is well"),
+        ("\x9b2J", r"\x9b2J"),
+        ("<{%fg 1%}>red<{%reset%}>", r"<{\%fg 1%}>red<{\%reset%}>"),
+        ("<{<{%%", r"<{<{\%%"),
+        ("\u202egpj.exe", r"\u202egpj.exe"),
+        ("half \ud800", r"half \ud800"),
+        ("Grüße\tan 東京 ✓\nnext", "Grüße\tan 東京 ✓\nnext"),
+    ],
+)
+def test_what_others_say_is_shown_and_not_obeyed(said: str, shown: str) -> None:
+    assert visible(said) == shown
+    shown.encode()
+
+
+def test_a_line_of_absurd_length_is_cut() -> None:
+    assert visible("a" * 10**6 + "\nb") == "a" * LONGEST_LINE + "…\nb"

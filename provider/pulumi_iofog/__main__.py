@@ -18,6 +18,7 @@ from pulumi_iofog.errors import InputError
 from pulumi_iofog.inputs.iofogctl_document import read_documents
 from pulumi_iofog.inputs.spec import EngineName
 from pulumi_iofog.sudoers import Rule, lines
+from pulumi_iofog.text import visible
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = program(read_documents(*files), flags)
     except InputError as problem:
         for failure in problem.failures:
-            print(f"{failure.path}: {failure.reason}", file=sys.stderr)
+            print(visible(f"{failure.path}: {failure.reason}"), file=sys.stderr)
         return 2
     sys.stdout.write(text)
     return 0

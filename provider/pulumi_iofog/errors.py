@@ -31,6 +31,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from pulumi_iofog import text
+
 T = TypeVar("T")
 
 INTERRUPTED = "pulumi was interrupted"
@@ -126,6 +128,12 @@ class StoreError(IofogError): ...
 
 
 class AgentError(IofogError): ...
+
+
+def unexpected(agent: str, doing: str, problem: Exception) -> AgentError:
+    """What nobody has foreseen, as the failure of the agent at which it happened; its traceback is for the log."""
+    why = f"an unexpected {type(problem).__name__}: {text.excerpt(problem, 160)}".removesuffix(": ")
+    return AgentError(agent, doing, why, "This is a bug: please report it with the log that iofog:log writes")
 
 
 class Unreachable(AgentError): ...

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import threading
 import time
 import traceback
@@ -23,6 +24,8 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+
+from pulumi_iofog.text import visible
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Answer")
@@ -35,8 +38,9 @@ LONGEST = 500
 """Characters of somebody else's text in a line."""
 COMMAND = 160
 """Characters of a command."""
-SHORTEST_SECRET = 4
+SHORTEST_SECRET = 6
 """Characters from which on a secret is looked for: a shorter one is in every other word."""
+BLANK = re.compile(r"\s")
 
 _about: ContextVar[dict[str, str]] = ContextVar("about")
 _secrets: set[str] = set()
@@ -139,7 +143,8 @@ def hide(secrets: Iterable[str | None]) -> None:
         _secrets.update(each for each in found if len(each) >= SHORTEST_SECRET)
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """The text without secrets: for what others have said."""
     with _lock:
         known = sorted(_secrets, key=len, reverse=True)
     for secret in known:
@@ -207,12 +212,13 @@ class _File(logging.Handler):
 def _write(level: int, stage: str, said: str, values: dict[str, Any], more: str = "") -> None:
     who, what = _pairs(_about.get({})), _pairs(values)
     # Cut afterwards, as half a secret would not be found.
-    short = " ".join(_clean(said).split())
+    short = " ".join(clean(said).split())
     short = f": {short[:LONGEST]}{'…' if len(short) > LONGEST else ''}" if short else ""
-    logger.log(level, "%s", _clean(" ".join(filter(None, (who, stage, what)))) + short + _clean(more))
+    line = clean(" ".join(filter(None, (who, stage, what)))) + short + clean(more)
+    logger.log(level, "%s", visible(line))
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
     """``agent=edge-3 bytes=2100000``; with quotes where there are blanks."""
     texts = {key: str(value) for key, value in values.items() if value not in (None, "")}
-    return " ".join(f"{key}={json.dumps(text) if ' ' in text else text}" for key, text in texts.items())
+    return " ".join(f"{key}={json.dumps(text) if BLANK.search(text) else text}" for key, text in texts.items())

@@ -25,6 +25,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2
 
 from pulumi_iofog import log
 from pulumi_iofog.errors import IofogError
+from pulumi_iofog.text import visible
 
 
 class Console:
@@ -33,6 +34,9 @@ class Console:
     All of it goes without a ``streamId``: of a stream, the terminal makes one message at the end, without line ends,
     and shows it only if the stream's first line was a lasting one (pkg/v3 3.259, backend/display/progress.go,
     mergeStreamPayloadsToSinglePayload).
+
+    What is said, and the errors below, pass ``text.visible`` here: whatever of it came from outside, the terminal obeys
+    none of it.
     """
 
     def __init__(self, urn: str | None, stub: engine_pb2_grpc.EngineStub | None) -> None:
@@ -60,7 +64,8 @@ class Console:
             log.step("said", text)
         if self._stub is None:
             return
-        request = engine_pb2.LogRequest(severity=severity, message=text, urn=self.urn or "", ephemeral=ephemeral)
+        message = visible(text)
+        request = engine_pb2.LogRequest(severity=severity, message=message, urn=self.urn or "", ephemeral=ephemeral)
         # Words on the terminal are worth no failed update.
         with contextlib.suppress(grpc.RpcError):
             self._stub.Log(request, timeout=5)
@@ -271,7 +276,7 @@ class _Messages(_StandIn):
 
     def format_exc(self, *args: Any, **options: Any) -> Any:
         problem = sys.exc_info()[1]
-        return str(problem) if isinstance(problem, IofogError) else self._real.format_exc(*args, **options)
+        return visible(str(problem) if isinstance(problem, IofogError) else self._real.format_exc(*args, **options))
 
 
 class _Proto(_StandIn):

@@ -42,6 +42,7 @@ from pulumi_iofog.rollout.tools import Ready
 from pulumi_iofog.saved_name import REPLACE, RUN, SavedProvider
 from pulumi_iofog.session.adapters import Shared
 from pulumi_iofog.session.offline_image import Run, Session, explained
+from pulumi_iofog.text import visible
 
 V = TypeVar("V", bound=Callable[..., Any])
 
@@ -96,7 +97,7 @@ class OfflineImageProvider(SavedProvider):
             log.step("refused", each.reason, path=each.path)
         if REPLACE in news:
             checked[REPLACE] = news[REPLACE]
-        said = [CheckFailure(plugin.PropertyPath(each.path), each.reason) for each in refused]
+        said = [CheckFailure(plugin.PropertyPath(each.path), visible(each.reason)) for each in refused]
         return CheckResult(properties.to_pulumi(checked), said)
 
     def _checked(self, inputs: Props, olds: Props, run: Run) -> Props:
@@ -224,7 +225,7 @@ class OfflineImageProvider(SavedProvider):
 
     def _session(self, spec: Spec) -> Session:
         # Not in configure, whose errors Pulumi shows without a resource to point at.
-        return Session(spec, self._config, self._shared)
+        return Session(spec, self._config, self._shared, plugin.console())
 
 
 provider = OfflineImageProvider()
@@ -261,7 +262,7 @@ class _Done:
 
     def _engines(self, olds: Props) -> dict[str, str]:
         """The engine of each agent, by what it said when it was visited last."""
-        visited = {each.agent: each.engine for each in self.outcomes if each.engine}
+        visited = {each.agent: visible(each.engine) for each in self.outcomes if each.engine}
         seen = {**(olds.get("engines") or {}), **visited}
         return {name: text for name, text in seen.items() if name in self.new.desired.placements}
 

@@ -1,8 +1,32 @@
-"""Numbers and lists, formatted for people in a terminal. Pure."""
+"""Numbers and lists, formatted for people in a terminal, and the texts of others made fit for one. Pure."""
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Sequence
+
+LONGEST = 500
+"""Characters of somebody else's text in a message."""
+LONGEST_LINE = 10_000
+"""Characters of a line that is shown; all of our own are shorter."""
+_INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+"""Control characters other than tab and line end, what turns the direction of writing, what has no width, and lone
+surrogates, which no UTF-8 can have."""
+
+
+def visible(text: str) -> str:
+    """A text with nothing in it that a terminal, or Pulumi's display, obeys: control characters become ``\\x1b``, and
+    Pulumi's markup for colours ``<{%red%}>`` becomes ``<{\\%red%}>``. Lines of absurd length are cut."""
+    text = _INVISIBLE.sub(lambda found: _escaped(found[0]), text).replace("<{%", "<{\\%")
+    if len(text) <= LONGEST_LINE:
+        return text
+    return "\n".join(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}…" for line in text.split("\n"))
+
+
+def _escaped(letter: str) -> str:
+    code = ord(letter)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
 def size(count: float) -> str:
@@ -35,3 +59,18 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def excerpt(said: object, most: int = LONGEST) -> str:
+    """Somebody else's text as one short line, with control characters shown as escapes (``\\x1b[2J``)."""
+    # Of megabytes, no more is looked at than may be shown.
+    line = " ".join(str(said)[: 4 * most].split())
+    shown = visible(line)
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+
+
+def clock(since: float) -> str:
+    """A moment, in seconds since 1970, by the clock on the wall: ``12:03``; with its date where it is not of today."""
+    then = time.localtime(since)
+    today = time.strftime("%Y-%m-%d", then) == time.strftime("%Y-%m-%d")
+    return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", then)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lab import Host, HostSpec, Lab
-from pulumi_iofog.adapters.registry import http as registry_http
+from pulumi_iofog.adapters.http import Backoff
 from pulumi_iofog.adapters.registry.registry import Registry
 from pulumi_iofog.adapters.ssh import ssh_config
 from pulumi_iofog.adapters.ssh.connect import Timeouts
@@ -81,7 +81,7 @@ def make_registry(tmp_path: Path) -> Iterator[MakeRegistry]:
         def make(*args: Any, **options: Any) -> Registry:
             quick = {
                 "docker_config": tmp_path / "absent.json",
-                "backoff": registry_http.Backoff(first=0),
+                "backoff": Backoff(first=0),
                 "certs": (),
             }
             return stack.enter_context(contextlib.closing(Registry(*args, **{**quick, **options})))

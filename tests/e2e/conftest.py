@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from lab import Host, HostSpec, Lab, proof
 from lab.controller_process import PASSWORD, ControllerProcess
+from lab.warm import Warm
 from tests.e2e.site import Site
 from tests.worker import WORKER
 
@@ -56,12 +59,43 @@ def dialect() -> str:
     return "3.7.3"
 
 
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    warm = Warm(tmp_path_factory.mktemp("warm"))
+    yield warm
+    warm.close()
+
+
+@pytest.fixture
+def start() -> Literal["warm", "cold"]:
+    """How Python starts in the commands of the site's stack; a test may parametrize it. "cold" is as users have it,
+    and as stacks have it that are not the site's own: this project's programs, examples, and tests of options."""
+    return "warm"
+
+
+@pytest.fixture(scope="session")
+def emptied() -> dict[str, tuple[int, int]]:
+    """By host: how much it had been used when it was emptied."""
+    return {}
+
+
 @pytest.fixture
 def site(
-    lab: Lab, controllers: dict[str, ControllerProcess], dialect: str, tmp_path: Path, request: pytest.FixtureRequest
+    lab: Lab,
+    emptied: dict[str, tuple[int, int]],
+    controllers: dict[str, ControllerProcess],
+    dialect: str,
+    warm: Warm,
+    start: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> Site:
     """Empty hosts, an empty stack, and names that no other test has."""
     for host in lab.hosts.values():
-        proof.empty(host)
+        # Half a second of a core for all of them, most of which most tests do not use.
+        if emptied.get(host.name) != host.uses():
+            proof.empty(host)
+            emptied[host.name] = host.uses()
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:60].strip("-")
-    return Site(lab, controllers[dialect], tmp_path, name)
+    python = warm.virtualenv if start == "warm" else Path(sys.prefix)
+    return Site(lab, controllers[dialect], tmp_path, name, python)

@@ -20,9 +20,9 @@ PROGRAM = Path(__file__).parent / "program"
 class Site:
     """See the module."""
 
-    def __init__(self, lab: Lab, controller: ControllerProcess, folder: Path, repository: str) -> None:
+    def __init__(self, lab: Lab, controller: ControllerProcess, folder: Path, repository: str, python: Path) -> None:
         self.lab, self.controller, self.folder, self.repository = lab, controller, folder, repository
-        self.stack = Stack(PROGRAM, folder / "stack")
+        self.stack = Stack(PROGRAM, folder / "stack", python=python)
         self.stack.configure(
             {"iofog:endpoint": controller.endpoint, "iofog:email": EMAIL}, secrets={"iofog:password": PASSWORD}
         )
@@ -74,9 +74,8 @@ class Site:
         return {name: self.host(name).counters().received for name in names}
 
     def visits(self, *names: str) -> dict[str, int]:
-        """How many TCP connections each host has accepted, whatever came of them; its kernel counts them."""
-        count = "awk '/^Tcp:/ {n = $7} END {print n}' /proc/net/snmp"
-        return {name: int(self.host(name).run(count)) for name in names}
+        """How many TCP connections each host has accepted, whatever came of them."""
+        return {name: self.host(name).visits() for name in names}
 
     def logins(self, name: str) -> int:
         """How often the host's sshd has let somebody in."""

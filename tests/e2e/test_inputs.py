@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from lab import images
 from lab.controller_process import PASSWORD
 from tests.e2e.site import Site
@@ -65,6 +67,7 @@ def test_what_the_preview_showed_is_what_is_sent_though_the_tag_moves(site: Site
     assert site.host("docker").run(f"docker run --rm --network none {site.image('stable')}") == "application 2\n"
 
 
+@pytest.mark.parametrize("start", ["cold"])
 def test_secrets_stay_secret_in_state_output_and_log(site: Site) -> None:
     host = site.host("docker")
     # A relative path begins at the project's folder.

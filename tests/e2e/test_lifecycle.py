@@ -13,7 +13,13 @@ ENGINES = ("docker", "podman", "docker29", "edgelet")
 
 
 @pytest.mark.parametrize(
-    ("engine", "dialect"), [("docker", "3.7.3"), ("podman", "3.0.4"), ("docker29", "3.9.0"), ("edgelet", "3.9.0")]
+    ("engine", "dialect", "start"),
+    [
+        ("docker", "3.7.3", "cold"),
+        ("podman", "3.0.4", "warm"),
+        ("docker29", "3.9.0", "warm"),
+        ("edgelet", "3.9.0", "warm"),
+    ],
 )
 def test_an_image_from_create_to_destroy(site: Site, engine: str) -> None:
     # Nothing there yet.

@@ -20,7 +20,7 @@ from lab.shell import CommandFailed
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The lab's cache, which is empty."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("lab.cache._FOLDER", tmp_path / "cache/pulumi-iofog-lab")
     return tmp_path / "cache/pulumi-iofog-lab"
 
 

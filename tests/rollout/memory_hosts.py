@@ -188,6 +188,7 @@ class MemoryDelivery:
 
 class Quiet:
     def begin(self, agent: str, doing: str, size: int = 0) -> None: ...
+    def waits(self, agent: str, why: str) -> None: ...
     def moved(self, agent: str, count: int) -> None: ...
     def end(self, agent: str, *, failed: bool = False) -> None: ...
 
@@ -209,6 +210,9 @@ class Site:
 
     def older(self, diff_ids: Iterable[Digest]) -> dict[Digest, Descriptor]:
         return {diff_id: self.known[diff_id] for diff_id in diff_ids if diff_id in self.known}
+
+    def plain_sizes(self, image: Image) -> dict[Digest, int]:
+        return {}
 
     def ready(self, reference: Reference, part: Part) -> Part:
         return part

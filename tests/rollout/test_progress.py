@@ -78,3 +78,22 @@ def test_the_rate_is_that_of_the_last_seconds_not_of_the_whole_time(now: list[fl
         now[0] = float(second)
         shown.moved("edge-1", 1_000_000 if second < 100 else 4_000_000)
     assert "4.00 MB/s" in lines[-1]
+
+
+def test_what_is_waited_for_comes_first_and_at_once(now: list[float]) -> None:
+    lines = list[str]()
+    shown = Progress(lines.append, 2)
+    now[0] = 1
+    shown.begin("edge-1", "loading")
+    shown.waits("edge-1", "")
+    assert lines == ["0%: edge-1 loading; 0 of 2 agents done"]
+    shown.waits("edge-1", "dockerd on edge-1 has not answered for 30 s")
+    assert lines[-1] == "dockerd on edge-1 has not answered for 30 s; 0%: edge-1 loading; 0 of 2 agents done"
+    shown.waits("edge-1", "dockerd on edge-1 has not answered for 30 s")
+    assert len(lines) == 2, "the same only once"
+    shown.waits("edge-1", "")
+    assert lines[-1] == "0%: edge-1 loading; 0 of 2 agents done"
+    shown.waits("edge-2", "waiting for another pulumi")
+    now[0] = 2
+    shown.end("edge-2", failed=True)
+    assert lines[-1] == "50%: edge-1 loading; 0 of 2 agents done, 1 failed (edge-2)"

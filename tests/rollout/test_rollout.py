@@ -8,13 +8,14 @@ import random
 from pathlib import Path
 
 import pytest
+from pytest_mock import MockerFixture
 
 from pulumi_iofog import log
 from pulumi_iofog.errors import INTERRUPTED, AgentError, InputError, RolloutFailed, Unreachable
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import AMD64, ARM64, ARM_V7, Image, Pin, Platform
 from pulumi_iofog.rollout import rollout
-from pulumi_iofog.rollout.outcome import Outcome
+from pulumi_iofog.rollout.outcome import Outcome, pending
 from pulumi_iofog.rollout.rollout import Job, bring, roll_out
 from pulumi_iofog.transfer.encodings import AsIs, Delta
 from tests.images import make_image
@@ -305,3 +306,37 @@ def test_a_job_and_every_error_can_go_to_another_process() -> None:
     ):
         again = pickle.loads(pickle.dumps(problem))  # noqa: S301
         assert (type(again), str(again)) == (type(problem), str(problem))
+
+
+ODD = (
+    *(ValueError("not enough values to unpack"), KeyError("\033[2J"), MemoryError(), RecursionError()),
+    UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no"),
+)
+
+
+@pytest.mark.parametrize("problem", ODD, ids=lambda problem: type(problem).__name__)
+@pytest.mark.parametrize("where", ["connect", "inventory", "verify"])
+def test_what_nobody_has_foreseen_costs_one_agent(
+    site: Site, problem: Exception, where: str, log_file: Path, mocker: MockerFixture
+) -> None:
+    bad = site.hosts["edge-1"] = MemoryHost()
+    connect = site.connect
+    if where == "connect":
+        mocker.patch.object(
+            site, "connect", lambda agent: connect(agent) if agent.name != "edge-1" else _raise(problem)
+        )
+    else:
+        mocker.patch.object(bad, where, side_effect=problem)
+    outcomes = roll_out([job(name) for name in ("edge-1", "edge-2")], site.recipe(), pool=2)
+    assert [outcome.updated for outcome in outcomes] == [False, True]
+    error = outcomes[0].error or ""
+    assert error.startswith("edge-1: ")
+    assert f"an unexpected {type(problem).__name__}" in error
+    assert error.endswith("This is a bug: please report it with the log that iofog:log writes")
+    assert error.isprintable()
+    assert pending(outcomes, 1) == ["edge-1"]
+    assert "Traceback" in log_file.read_text()
+
+
+def _raise(problem: Exception) -> None:
+    raise problem

@@ -61,6 +61,28 @@ def bytes_of(blobs: Payloads, made: MadeImage, travelling: Part, offset: int = 0
     return b"".join(blobs.stream(made.image.reference, travelling, offset))
 
 
+def test_how_large_layers_are_unpacked_is_known_once_they_are_at_hand(blobs: Payloads) -> None:
+    (layer,) = NEW.image.layers
+    size = {layer.diff_id: len(layer_tar({"lib": NOISE, "note": b"new"}))}
+    assert blobs.plain_sizes(NEW.image) == {}
+    blobs.path(NEW.image.reference, layer.blob)
+    assert blobs.plain_sizes(NEW.image) == size
+    plain = make_image({"lib": NOISE}, plain=True).image
+    assert blobs.plain_sizes(plain) == {plain.diff_ids[0]: plain.layers[0].blob.size}
+
+
+@pytest.mark.parametrize("way", [AsIs(unpack=True), Recoded(3, 20)])
+def test_how_large_a_layer_is_unpacked_is_kept_in_mind(
+    blobs: Payloads, tmp_path: Path, registry: MemoryRegistry, way: AsIs | Recoded
+) -> None:
+    blobs.expected(NEW.image.reference, part(NEW, way))
+    (tmp_path / "cache/blobs/sha256" / NEW.image.layers[0].blob.digest.hex).unlink()
+    store = Store(tmp_path / "cache")
+    later = Payloads(store, store.records, lambda reference: registry)
+    assert later.plain_sizes(NEW.image) == {NEW.image.diff_ids[0]: len(layer_tar({"lib": NOISE, "note": b"new"}))}
+    store.close()
+
+
 def test_a_blob_as_it_is_comes_from_the_registry_once(blobs: Payloads, registry: MemoryRegistry) -> None:
     travelling = part(NEW, AsIs())
     blob = NEW.image.layers[0].blob

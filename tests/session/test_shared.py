@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from pytest_mock import MockerFixture
 
+from pulumi_iofog.adapters.http import Transient
 from pulumi_iofog.check.owner import marked_for
+from pulumi_iofog.errors import RegistryError
 from pulumi_iofog.inputs.spec import ControllerSettings, RegistryAuth
 from pulumi_iofog.session.adapters import Shared
 
@@ -58,3 +60,20 @@ def test_the_item_of_what_is_replaced_is_known_by_its_controller() -> None:
     assert shared.item(URN, "https://c.example") == 17
     assert shared.item(URN, "https://other.example") is None
     assert shared.item(None, "https://c.example") is None
+
+
+def test_all_rows_at_work_say_what_is_waited_for(mocker: MockerFixture) -> None:
+    shared, rows = Shared(), [mocker.Mock(), mocker.Mock()]
+    shared.rows += rows
+    shared.connections.interrupt()  # as by Ctrl-C, which ends the wait at once
+    shared.backoff.wait(0, Transient(RegistryError("r.example", "looking up", "too many requests"), 1000))
+    for row in rows:
+        row.status.assert_called_once_with("waiting 1 min 0 s, as r.example asks for it: too many requests")
+
+
+def test_a_warning_about_this_machine_is_said_once(mocker: MockerFixture) -> None:
+    shared, rows = Shared(), [mocker.Mock(), mocker.Mock()]
+    shared.rows += rows
+    for _ in range(3):
+        shared.warn("docker-credential-x is not installed")
+    assert [len(row.warn.mock_calls) for row in rows] == [1, 0]

@@ -280,21 +280,38 @@ def test_little_is_not_read_while_it_arrives_nor_what_the_host_makes() -> None:
     assert not any(sending.reads_along(group) for group in sending.groups(sending.parts))
 
 
+def three_times(*layers: Layer) -> dict[Digest, int]:
+    """Sizes of plain tars, as they mostly are."""
+    return {each.diff_id: 3 * each.blob.size for each in layers}
+
+
 def test_the_space_that_it_takes_at_most() -> None:
     base, dependencies, app = (layer.blob.size for layer in V1.layers)
-    everything = base + dependencies + app
-    sending = transfer(V1, inventory(), Means(MIDDLE))
+    everything, sizes = base + dependencies + app, three_times(*V1.layers)
+    sending = transfer(V1, inventory(), Means(MIDDLE, sizes=sizes))
+    assert sending.sizes_known
     assert sending.space == (everything, 3 * everything + 3 * everything), "Docker puts aside what it loads"
-    assert transfer(V1, inventory(), Means(FAST)).space == (everything, 3 * everything + everything), "as it is"
-    podman = transfer(V1, inventory(engine="podman"), Means(FAST))
+    assert transfer(V1, inventory(), Means(FAST, sizes=sizes)).space == (everything, 4 * everything), "as it is"
+    podman = transfer(V1, inventory(engine="podman"), Means(FAST, sizes=sizes))
     assert podman.space == (everything, 3 * everything)
     assert podman.temporary == everything, "in another place"
     assert transfer(V1, inventory(), Means(FAST)).temporary == 0
-    four = transfer(image(*(layer(each) for each in "klmn")), inventory(), Means(SLOW))
+    layers = [layer(each) for each in "klmn"]
+    four = transfer(image(*layers), inventory(), Means(SLOW, sizes=three_times(*layers)))
     assert four.space == (200_000_000, 600_000_000 + 300_000_000), "of two loads at most"
-    delta = transfer(V3, inventory(BASE, DEPENDENCIES, APP, engine="podman"), Means(MIDDLE, KNOWN, 4 * GB))
-    new = NEW_BASE.blob.size
-    assert delta.space == (new + 3 * new + 3 * new, 3 * new), "the patch, the old layer and the new one"
+    there, sizes = inventory(BASE, DEPENDENCIES, APP, engine="podman"), three_times(BASE, *V3.layers)
+    delta = transfer(V3, there, Means(MIDDLE, KNOWN, 4 * GB, sizes=sizes))
+    new, old = NEW_BASE.blob.size, BASE.blob.size
+    assert delta.space == (new + 3 * new + 3 * old, 3 * new), "the patch, the old layer and the new one"
+
+
+def test_of_layers_whose_size_is_not_known_as_much_is_asked_for_as_the_registry_says() -> None:
+    everything = sum(layer.blob.size for layer in V1.layers)
+    sending = transfer(V1, inventory(), Means(FAST, sizes=three_times(BASE)))
+    assert not sending.sizes_known
+    assert sending.space == (everything, everything + 2 * BASE.blob.size + everything)
+    incompressible = transfer(image(layer("i", 101_000_000)), inventory(), Means(FAST))
+    assert sum(incompressible.space) == 303_000_000
 
 
 def test_a_small_gzip_blob_is_unpacked_by_docker() -> None:
@@ -330,12 +347,13 @@ def test_edgelet_is_given_deltas_against_what_its_store_holds() -> None:
 
 def test_edgelet_needs_room_for_the_archive_its_blobs_and_what_it_unpacks_later() -> None:
     image_ = image(BASE, APP)
-    asked = transfer(image_, inventory(engine="edgelet"), Means())
+    sizes = three_times(BASE, APP)
+    asked = transfer(image_, inventory(engine="edgelet"), Means(sizes=sizes))
     blobs = BASE.blob.size + APP.blob.size
     assert asked.space == (2 * blobs, 4 * blobs)
     assert asked.stops == frozenset()
     # podman reads the folder itself, and keeps no blobs.
-    assert transfer(image_, inventory(engine="podman"), Means()).space == (blobs, 3 * blobs)
+    assert transfer(image_, inventory(engine="podman"), Means(sizes=sizes)).space == (blobs, 3 * blobs)
 
 
 def test_parts_of_equal_names_are_equal_bytes() -> None:

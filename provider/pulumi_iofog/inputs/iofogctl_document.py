@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from pulumi_iofog.errors import Failures
+from pulumi_iofog.inputs import yaml_nodes
 
 KIND = "OfflineImage"
 API_VERSIONS = ("iofog.org/v3", "iofogctl/v3", "potctl/v3", "datasance.com/v3")
@@ -65,8 +66,8 @@ def read_documents(*paths: str | Path) -> list[Document]:
 def _file(path: Path, failures: Failures) -> Iterator[Document]:
     try:
         # As bytes: the YAML parser detects UTF-16, which PowerShell writes.
-        nodes = list(yaml.compose_all(path.read_bytes(), Loader=yaml.SafeLoader))
-    except (OSError, yaml.YAMLError) as problem:
+        nodes = yaml_nodes.compose(path.read_bytes())
+    except (OSError, ValueError) as problem:
         failures.add(str(path), " ".join(str(problem).split()))
         return
     reader = _Reader(path, failures)
@@ -86,7 +87,8 @@ def _file(path: Path, failures: Failures) -> Iterator[Document]:
 
 def _kind(node: yaml.Node | None) -> str:
     pairs = node.value if isinstance(node, yaml.MappingNode) else ()
-    return next((str(value.value) for key, value in pairs if key.value == "kind"), "")
+    scalars = ((key.value, value.value) for key, value in pairs if isinstance(value, yaml.ScalarNode))
+    return next((str(value) for key, value in scalars if key == "kind"), "")
 
 
 def _document(reader: _Reader, node: yaml.Node) -> Document:
@@ -145,7 +147,10 @@ class _Reader:
                 for other in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                     merged = {**self.fields(other, at, allowed), **merged}
                 continue
-            name = str(key.value)
+            if not isinstance(key, yaml.ScalarNode):
+                self.fail(key, "a field's name must be text")
+                continue
+            name = str(key.value)[:100]
             inner = f"{at}.{name}" if at else name
             if name not in allowed:
                 near = difflib.get_close_matches(name.lower(), [each.lower() for each in allowed], n=1)

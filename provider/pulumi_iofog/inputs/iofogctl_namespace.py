@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from pulumi_iofog.inputs import yaml_nodes
 
 FOLDERS = (Path(".iofog/v3/namespaces"), Path(".potctl/v3/namespaces"))
 """Under the home folder; both programs use the first."""
@@ -40,7 +40,7 @@ class Namespace:
 def parse_namespace(text: str, path: Path) -> Namespace:
     """A namespace file's text → Namespace. ValueError if it is not one."""
     try:
-        body = yaml.safe_load(text) or {}
+        body = yaml_nodes.load(text) or {}
         spec = body.get("spec") or body
         plane: Mapping[str, Any] = next((spec[key] for key in _PLANES if spec.get(key)), {})
         user = plane.get("iofogUser") or {}
@@ -53,9 +53,10 @@ def parse_namespace(text: str, path: Path) -> Namespace:
             agents={str(agent["name"]): _agent(agent) for agent in spec.get("remoteAgents") or ()},
             path=path,
         )
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as problem:
-        why = "" if isinstance(problem, AttributeError | KeyError | TypeError) else f": {problem}"
-        raise ValueError(" ".join(f"not an iofogctl namespace{why}".split())) from None
+    except (AttributeError, KeyError, TypeError):
+        raise ValueError("not an iofogctl namespace") from None
+    except ValueError as problem:
+        raise ValueError(f"not an iofogctl namespace: {problem}") from None
 
 
 def _endpoint(plane: Mapping[str, Any]) -> str | None:

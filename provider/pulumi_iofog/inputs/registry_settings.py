@@ -8,7 +8,6 @@ iofog:registries:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from pulumi_iofog.errors import Failures
 from pulumi_iofog.inputs.reader import Fields
 from pulumi_iofog.oci.image import Reference
+from pulumi_iofog.outside import json_of
 
 KEY = "iofog:registries"
 
@@ -62,7 +62,7 @@ def registries(config: Callable[[str], str | None]) -> Mapping[str, RegistryOpti
 
 def _object(text: str | None, failures: Failures) -> Mapping[str, Any]:
     try:
-        value = json.loads(text or "{}")
+        value = json_of(text or "{}")
         if isinstance(value, dict):
             return value
     except ValueError:

@@ -34,6 +34,7 @@ class Agent:
 
     Attributes:
         engine_socket: absolute path of the engine's socket on the host.
+        spool: absolute path of the folder on the host that is to have the spool.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Agent:
     engine_socket: str | None = None
     arch: Arch | None = None
     sudo: bool | None = None
+    spool: str | None = None
     accept_new_host_key: bool = False
 
 
@@ -239,6 +241,7 @@ def _agent(top: Fields, path: str, item: Any) -> Agent | None:
         engine_socket=_socket(reader),
         arch=cast("Arch | None", reader.choice("arch", ARCHES)),
         sudo=reader.optional_flag("sudo"),
+        spool=_folder(reader, "spool"),
         accept_new_host_key=reader.flag("accept_new_host_key", default=False),
         **{key: reader.text(key) for key in _AGENT_TEXTS},
     )
@@ -254,6 +257,14 @@ def _socket(reader: Fields) -> str | None:
     if path is None:
         reader.fail("engine_socket", "must be an absolute path, or a URL such as unix:///run/docker.sock")
     return path
+
+
+def _folder(reader: Fields, key: str) -> str | None:
+    text = reader.text(key)
+    if text is not None and not (text.startswith("/") and text.isprintable()):
+        reader.fail(key, "must be the absolute path of a folder on the host")
+        return None
+    return text
 
 
 def socket_path(text: str) -> str | None:

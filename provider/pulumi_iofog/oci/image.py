@@ -7,11 +7,11 @@ Docker image manifest v2 schema 2.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pulumi_iofog import text
 from pulumi_iofog.oci.artifact import NotAnImage as NotAnImage
 from pulumi_iofog.oci.artifact import refuse_artifact
 from pulumi_iofog.oci.platform import AMD64 as AMD64
@@ -23,6 +23,7 @@ from pulumi_iofog.oci.platform import fitness as fitness
 from pulumi_iofog.oci.reference import Digest as Digest
 from pulumi_iofog.oci.reference import Reference as Reference
 from pulumi_iofog.oci.reference import parse_digest as parse_digest
+from pulumi_iofog.outside import object_of
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -34,6 +35,10 @@ DOCKER_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+json"
 
 Compression = Literal["none", "gzip", "zstd"]
 
+CONFIG_LIMIT = 8 << 20
+"""Bytes of an image's config: what engines take (containerd reads 8 MiB of a manifest or config)."""
+LARGEST = 1 << 50
+"""Bytes of a blob; a petabyte, so that sums and times of all there are stay numbers for people."""
 INDEX_TYPES = (OCI_INDEX, DOCKER_LIST)
 MANIFEST_TYPES = (OCI_MANIFEST, DOCKER_MANIFEST)
 
@@ -73,9 +78,9 @@ class Descriptor:
     def of(cls, descriptor: Mapping[str, Any]) -> Descriptor:
         """From a descriptor's JSON; ValueError if digest or size is missing or wrong."""
         digest, size = descriptor.get("digest"), descriptor.get("size")
-        if not isinstance(digest, str) or not isinstance(size, int) or size < 0:
+        if not isinstance(digest, str) or not isinstance(size, int) or not 0 <= size <= LARGEST:
             raise ValueError("a descriptor without digest or size")
-        return cls(parse_digest(digest), size, str(descriptor.get("mediaType", "")))
+        return cls(parse_digest(digest), size, _word(descriptor, "mediaType"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,7 @@ class Image:
     @property
     def says_platform(self) -> bool:
         """Whether its config does, as it should."""
-        body = _object(self.config)
+        body = object_of(self.config)
         return bool(body.get("os") and body.get("architecture"))
 
     @property
@@ -160,15 +165,10 @@ class IndexEntry:
 def parse_index(raw: bytes) -> tuple[IndexEntry, ...]:
     """What an OCI index or Docker manifest list offers. Attestations, whose platform is ``unknown/unknown``, are
     omitted. ValueError if it is not an index."""
-    manifests = _object(raw).get("manifests") or []
-    if not isinstance(manifests, list) or not all(isinstance(each, dict) for each in manifests):
-        raise ValueError("not an image index")
     entries = []
-    for descriptor in manifests:
-        platform = descriptor.get("platform") or {}
-        if not isinstance(platform, dict):
-            raise ValueError("a platform that is not an object")
-        os, arch, variant = (str(platform.get(key) or "") for key in ("os", "architecture", "variant"))
+    for descriptor in map(_fields, _list(object_of(raw), "manifests")):
+        platform = _fields(descriptor.get("platform"))
+        os, arch, variant = (_word(platform, key) for key in ("os", "architecture", "variant"))
         if "unknown" not in (os, arch):
             named = Platform(os, arch, variant) if os and arch else None
             entries.append(IndexEntry(named, Descriptor.of(descriptor)))
@@ -178,25 +178,24 @@ def parse_index(raw: bytes) -> tuple[IndexEntry, ...]:
 def parse_manifest(raw: bytes, media_type: str) -> Manifest:
     """A single platform's manifest, OCI or Docker. ValueError if it is not one; NotAnImage where it is known what else
     it is."""
-    body = _object(raw)
+    body = object_of(raw)
     refuse_artifact(body)
     if not isinstance(body.get("config"), dict) or not isinstance(body.get("layers"), list):
         raise ValueError("not an image manifest")
-    return Manifest(
-        raw, media_type, Descriptor.of(body["config"]), tuple(Descriptor.of(layer) for layer in body["layers"])
-    )
+    config = Descriptor.of(body["config"])
+    if config.size > CONFIG_LIMIT:
+        raise ValueError(f"its config is said to have {text.size(config.size)}, which is more than 8 MiB")
+    return Manifest(raw, media_type, config, tuple(Descriptor.of(_fields(layer)) for layer in body["layers"]))
 
 
 def parse_config(raw: bytes) -> tuple[Platform, tuple[Digest, ...]]:
     """Platform and diff ids of an image config (OCI ``config.md``); some tools write no architecture, which is empty
     then. ValueError if it is not one."""
-    body = _object(raw)
+    body = object_of(raw)
     rootfs = body.get("rootfs")
     if not isinstance(rootfs, dict) or not isinstance(rootfs.get("diff_ids"), list):
         raise ValueError("not an image config")
-    platform = Platform(
-        str(body.get("os") or "linux"), str(body.get("architecture") or ""), str(body.get("variant") or "")
-    )
+    platform = Platform(_word(body, "os") or "linux", _word(body, "architecture"), _word(body, "variant"))
     return platform, tuple(parse_digest(str(d)) for d in rootfs["diff_ids"])
 
 
@@ -220,8 +219,8 @@ def packed_as(data: bytes) -> Compression:
 
 def media_type_of(raw: bytes) -> str:
     """The media type of a manifest or index: its own field, which is optional (OCI), else by its other fields."""
-    body = _object(raw)
-    return str(body.get("mediaType") or (OCI_INDEX if "manifests" in body else OCI_MANIFEST))
+    body = object_of(raw)
+    return _word(body, "mediaType") or (OCI_INDEX if "manifests" in body else OCI_MANIFEST)
 
 
 def pick(entries: tuple[IndexEntry, ...], wanted: Platform) -> IndexEntry | None:
@@ -232,8 +231,25 @@ def pick(entries: tuple[IndexEntry, ...], wanted: Platform) -> IndexEntry | None
     return min(ranked, key=lambda pair: pair[0])[1] if ranked else None
 
 
-def _object(raw: bytes) -> dict[str, Any]:
-    body = json.loads(raw)
-    if not isinstance(body, dict):
-        raise ValueError("not a JSON object")
-    return body
+# ---- fields of the type that they must have, or ValueError; null is as good as absent ----------------------
+
+
+def _fields(value: Any) -> Mapping[str, Any]:
+    if value is not None and not isinstance(value, dict):
+        raise ValueError("not an object where there must be one")
+    return value or {}
+
+
+def _list(body: Mapping[str, Any], key: str) -> list[Any]:
+    value = body.get(key)
+    if value is not None and not isinstance(value, list):
+        raise ValueError(f"{key} is not a list")
+    return value or []
+
+
+def _word(body: Mapping[str, Any], key: str) -> str:
+    """A name as platforms and media types are."""
+    value = body.get(key)
+    if value is not None and (not isinstance(value, str) or len(value) > 255 or not value.isprintable()):
+        raise ValueError(f"{key} is not a name")
+    return value or ""

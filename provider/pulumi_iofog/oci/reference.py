@@ -48,7 +48,7 @@ _ENDINGS = re.compile(r"(\.(tar|tgz|tzst|gz|zst|bz2|xz|oci))+$", re.IGNORECASE)
 def parse_digest(text: str) -> Digest:
     """``sha256:<64 hex>`` or ValueError."""
     if not _DIGEST.fullmatch(text):
-        raise ValueError(f"not a sha256 digest: {text!r}")
+        raise ValueError(f"not a sha256 digest: {text[:100]!r}")
     return Digest(text)
 
 

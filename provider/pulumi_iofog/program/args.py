@@ -67,6 +67,7 @@ class AgentArgsDict(TypedDict):
     engine_socket: NotRequired[Input[str]]
     arch: NotRequired[Input[Literal["x86", "arm", "riscv64", "armv7"]]]
     sudo: NotRequired[Input[bool]]
+    spool: NotRequired[Input[str]]
     accept_new_host_key: NotRequired[Input[bool]]
 
 
@@ -211,6 +212,7 @@ class AgentArgs:
     engine_socket: Input[str] | None = pulumi.property("engine_socket", default=None)
     arch: Input[Literal["x86", "arm", "riscv64", "armv7"]] | None = pulumi.property("arch", default=None)
     sudo: Input[bool] | None = pulumi.property("sudo", default=None)
+    spool: Input[str] | None = pulumi.property("spool", default=None)
     accept_new_host_key: Input[bool] | None = pulumi.property("accept_new_host_key", default=None)
 
     def __init__(
@@ -231,6 +233,7 @@ class AgentArgs:
         engine_socket: Input[str] | None = None,
         arch: Input[Literal["x86", "arm", "riscv64", "armv7"]] | None = None,
         sudo: Input[bool] | None = None,
+        spool: Input[str] | None = None,
         accept_new_host_key: Input[bool] | None = None,
     ) -> None:
         """
@@ -275,6 +278,7 @@ class AgentArgs:
             engine_socket=engine_socket,
             arch=arch,
             sudo=sudo,
+            spool=spool,
             accept_new_host_key=accept_new_host_key,
         )
 

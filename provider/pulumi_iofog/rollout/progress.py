@@ -50,6 +50,7 @@ class Progress:
         self._active: dict[str, _Agent] = {}
         self._done = 0
         self._failed: list[str] = []
+        self._waits: dict[str, str] = {}
         self._moved = 0
         self._shown = 0.0
         self._earlier = deque([(time.monotonic(), 0)], maxlen=LOOK_BACK)
@@ -59,6 +60,16 @@ class Progress:
         with self._lock:
             before = self._active.get(agent, _Agent())
             self._active[agent] = _Agent(doing, size, share=before.share)
+        self._show()
+
+    def waits(self, agent: str, why: str) -> None:
+        """What an agent waits for, where that is not the link: it comes first in the line. Empty once it is over."""
+        with self._lock:
+            if self._waits.get(agent, "") == why:
+                return
+            self._waits[agent] = why
+            # Nothing else may happen for long.
+            self._shown = 0.0
         self._show()
 
     def moved(self, agent: str, count: int) -> None:
@@ -75,6 +86,7 @@ class Progress:
         """An agent is done, or has failed."""
         with self._lock:
             self._active.pop(agent, None)
+            self._waits.pop(agent, None)
             if failed:
                 self._failed.append(agent)
             else:
@@ -103,7 +115,8 @@ class Progress:
         count = f"{self._done} of {text.plural(self._total, 'agent')} done"
         if self._failed:
             count += f", {len(self._failed)} failed ({_named(self._failed)})"
-        return "; ".join([head, count, *self._rate(now, size - moved)])
+        waits = [f"{_named(reasons)};"] if (reasons := list(filter(None, self._waits.values()))) else []
+        return " ".join([*waits, "; ".join([head, count, *self._rate(now, size - moved)])])
 
     def _rate(self, now: float, left: int) -> list[str]:
         then, moved_then = self._earlier[0]

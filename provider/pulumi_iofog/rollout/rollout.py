@@ -36,6 +36,7 @@ from pulumi_iofog.errors import (
     MissingLayers,
     Unreachable,
     VerificationFailed,
+    unexpected,
 )
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Descriptor, Digest, Image, Pin
@@ -91,7 +92,8 @@ def work(job: Job, recipe: Recipe) -> Outcome:
 
 
 def bring(job: Job, tools: Tools) -> Outcome:
-    """Bring one image onto one agent. Every IofogError becomes the agent's own failed Outcome."""
+    """Bring one image onto one agent. Whatever goes wrong becomes the agent's own failed Outcome: one host's trouble,
+    or a bug that only it brings to light, costs no other agent its image."""
     name, meter, failed = job.agent.name, _Meter(tools, job.agent.name), True
     try:
         outcome = _visit_until_done(job, tools, meter)
@@ -100,6 +102,9 @@ def bring(job: Job, tools: Tools) -> Outcome:
     except IofogError as problem:
         log.failed("visit", bytes=meter.sent)
         return Outcome(name, sent=meter.sent, error=str(_placed(problem, job, meter)))
+    except Exception as problem:
+        log.failed("visit", bytes=meter.sent)
+        return Outcome(name, sent=meter.sent, error=str(unexpected(name, meter.doing, problem)))
     finally:
         tools.progress.end(name, failed=failed)
 
@@ -126,13 +131,13 @@ def _visit_until_done(job: Job, tools: Tools, meter: _Meter) -> Outcome:
             # A host that has not answered at all is not waited for: it may be none.
             if wait is None or not meter.connected:
                 raise
-            tools.progress.begin(job.agent.name, "waiting for the link")
+            meter.begin("waiting for the link")
             tools.wait(wait)
 
 
 def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
     name = job.agent.name
-    tools.progress.begin(name, "connecting")
+    meter.begin("connecting")
     with tools.connect(job.agent) as host:
         meter.connected = True
         inventory = host.inventory(job.image)
@@ -210,7 +215,7 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
 def _means(job: Job, host: Host, inventory: Inventory, tools: Tools, meter: _Meter) -> Means:
     """What there is to send with; the link is measured once, and only where there is much to send."""
     layers = tools.payloads.older(diff_id for each in inventory.images for diff_id in each.diff_ids)
-    means = Means(None, layers, tools.memory, tools.programs)
+    means = Means(None, layers, tools.memory, tools.programs, sizes=tools.payloads.plain_sizes(job.image))
     much = sum(part.likely for part in transfer(job.image, inventory, means).parts) >= WORTH_A_MEASURE
     if much and meter.rate is None:
         meter.rate = min(host.rate(), tools.limit or float("inf"))
@@ -225,9 +230,9 @@ def _carry_out(
     This thread keeps the link busy. Two lanes of work run beside it, as a proof may take as long as a load and
     neither may wait for the other: one proves each part, the other loads each group as soon as it is proven.
     """
-    image, name, payloads = job.image, job.agent.name, tools.payloads
+    image, payloads = job.image, tools.payloads
     delivery = host.delivery(image, sending)
-    tools.progress.begin(name, "comparing")
+    meter.begin("comparing")
     with Worker() as proving, Worker() as loading, ExitStack() as stack:
         # The host gets its old layers out while the differences to them are made here.
         proving.do(partial(delivery.take_back, sending.parts, inventory))
@@ -238,7 +243,7 @@ def _carry_out(
         for part in parts:
             log.step("plan", f"{part.encoding}", layer=part.layer.diff_id, at_most=part.most, there=part not in missing)
         stack.enter_context(payloads.ahead(image.reference, missing))
-        tools.progress.begin(name, "sending", sending.most)
+        meter.begin("sending", sending.most)
         groups, carried = sending.groups(parts), dict[Digest, Descriptor]()
         for group in groups:
             target = image if group is groups[-1] else prefix(image, image.layers.index(group[-1].layer) + 1)
@@ -255,10 +260,10 @@ def _carry_out(
                     line["bytes"] = meter.sent - before
                 proven = proving.do(partial(load.prove, part))
             loading.do(after(proven, load.finish))
-        tools.progress.begin(name, "loading")
+        meter.begin("loading")
         proving.finish()
         loading.finish()
-        tools.progress.begin(name, "verifying")
+        meter.begin("verifying")
         proving.do(host.untag_lower_images)
         names = host.verify(image.pin)
         proving.finish()
@@ -312,6 +317,12 @@ class _Meter:
         self._progress, self._agent, self._pace = tools.progress, agent, tools.pace(agent)
         self.sent, self.connected = 0, False
         self.rate: float | None = None
+        self.doing = ""
+
+    def begin(self, doing: str, size: int = 0) -> None:
+        """The agent begins with something."""
+        self.doing = doing
+        self._progress.begin(self._agent, doing, size)
 
     def __call__(self, count: int) -> None:
         self.sent += count

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pulumi_iofog import log
 from pulumi_iofog.adapters.backend import backend_of
@@ -24,8 +24,9 @@ from pulumi_iofog.adapters.cache.store import Store
 from pulumi_iofog.adapters.namespace_file import StoredTokens, read_namespace
 from pulumi_iofog.adapters.ssh.pool import Pool
 from pulumi_iofog.check.owner import mark_of
-from pulumi_iofog.errors import Failure, InputError
+from pulumi_iofog.errors import INTERRUPTED, Failure, InputError, StoreError
 from pulumi_iofog.inputs.controller_settings import controller_settings
+from pulumi_iofog.inputs.engine_timeout import engine_timeout
 from pulumi_iofog.inputs.iofogctl_namespace import Namespace
 from pulumi_iofog.inputs.registry_settings import registries
 from pulumi_iofog.inputs.spec import Agent, ControllerSettings, RegistryAuth, Spec, secrets
@@ -38,12 +39,27 @@ from pulumi_iofog.session.questions import Questions
 if TYPE_CHECKING:
     from pulumi_iofog.adapters.controller.controller import Controller
     from pulumi_iofog.adapters.host.edge_host import EdgeHost
+    from pulumi_iofog.adapters.http import Backoff
     from pulumi_iofog.adapters.registry.registry import Registry
     from pulumi_iofog.adapters.sources.local import Local
 
 Config = Callable[[str], str | None]
 """The stack's config by full key (``iofog:endpoint``)."""
 A = TypeVar("A", bound="Adapters")
+
+
+class Row(Protocol):
+    """What a resource has to say while it works."""
+
+    def status(self, text: str) -> None: ...
+    def warn(self, text: str) -> None: ...
+
+
+class Silent:
+    """The row of a process that has none."""
+
+    def status(self, text: str) -> None: ...
+    def warn(self, text: str) -> None: ...
 
 
 class Shared:
@@ -53,12 +69,37 @@ class Shared:
         self.connections, self.questions = Pool(), Questions()
         self._lock = threading.Lock()
         self._limits: Limits | None = None
+        self._patience: float | None = None
         self._registries: dict[RegistryAuth | None, Registry] = {}
         self._controllers: dict[ControllerSettings, Controller] = {}
         self._previewed: set[str | None] = set()
         self._marks: dict[str, str] = {}
         self._items: dict[tuple[str | None, str | None], int] = {}
         self._announced: set[str | None] = set()
+        self._said: set[str] = set()
+        self.rows: list[Row] = []
+        """Of the verbs under way."""
+
+    @property
+    def backoff(self) -> Backoff:
+        """For all requests: Ctrl-C ends every wait, and the rows of all resources at work say what is waited for."""
+        from pulumi_iofog.adapters.http import Backoff
+
+        def say(line: str) -> None:
+            with self._lock:
+                rows = tuple(self.rows)
+            for row in rows:
+                row.status(line)
+
+        return Backoff(say=say, pause=self.connections.pause)
+
+    def warn(self, line: str) -> None:
+        """Say something of this machine, and not of one resource: once, on the row of one that is at work."""
+        with self._lock:
+            row = next(iter(self.rows), None) if line not in self._said else None
+            self._said.add(line)
+        if row:
+            row.warn(line)
 
     def limits(self, config: Config) -> Limits:
         """Of the rate of sending; read from the config once. Raises InputError."""
@@ -66,13 +107,21 @@ class Shared:
             self._limits = self._limits or Limits(config)
             return self._limits
 
+    def patience(self, config: Config) -> float:
+        """Seconds for which an engine may be silent; read from the config once. Raises InputError."""
+        with self._lock:
+            self._patience = self._patience or engine_timeout(config, os.environ)
+            return self._patience
+
     def registry(self, auth: RegistryAuth | None, config: Config) -> Registry:
         """For one verb: connections, tokens and TLS are everybody's; what mirrors have served is its own."""
         from pulumi_iofog.adapters.registry.registry import Registry
 
         with self._lock:
             if auth not in self._registries:
-                self._registries[auth] = Registry(auth, options=registries(config))
+                self._registries[auth] = Registry(
+                    auth, options=registries(config), backoff=self.backoff, warn=self.warn
+                )
             return self._registries[auth].anew()
 
     def controller(self, settings: ControllerSettings, tokens: Path | None) -> Controller:
@@ -82,7 +131,7 @@ class Shared:
         with self._lock:
             if settings not in self._controllers:
                 stored = StoredTokens(tokens) if tokens else None
-                self._controllers[settings] = Controller(settings, stored=stored)
+                self._controllers[settings] = Controller(settings, stored=stored, backoff=self.backoff)
             return self._controllers[settings]
 
     def checked(self, urn: str | None, organization: str, *, preview: bool) -> None:
@@ -135,31 +184,35 @@ class Adapters:
         spec: what the user wants; says which credentials, namespace and cache to use.
         config: the stack's config.
         shared: with the other verbs of this process.
+        row: the resource's, in the terminal.
     """
 
-    def __init__(self, spec: Spec, config: Config, shared: Shared) -> None:
-        self.spec, self._config, self._shared = spec, config, shared
+    def __init__(self, spec: Spec, config: Config, shared: Shared, row: Row | None = None) -> None:
+        self.spec, self._config, self._shared, self.row = spec, config, shared, row or Silent()
         log.hide(secrets(spec))
         self.limits = shared.limits(config)
+        shared.patience(config)
         self._stack = ExitStack()
 
     def __enter__(self: A) -> A:
+        self._shared.rows.append(self.row)
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self._shared.rows.remove(self.row)
         self._stack.close()
 
     @cached_property
     def cache(self) -> Store:
         """The permanent cache; small records go there always."""
-        cache = Store()
+        cache = Store(sleep=self._sleep)
         self._stack.callback(cache.close)
         return cache
 
     @cached_property
     def store(self) -> Store:
         """Where blobs go: the permanent cache, or with ``cache=False`` one that goes with the session."""
-        return self.cache if self.spec.cache else self._stack.enter_context(Store.temporary())
+        return self.cache if self.spec.cache else self._stack.enter_context(Store.temporary(self._sleep))
 
     @cached_property
     def registry(self) -> Registry:
@@ -196,14 +249,25 @@ class Adapters:
     def controller(self) -> Controller:
         return self._shared.controller(self.settings, self.namespace.path if self.settings.refresh_token else None)
 
+    def _sleep(self, seconds: float) -> None:
+        """Wait for what another does; Ctrl-C ends it."""
+        self._shared.connections.pause(seconds)
+        if self._shared.connections.interrupted:
+            hint = "Run pulumi up again: it resumes where it stopped"
+            raise StoreError("", "waiting for another pulumi", INTERRUPTED, hint)
+
     def _source(self, reference: Reference) -> Source:
         """Where an image comes from, by its reference's transport."""
         return self.registry if reference.transport == "docker" else self.local
 
     @contextmanager
-    def connect(self, agent: Agent) -> Iterator[EdgeHost]:
-        """One agent, with its engine found."""
+    def connect(self, agent: Agent, say: Callable[[str], None] = lambda why: None) -> Iterator[EdgeHost]:
+        """One agent, with its engine found.
+
+        Args:
+            say: told what is waited for, where that takes long; and nothing, once it is over.
+        """
         from pulumi_iofog.adapters.host.edge_host import EdgeHost
 
         with log.about(agent=agent.name), self._shared.connections.connection(agent) as connection:
-            yield EdgeHost(connection, agent)
+            yield EdgeHost(connection, agent, self._shared.patience(self._config), say)

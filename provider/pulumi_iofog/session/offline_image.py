@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pulumi_iofog import log
+from pulumi_iofog import log, text
 from pulumi_iofog.adapters.gzip_tokens.program import architectures
 from pulumi_iofog.adapters.recode import recode
 from pulumi_iofog.adapters.sources.meant import meant
@@ -25,7 +25,7 @@ from pulumi_iofog.check.platforms import PLATFORMS
 from pulumi_iofog.check.pruning import PruningChange
 from pulumi_iofog.check.resolve import Resolution
 from pulumi_iofog.check.state import Recorded
-from pulumi_iofog.errors import Failure, IofogError
+from pulumi_iofog.errors import Failure, IofogError, unexpected
 from pulumi_iofog.inputs.catalog import FoundItem
 from pulumi_iofog.inputs.spec import ARCHES, NO_CONTROLLER, Agent, CatalogItem
 from pulumi_iofog.inputs.transfer_settings import host_program_allowed
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 PREVIEW_HOLDS = 3600.0
 """Seconds for which an update keeps to the digests that a preview has shown."""
+LOOK_AGAIN = 1.0
+"""Seconds between two looks whether another pulumi is through with an agent."""
 ASKED_AT_ONCE = 8
 """How many agents a refresh asks at once, at least; asking costs little."""
 
@@ -136,12 +138,21 @@ class Session(Adapters):
         if known:
             log.step("platform", "remembered", agent=agent.name, platform=known["platform"])
             return Platform.parse(known["platform"])
-        with self.connect(agent) as host:
-            found = host.platform
+        found = self._ask_platform(agent)
         # Its key may have been accepted just now.
         if now := identity(agent):
             self.cache.records.put(_record_of_host(now), {"platform": str(found)})
         return found
+
+    def _ask_platform(self, agent: Agent) -> Platform:
+        try:
+            with self.connect(agent) as host:
+                return host.platform
+        except IofogError:
+            raise
+        except Exception as problem:
+            log.failed("ask")
+            raise unexpected(agent.name, "asking for its architecture", problem) from None
 
     def _previewed(self, run: Run, reference: Reference) -> Digest | None:
         found = self.cache.records.get(run.key(reference.text), PREVIEW_HOLDS)
@@ -155,7 +166,7 @@ class Session(Adapters):
     def rollout_tools(self, progress: Progress) -> Tools:
         limits = self.limits
         return Tools(
-            connect=self._connect_alone,
+            connect=partial(self._connect_alone, progress),
             payloads=self.payloads,
             progress=progress,
             memory=recode.available_memory(),
@@ -166,10 +177,26 @@ class Session(Adapters):
         )
 
     @contextmanager
-    def _connect_alone(self, agent: Agent) -> Iterator[EdgeHost]:
-        """One agent, to which nobody else on this machine sends meanwhile: so what two resources share is sent
-        once, and they do not get in each other's way."""
-        with self.cache.turn(f"agent {agent.host}:{agent.port or 22}"), self.connect(agent) as host:
+    def _connect_alone(self, progress: Progress, agent: Agent) -> Iterator[EdgeHost]:
+        """One agent, to which nobody else sends meanwhile, neither from this machine nor from others: so what two
+        resources share is sent once, and they do not get in each other's way."""
+        say, last = partial(progress.waits, agent.name), ""
+
+        def wait(who: str, since: float | None) -> None:
+            nonlocal last
+            began = f" since {text.clock(since)}" if since else ""
+            why = f"waiting for another pulumi ({who}) that sends to {agent.name}{began}"
+            if why != last:
+                log.step("wait", last := why)
+            say(why)
+            self._sleep(LOOK_AGAIN)
+
+        with (
+            self.cache.turn(f"agent {agent.host}:{agent.port or 22}", wait),
+            self.connect(agent, say) as host,
+            host.turn(wait),
+        ):
+            say("")
             yield host
 
     def jobs(self, agents: Sequence[str], old: Recorded | None, new: Recorded) -> list[rollout.Job]:
@@ -302,6 +329,9 @@ class Session(Adapters):
                 return ask(agent, pin)
             except IofogError as problem:
                 return problem
+            except Exception as problem:
+                log.failed("ask")
+                return unexpected(agent.name, "asking what it holds", problem)
 
         with ThreadPoolExecutor(max(self.spec.transfer_pool, ASKED_AT_ONCE)) as pool:
             asked = [

@@ -21,6 +21,7 @@ from pulumi_iofog.adapters.cache import growing
 from pulumi_iofog.adapters.cache.records import Records
 from pulumi_iofog.adapters.cache.store import Store
 from pulumi_iofog.adapters.recode import recode
+from pulumi_iofog.adapters.recode.announced import announced_size
 from pulumi_iofog.errors import IofogError, StoreError
 from pulumi_iofog.oci.image import OCI_LAYER, Descriptor, Digest, Image, Layer, Reference, parse_digest
 from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Part, Recoded, TokenDelta
@@ -78,6 +79,26 @@ class Payloads:
             return Reference.parse(record["reference"]), Layer(diff_id, blob)
         except (KeyError, ValueError, TypeError):
             return None
+
+    # ---- how large they are -------------------------------------------------------------------------
+
+    def plain_sizes(self, image: Image) -> Mapping[Digest, int]:
+        """Bytes of the layers' plain tars, by diff id, of those where that is known without any work: the blob is one,
+        or one has been made of it, or the blob is at hand and says so itself."""
+        found = ((layer.diff_id, self._known_size(layer)) for layer in image.layers)
+        return {diff_id: size for diff_id, size in found if size is not None}
+
+    def _known_size(self, layer: Layer) -> int | None:
+        if layer.blob.compression == "none":
+            return layer.blob.size
+        record = self._records.get(_size_key(layer.diff_id), FOREVER)
+        if record is not None:
+            return int(record["size"])
+        path = self._store.get(layer.blob.digest)
+        return announced_size(path, layer.blob.compression) if path else None
+
+    def _keep_size(self, diff_id: Digest, size: int) -> None:
+        self._records.put(_size_key(diff_id), {"size": size})
 
     # ---- what travels -------------------------------------------------------------------------------
 
@@ -184,12 +205,12 @@ class Payloads:
 
     def _plain_size(self, reference: Reference, layer: Layer) -> int:
         """Bytes of a layer's plain tar, which no registry tells."""
-        key, blob = f"plain size {layer.diff_id}", self.path(reference, layer.blob)
+        key, blob = _size_key(layer.diff_id), self.path(reference, layer.blob)
         with self._store.turn(key):
-            record = self._store.records.get(key, FOREVER)
+            record = self._records.get(key, FOREVER)
             if record is None:
                 record = {"size": recode.plain_size(layer, blob)}
-                self._store.records.put(key, record)
+                self._keep_size(layer.diff_id, record["size"])
         return int(record["size"])
 
     def _recode(self, reference: Reference, part: Part, way: Recoded) -> Path:
@@ -203,6 +224,7 @@ class Payloads:
             made = recode.as_gzip(part.layer, blob, out, level=way.level)
         record = {"digest": made.digest, "size": made.size, "plain_size": made.plain_size}
         self._store.records.put(_record_of(part), record)
+        self._keep_size(part.layer.diff_id, made.plain_size)
         return record
 
     def _delta(self, reference: Reference, part: Part, way: Delta | TokenDelta) -> Path:
@@ -218,6 +240,7 @@ class Payloads:
             match way:
                 case Delta():
                     _both(partial(recode.plain, old_layer, old_blob, old), partial(recode.plain, layer, new_blob, new))
+                    self._keep_size(layer.diff_id, new.stat().st_size)
                     recode.delta(old, new, out, new_diff_id=layer.diff_id, level=DELTA_LEVEL)
                 case TokenDelta():
                     take = recode.tokens
@@ -237,6 +260,10 @@ def _both(one: Callable[[], object], other: Callable[[], object]) -> None:
 
 def _key(diff_id: Digest) -> str:
     return f"layer {diff_id}"
+
+
+def _size_key(diff_id: Digest) -> str:
+    return f"plain size {diff_id}"
 
 
 def _record_of(part: Part) -> str:

@@ -16,7 +16,7 @@ from pulumi_iofog.oci.image import Descriptor, Digest, Layer
 PLAIN_FACTOR = 3
 """Plain size of a layer by its compressed size, where it is not known."""
 GZIP_FACTOR = 1.5
-"""Size of a layer as gzip by its size as zstd, at most: a guess. Measured on a Debian base, 1.2 to 1.35."""
+"""Size of a layer as gzip by its size as zstd, at most: a guess."""
 
 
 class _Facts(ABC):

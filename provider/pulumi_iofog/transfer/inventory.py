@@ -59,6 +59,7 @@ class Means:
         programs: architectures of hosts for which there is a program that works with deflate tokens, and that may be
             given it.
         mislabelled: digests of blobs whose compression is not what their media type says.
+        sizes: bytes of layers' plain tars, by diff id, as far as they are known.
     """
 
     rate: float | None = None
@@ -66,3 +67,4 @@ class Means:
     memory: int = 0
     programs: frozenset[str] = frozenset()
     mislabelled: frozenset[Digest] = frozenset()
+    sizes: Mapping[Digest, int] = field(default_factory=dict)

@@ -22,6 +22,7 @@ class Transfer:
         engine: that is given them.
         absent: diff ids of the layers that are left out, because the engine holds them.
         held: as what it holds them, where it must be told.
+        sizes: bytes of layers' plain tars, by diff id, as far as they are known.
         stops: indexes of the parts after which the engine is given what has arrived.
         along: what is loaded at once is read by the engine while it arrives, where that is worth it.
     """
@@ -32,6 +33,7 @@ class Transfer:
     stops: frozenset[int] = frozenset()
     along: bool = False
     held: Mapping[Digest, Descriptor] = field(default_factory=dict)
+    sizes: Mapping[Digest, int] = field(default_factory=dict)
 
     def groups(self, parts: Sequence[Part]) -> list[tuple[Part, ...]]:
         """What is loaded at once: the parts up to each stop, and last, with the whole image, the rest."""
@@ -55,10 +57,11 @@ class Transfer:
 
     @property
     def space(self) -> tuple[int, int]:
-        """Bytes on the host that it takes at most: in the spool, and under the engine's root."""
-        plain = sum(part.plain_most for part in self.parts)
-        decoded = sum(part.plain_most for part in self.parts if part.plain)
-        bases = sum(part.plain_most for part in self.parts if part.source)
+        """Bytes on the host that it takes: in the spool, and under the engine's root. If the sizes are known, the most
+        that it may take; else the least: layers are counted in the registry's sizes, which are compressed."""
+        plain = sum(map(self._plain, self.parts))
+        decoded = sum(self._plain(part) for part in self.parts if part.plain)
+        bases = sum(self._base(part) for part in self.parts if part.source)
         given = sum(map(self._given, self.parts))
         archive = given if self.engine.intake == "file" else 0
         kept = given if self.engine.unpacks == "later" else 0
@@ -71,9 +74,25 @@ class Transfer:
             return 0
         return max(sum(map(self._given, group)) for group in self.groups(self.parts))
 
+    @property
+    def sizes_known(self) -> bool:
+        """Whether it is known how large each layer is unpacked."""
+        return all(part.layer.diff_id in self.sizes for part in self.parts)
+
+    def _plain(self, part: Part) -> int:
+        """Bytes of a part's plain tar, or at least of its blob."""
+        return self.sizes.get(part.layer.diff_id, part.layer.blob.size)
+
+    def _base(self, part: Part) -> int:
+        """Bytes of the plain tar that a part is made from, which is about as large."""
+        base = part.made_from
+        return self.sizes.get(base, self._plain(part)) if base else 0
+
     def _given(self, part: Part) -> int:
-        """Bytes of a part that the engine is given, at most."""
-        return part.given if part.plain or self.engine.unpacks_on_the_way else part.most
+        """Bytes of a part that the engine is given: its blob, or its plain tar."""
+        if not (part.plain or self.engine.unpacks_on_the_way):
+            return part.most
+        return part.layer.blob.size if part.given == part.layer.blob.size else self._plain(part)
 
     @property
     def _aside(self) -> int:

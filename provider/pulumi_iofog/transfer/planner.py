@@ -77,7 +77,8 @@ def transfer(
     # (medians of ten alternating pairs each).
     along = inventory.engine.reads_along and means.rate is not None and SLOW < means.rate <= FAST
     stops = _stops(parts, means.rate) if thin and inventory.engine.loads_early else frozenset[int]()
-    return Transfer(parts, inventory.engine, absent, stops, along, _held_as(image, inventory, absent))
+    held_as = _held_as(image, inventory, absent)
+    return Transfer(parts, inventory.engine, absent, stops, along, held_as, means.sizes)
 
 
 def _distinct(image: Image, engine: EngineTraits) -> Iterator[tuple[int, Layer]]:

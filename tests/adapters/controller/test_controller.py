@@ -13,6 +13,7 @@ import pytest
 from lab.controller import ControllerStandIn
 from lab.controller.answers import Call
 from pulumi_iofog.adapters.controller.controller import Controller
+from pulumi_iofog.adapters.http import Backoff
 from pulumi_iofog.errors import ControllerError, ControllerLogin, ItemInUse, ItemNotFound, NameTaken
 from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, KnownAgent
 from pulumi_iofog.inputs.spec import Arch, CatalogItem, ControllerSettings
@@ -35,7 +36,7 @@ def controller(stand_in: ControllerStandIn) -> Iterator[Controller]:
 
 def _controller(stand_in: ControllerStandIn, **settings: Any) -> Iterator[Controller]:
     given = {"email": stand_in.email, "password": stand_in.password, **settings}
-    controller = Controller(ControllerSettings(stand_in.endpoint, **given), backoff=0)
+    controller = Controller(ControllerSettings(stand_in.endpoint, **given), backoff=Backoff(first=0))
     yield controller
     controller.close()
 

@@ -14,6 +14,7 @@ from lab.controller import ControllerStandIn
 from lab.controller.answers import Call
 from pulumi_iofog.adapters.controller.controller import Controller
 from pulumi_iofog.adapters.controller.http import normal
+from pulumi_iofog.adapters.http import Backoff
 from pulumi_iofog.errors import ControllerError, ControllerLogin, NameTaken
 from pulumi_iofog.inputs.spec import CatalogItem, ControllerSettings
 
@@ -38,7 +39,7 @@ def controller(stand_in: ControllerStandIn) -> Iterator[Controller]:
 
 def _controller(stand_in: ControllerStandIn, *, timeout: tuple[float, float] = (5, 30), **settings: Any) -> Controller:
     given = {"email": stand_in.email, "password": stand_in.password, **settings}
-    return Controller(ControllerSettings(stand_in.endpoint, **given), timeout=timeout, backoff=0)
+    return Controller(ControllerSettings(stand_in.endpoint, **given), timeout=timeout, backoff=Backoff(first=0))
 
 
 def _names(stand_in: ControllerStandIn) -> list[str]:
@@ -171,7 +172,9 @@ def test_nobody_listens() -> None:
 
 
 def _refused(port: int) -> None:
-    controller = Controller(ControllerSettings(f"u:hidden@127.0.0.1:{port}", "a@b.example", "hidden"), backoff=0)
+    controller = Controller(
+        ControllerSettings(f"u:hidden@127.0.0.1:{port}", "a@b.example", "hidden"), backoff=Backoff(first=0)
+    )
     wanted = (
         f"http://127.0.0.1:{port}: signing in: Connection refused. Is the Controller running, and reachable from here?"
     )
@@ -182,7 +185,7 @@ def _refused(port: int) -> None:
 
 
 def test_a_name_that_nobody_knows() -> None:
-    controller = Controller(ControllerSettings("https://no-such-host.invalid", token="t"), backoff=0)
+    controller = Controller(ControllerSettings("https://no-such-host.invalid", token="t"), backoff=Backoff(first=0))
     with pytest.raises(
         ControllerError, match=r"^https://no-such-host\.invalid: asking for its version: [A-Z]"
     ) as caught:

@@ -13,6 +13,7 @@ import pytest
 from lab.controller import ControllerStandIn
 from pulumi_iofog.adapters.controller.controller import Controller
 from pulumi_iofog.adapters.controller.dialect import Dialect
+from pulumi_iofog.adapters.http import Backoff
 from pulumi_iofog.errors import ControllerError, ItemInUse, NameTaken
 from pulumi_iofog.inputs.catalog import Microservice
 from pulumi_iofog.inputs.spec import CatalogItem, ControllerSettings
@@ -30,7 +31,9 @@ def stand_in(request: pytest.FixtureRequest) -> Iterator[ControllerStandIn]:
 
 @pytest.fixture
 def controller(stand_in: ControllerStandIn) -> Iterator[Controller]:
-    controller = Controller(ControllerSettings(stand_in.endpoint, stand_in.email, stand_in.password), backoff=0)
+    controller = Controller(
+        ControllerSettings(stand_in.endpoint, stand_in.email, stand_in.password), backoff=Backoff(first=0)
+    )
     yield controller
     controller.close()
 

@@ -15,13 +15,14 @@ from cryptography.x509.oid import NameOID
 
 from lab.controller import ControllerStandIn
 from pulumi_iofog.adapters.controller.controller import Controller
+from pulumi_iofog.adapters.http import Backoff
 from pulumi_iofog.errors import ControllerError
 from pulumi_iofog.inputs.spec import ControllerSettings
 
 
 def _controller(stand_in: ControllerStandIn, **settings: Any) -> Controller:
     given = {"email": stand_in.email, "password": stand_in.password, **settings}
-    return Controller(ControllerSettings(stand_in.endpoint, **given), backoff=0)
+    return Controller(ControllerSettings(stand_in.endpoint, **given), backoff=Backoff(first=0))
 
 
 def _certificate(folder: Path, host: str) -> Path:
@@ -94,7 +95,7 @@ def test_certificates_that_do_not_serve(
 def test_https_where_only_http_is_spoken() -> None:
     with ControllerStandIn() as stand_in:
         settings = ControllerSettings(stand_in.endpoint.replace("http:", "https:"), token="t")
-        controller = Controller(settings, backoff=0)
+        controller = Controller(settings, backoff=Backoff(first=0))
         with pytest.raises(ControllerError, match=r"TLS: .*\. Does the endpoint speak TLS"):
             controller.agents()
         controller.close()
@@ -103,7 +104,7 @@ def test_https_where_only_http_is_spoken() -> None:
 def test_http_where_only_https_is_spoken(tmp_path: Path) -> None:
     with ControllerStandIn(certificate=_certificate(tmp_path, "127.0.0.1")) as stand_in:
         settings = ControllerSettings(stand_in.endpoint.replace("https:", "http:"), token="t")
-        controller = Controller(settings, backoff=0)
+        controller = Controller(settings, backoff=Backoff(first=0))
         with pytest.raises(ControllerError, match=r"asking for its version: .* Does it expect https://\?"):
             controller.agents()
         controller.close()

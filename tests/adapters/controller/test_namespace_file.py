@@ -11,6 +11,7 @@ import pytest
 
 from lab.controller import ControllerStandIn
 from pulumi_iofog.adapters.controller.controller import Controller
+from pulumi_iofog.adapters.http import Backoff
 from pulumi_iofog.adapters.namespace_file import StoredTokens, read_namespace
 from pulumi_iofog.errors import ControllerLogin, InputError
 from pulumi_iofog.inputs.controller_settings import controller_settings
@@ -76,7 +77,7 @@ def controller(home: Path) -> Controller:
     settings = controller_settings(None, lambda key: None, {}, namespace)
     assert isinstance(settings, ControllerSettings)
     assert namespace.path
-    return Controller(settings, stored=StoredTokens(namespace.path), backoff=0)
+    return Controller(settings, stored=StoredTokens(namespace.path), backoff=Backoff(first=0))
 
 
 def test_a_token_that_ran_out_is_renewed_and_written_back(tmp_path: Path, stand_in: ControllerStandIn) -> None:

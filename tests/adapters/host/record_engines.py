@@ -49,7 +49,7 @@ def calls(engine: Engine, folder: str = SPOOL) -> dict[str, Callable[[], Any]]:
         "load thin": lambda: engine.load(TWO.image, folder, _carried(TWO.image, besides=FIRST)),
         "verify": lambda: list(engine.verify(ONE.image.pin)),
         "remove": lambda: engine.remove(ONE.image.pin),
-        "require_space": lambda: engine.require_space("/home/edge", 1 << 50, 1 << 50),
+        "require_space": lambda: engine.require_space("/home/edge", 1 << 50, 1 << 50, known=True),
     }
 
 
@@ -76,8 +76,8 @@ class Recorder:
         self._connection = connection
         self.answers: list[dict[str, Any]] = []
 
-    def run(self, script: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
-        result = self._connection.run(script, stdin=stdin, timeout=timeout)
+    def run(self, script: str, **options: Any) -> Result:
+        result = self._connection.run(script, **options)
         texts = {"stdout": result.text, "stderr": result.stderr.decode(errors="replace")}
         self.answers.append({"exit_code": result.exit_code, **texts})
         return result

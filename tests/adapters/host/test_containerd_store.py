@@ -65,7 +65,7 @@ def test_an_old_layer_is_given_back_as_its_blob(device: Device) -> None:
         path = host._engine.give_back(source, [ONE.image.diff_ids[0]], folder)[ONE.image.diff_ids[0]]
         assert host._connection.run(f"sha256sum < {path}").text.split()[0] == LAYER.digest.hex
         host.clear_spool(TWO.image)
-    assert device.host.run(f"ls {host.spool.root}") == ""
+    assert device.host.run("find /home/*/.cache/pulumi-iofog/spool -mindepth 1 -name 'image-*'") == ""
 
 
 def test_nothing_is_hashed_twice(device: Device, mocker: MockerFixture) -> None:

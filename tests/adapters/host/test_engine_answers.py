@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from pulumi_iofog.adapters.host.engines.answers import Disk, Listing, parse_about, parse_df, parse_id, parse_images
+from pulumi_iofog.adapters.host.engines.answers import (
+    UNREADABLE,
+    Disk,
+    Listing,
+    parse_about,
+    parse_df,
+    parse_id,
+    parse_images,
+    parse_names,
+)
 from pulumi_iofog.adapters.host.engines.candidates import Candidate, parse_candidates
 from pulumi_iofog.adapters.host.engines.detect import find
 from pulumi_iofog.adapters.ssh.connect import Result
@@ -25,7 +34,7 @@ class Player:
     def __init__(self, answers: list[dict[str, Any]]) -> None:
         self._answers: Iterator[dict[str, Any]] = iter(answers)
 
-    def run(self, script: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
+    def run(self, script: str, **options: Any) -> Result:
         answer = next(self._answers)
         return Result(answer["exit_code"], answer["stdout"].encode(), answer["stderr"].encode())
 
@@ -104,27 +113,61 @@ def test_the_engines_that_a_host_has(text: str, wanted: EngineName | None, found
     assert list(parse_candidates(text, wanted)) == found
 
 
-@pytest.mark.parametrize("text", ["", "x86_64\namd64\n", "x86_64\namd64\nnothing\n", "a\nb\nc\nd\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "x86_64\namd64\n", "x86_64\namd64\nnothing\n", "a\nb\nc\nd\n"),
+        *("x86_64\namd64 1\n[1] []\n", 'x86_64\namd64 1\n"relative" []\n', 'x86_64\n\033[2J 1\n"/var" []\n'),
+        f"x86_64\namd64\n{'[' * 100_000} []\n",
+    ],
+)
 def test_an_answer_that_cannot_be_read(text: str) -> None:
     with pytest.raises(EngineError, match="edge: asking docker about itself: its answer cannot be read"):
         parse_about("docker", text, "edge")
 
 
-A, B = (f"sha256:{letter * 64}" for letter in "ab")
+ONE, TWO, THREE, A, B = (Digest("sha256:" + each * 64) for each in "123ab")
 
 
 def test_ids_and_images() -> None:
-    assert parse_id("0123\n") == parse_id("sha256:0123") == "sha256:0123"
+    assert parse_id(f"{ONE.hex}\n") == parse_id(ONE) == ONE
     lower = "pulumi-iofog.local/prefix:0123-1"
     text = (
-        f'sha256:1 ["app:1","{lower}"] ["{A}","{B}"]\n'
-        '2 ["registry.example/app:1","<none>:<none>"] null\nError: no such\nsha256:3 null []\n'
+        f'{ONE} ["app:1","{lower}"] ["{A}","{B}"]\n'
+        f'{TWO.hex} ["registry.example/app:1","<none>:<none>"] null\nError: no such\n{THREE} null []\n'
     )
-    expected = [("sha256:1", (A, B)), ("sha256:2", ()), ("sha256:3", ())]
-    held = tuple(HeldImage(id_, tuple(map(Digest, layers))) for id_, layers in expected)
-    assert parse_images(text, "registry.example/app:1") == Listing("sha256:2", held, (lower,))
-    assert parse_images(text, "docker.io/library/app:1").named == "sha256:1"
+    held = tuple(HeldImage(id_, layers) for id_, layers in ((ONE, (A, B)), (TWO, ()), (THREE, ())))
+    assert parse_images(text, "registry.example/app:1") == Listing(TWO, held, (lower,))
+    assert parse_images(text, "docker.io/library/app:1").named == ONE
     assert parse_images("\n", "app:1") == Listing(None, (), ())
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "sha256:aa [1,2] [3]",
+        f"{ONE} [1,2] []",
+        f"{ONE} [] [3]",
+        f'{ONE} ["x" []',
+        f"{ONE} [] {'[' * 100_000}",
+        f'{ONE} [] ["sha256:a"]',
+    ],
+    ids=["numbers", "names", "layers", "cut", "deep", "short"],
+)
+def test_images_that_cannot_be_read_are_no_images(row: str) -> None:
+    with pytest.raises(UNREADABLE):
+        parse_images(row, "app:1")
+
+
+@pytest.mark.parametrize("text", ["", "\n", "sha256:", "sha256:0123", "rm -rf /", "\033[2J" + ONE])
+def test_an_id_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(ValueError, match="not a sha256 digest"):
+        parse_id(text)
+
+
+@pytest.mark.parametrize("text", ["", "1", '"abc"', "[1]", "[" * 100_000, "{}"])
+def test_names_that_cannot_be_read_are_none(text: str) -> None:
+    assert parse_names(text) == ()
 
 
 def test_file_systems() -> None:
@@ -134,5 +177,5 @@ def test_file_systems() -> None:
         "/dev/mapper/my disk 1000 900 100 90% /home of mine\n"
         "tmpfs 50 60 -10 100% /run\n"
     )
-    disks = parse_df(text)
+    disks = parse_df(f"{text}{'x' * 2000} 1 1 1 1% /\nx {'9' * 5000} 1 1 1% /\n")
     assert disks == [Disk("/dev/mapper/my disk", 1000, 102400)] * 2 + [Disk("tmpfs", 50, -10240)]

@@ -123,7 +123,7 @@ def test_by_sudo_without_and_with_a_password(lab: Lab, agent_of: AgentOf, user: 
         host.run(f"rm -rf {edge.edge.spool.root}/*")
         bring_followed(edge, RECODED)
         edge.edge.clear_spool(OLD.image)
-        assert host.run(f"find {edge.edge.spool.root} -mindepth 1") == ""
+        assert host.run(f"find /home/{user}/.cache/pulumi-iofog/spool -mindepth 1") == ""
 
 
 def test_what_is_wrong_is_not_loaded(docker: Edge) -> None:
@@ -271,6 +271,6 @@ def assert_brought(edge: Edge) -> None:
     """The image is there, and nothing of how it came."""
     assert proof.can_create(edge.host, APP)
     assert proof.images(edge.host) == [APP]
-    assert edge.host.run(f"find {edge.edge.spool.root} -mindepth 1") == ""
+    assert edge.host.run("find /home/edge/.cache/pulumi-iofog/spool -mindepth 1") == ""
     assert wait_for(lambda: not reading(edge), 10)
     assert edge.host.run("ls /var/lib/docker/tmp") == ""

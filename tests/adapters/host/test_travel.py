@@ -140,7 +140,7 @@ def test_a_delta_against_a_held_layer_and_a_layer_that_the_engine_gives_back(rec
     assert [recoding.content(APP, path) for path in ("lib/note", "app/run")] == ["new", "the application"]
     recoding.edge.clear_spool(NEW.image)
     recoding.edge.clear_spool(OLD.image)
-    assert recoding.host.run(f"find {recoding.edge.spool.root} -mindepth 1") == ""
+    assert recoding.host.run("find /home/edge/.cache/pulumi-iofog/spool -mindepth 1") == ""
 
 
 def token_patch(old: MadeImage, new: MadeImage, folder: Path) -> bytes:

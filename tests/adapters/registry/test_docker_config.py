@@ -111,9 +111,14 @@ def test_no_file(tmp_path: Path) -> None:
     ("text", "why"),
     [
         ('{"auths": hidden', "it is not JSON"),
-        ("\xff", "it is not JSON|it does not have docker's format"),
-        ("[]", "it does not have docker's format"),
-        ('{"auths": 7}', "it does not have docker's format"),
+        ("\xff", "it is not JSON|it is not UTF-8"),
+        ("[]", "it is not a JSON object"),
+        ('{"auths": 7}', "auths is not an object"),
+        ('{"auths": [["a", "b"]]}', "auths is not an object"),
+        ('{"credHelpers": [1]}', "credHelpers is not an object"),
+        ('{"credsStore": {"a": 1}}', "the credential helper for .* is not a program's name"),
+        ('{"credsStore": "../sh"}', "the credential helper for .* is not a program's name"),
+        ("[" * 100_000, "it is nested more than 64 deep"),
         (json.dumps({"auths": {HOST: {"auth": "hidden!!"}}}), f"auth of {HOST} is not base64"),
         (json.dumps({"auths": {HOST: {"auth": f"!{ENTRY['auth']}"}}}), f"auth of {HOST} is not base64"),
         (json.dumps({"auths": {HOST: {"auth": "/////w=="}}}), f"auth of {HOST} is not base64"),
@@ -231,12 +236,13 @@ def test_a_helper_that_fails(tmp_path: Path, helper: Helper, output: str, code: 
 
 
 def test_a_helper_that_is_not_there(tmp_path: Path) -> None:
-    wanted = (
-        r"asking docker-credential-absent for credentials: No such file or directory\. docker's config.json names it:"
-        r" put docker-credential-absent on PATH, or set auth="
-    )
-    with pytest.raises(RegistryError, match=wanted):
-        credentials(_config(tmp_path, {"credsStore": "absent"}), HOST)
+    """It is told, and what the file itself has is used."""
+    absent: list[str] = []
+    config = _config(tmp_path, {"credsStore": "absent"})
+    assert first([config], HOST, absent=absent.append) is None
+    assert absent == ["docker-credential-absent"]
+    config = _config(tmp_path, {"credsStore": "absent", "auths": {HOST: ENTRY}})
+    assert first([tmp_path / "none.json", config], HOST, absent=absent.append) is not None
 
 
 def test_a_helper_that_does_not_answer(tmp_path: Path, helper: Helper, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -295,7 +295,24 @@ def test_what_is_not_there_or_something_else(
             local.manifest(Reference.parse(text))
 
 
-@pytest.mark.parametrize("body", ["no json", "[]", '{"manifests": 7}', '{"manifests": [{"digest": "x"}]}'])
+D = "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "no json",
+        "[]",
+        '{"manifests": 7}',
+        '{"manifests": [{"digest": "x"}]}',
+        '{"manifests": "abc"}',
+        '{"manifests": [null]}',
+        f'{{"manifests": [{{"digest": "{D}", "annotations": ["a"]}}]}}',
+        f'{{"manifests": [{{"digest": ["{D}"]}}]}}',
+        "[" * 100_000,
+    ],
+    ids=lambda body: body[:60],
+)
 def test_an_index_that_is_none(both: Path, local: Local, body: str) -> None:
     (both / "index.json").write_text(body)
     with pytest.raises(SourceError, match=r"reading its index\.json: it is not an image index"):
@@ -303,7 +320,22 @@ def test_an_index_that_is_none(both: Path, local: Local, body: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["no json", "{}", "[7]", '[{"Config": "absent"}]', '[{"Config": "manifest.json", "Layers": []}]']
+    "body",
+    [
+        "no json",
+        "{}",
+        "[7]",
+        '[{"Config": "absent"}]',
+        '[{"Config": "manifest.json", "Layers": []}]',
+        '[{"Config": "manifest.json", "Layers": [], "RepoTags": 7}]',
+        '[{"Config": "manifest.json", "Layers": [], "RepoTags": "app:1"}]',
+        '[{"Config": "manifest.json", "Layers": [], "RepoTags": [[1]]}]',
+        '[{"Config": ["a"], "Layers": []}]',
+        '[{"Config": "manifest.json", "Layers": {"a": 1}}]',
+        '[{"Config": "../../etc/passwd", "Layers": ["/etc/passwd"]}]',
+        "[" * 100_000,
+    ],
+    ids=lambda body: body[:60],
 )
 def test_a_list_of_images_that_is_none(tmp_path: Path, local: Local, body: str) -> None:
     with tarfile.open(tmp_path / "bad.tar", "w") as tar:
@@ -316,6 +348,29 @@ def test_a_damaged_layout(both: Path, local: Local) -> None:
     (both / "blobs/sha256" / sha256(INDEX).hex).write_bytes(b"{}")
     with pytest.raises(SourceError, match=rf"reading {sha256(INDEX)}: it is damaged: got {sha256(b'{}')}"):
         local.named(Reference.parse(f"oci:{both}"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "why"),
+    [
+        (tarfile.REGTYPE, -512, "negative size"),
+        (tarfile.GNUTYPE_LONGNAME, 8 << 30, "a name of more than 1 MiB"),
+        (tarfile.XHDTYPE, 8 << 30, "a name of more than 1 MiB"),
+        (tarfile.GNUTYPE_LONGLINK, -512, "negative size"),
+    ],
+)
+def test_an_archive_of_absurd_sizes(tmp_path: Path, local: Local, kind: bytes, size: int, why: str) -> None:
+    entry = tarfile.TarInfo("x")
+    entry.type, entry.size = kind, size
+    (tmp_path / "bad.tar").write_bytes(entry.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(SourceError, match=f"it is not a tar archive, or truncated .*{why}"):
+        local.named(Reference.parse(f"oci-archive:{tmp_path}/bad.tar"))
+
+
+def test_an_archive_of_headers_only(tmp_path: Path, local: Local) -> None:
+    (tmp_path / "bad.tar").write_bytes(tarfile.TarInfo("x").tobuf() * 50_001)
+    with pytest.raises(SourceError, match="more than 50000 entries"):
+        local.named(Reference.parse(f"oci-archive:{tmp_path}/bad.tar"))
 
 
 def test_an_archive_without_end(both: Path, local: Local) -> None:

@@ -37,6 +37,8 @@ from pulumi_iofog.oci.image import Descriptor, Digest, sha256
 
 Download = Callable[[int], Generator[bytes, None, None]]
 """Called with the offset to begin at, in bytes."""
+Wait = Callable[[str, "float | None"], None]
+"""Told who has a turn (``pid 4711``) and since when (seconds since 1970)."""
 
 LIMIT = 20_000_000_000
 """Bytes that blobs may take up; beyond that, the least recently used are removed."""
@@ -53,6 +55,7 @@ class Store:
     Args:
         root: the folder; default ``$XDG_CACHE_HOME/pulumi-iofog``, else ``~/.cache/pulumi-iofog``.
         moved_by: the environment variable that moves it, for messages.
+        sleep: between two looks at what another thread or process does; what it raises ends the wait.
 
     Attributes:
         records: small records by key.
@@ -60,8 +63,14 @@ class Store:
     Methods raise StoreError if the disk is full or the folder cannot be used.
     """
 
-    def __init__(self, root: Path | None = None, *, moved_by: str = "XDG_CACHE_HOME") -> None:
-        self.root = root or _default_root()
+    def __init__(
+        self,
+        root: Path | None = None,
+        *,
+        moved_by: str = "XDG_CACHE_HOME",
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.root, self._sleep = root or _default_root(), sleep
         # Not a method: the records would keep the store, and so its open files, alive.
         self._translated = partial(_translated, self.root, moved_by)
         self._blobs, self._derived = self.root / "blobs" / "sha256", self.root / "derived"
@@ -83,12 +92,12 @@ class Store:
 
     @classmethod
     @contextmanager
-    def temporary(cls) -> Iterator[Store]:
+    def temporary(cls, sleep: Callable[[float], None] = time.sleep) -> Iterator[Store]:
         """A store that is removed at the end of the ``with``; those of crashed processes are removed too."""
         file_lock.remove_abandoned_folders(TEMPORARY)
         folder, lock = file_lock.new_folder(TEMPORARY)
         try:
-            with contextlib.closing(cls(folder, moved_by="TMPDIR")) as store:
+            with contextlib.closing(cls(folder, moved_by="TMPDIR", sleep=sleep)) as store:
                 yield store
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -170,7 +179,7 @@ class Store:
         lock = file_lock.lock(part, fcntl.LOCK_EX | fcntl.LOCK_NB, os.O_RDWR | os.O_CREAT)
         if lock is None:
             # Not flock's own waiting: the locked file becomes the blob, which stays locked for as long as it is used.
-            time.sleep(POLL_INTERVAL)
+            self._sleep(POLL_INTERVAL)
             return False
         with os.fdopen(lock, "rb+") as file:
             if path.exists():
@@ -219,16 +228,24 @@ class Store:
         return path
 
     @contextmanager
-    def turn(self, what: str) -> Iterator[None]:
+    def turn(self, what: str, wait: Wait | None = None) -> Iterator[None]:
         """While it lasts, no other thread or process that uses this folder has a turn at the same thing.
 
         A rollout takes a turn at each host, as two at once would each send the layers that their images share, over
         the same link. It is a lock on a file and not a threading.Lock, because the other may be another stack's
         ``pulumi up``; and the kernel releases it if its process crashes.
+
+        Args:
+            wait: told again and again who has the turn, it sleeps; what it raises ends the wait.
         """
         path = self.root / "turns" / hashlib.sha256(what.encode()).hexdigest()
-        while (held := file_lock.lock(path, fcntl.LOCK_EX, os.O_RDWR | os.O_CREAT)) is None:
-            pass  # the one before has removed the file that we waited for
+        # Not flock's own waiting, which nothing ends.
+        while (held := file_lock.lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB, os.O_RDWR | os.O_CREAT)) is None:
+            if wait:
+                wait(*_holder(path))
+            self._sleep(POLL_INTERVAL)
+        os.ftruncate(held, 0)
+        os.pwrite(held, f"{os.getpid()} {time.time():.0f}".encode(), 0)
         try:
             yield
         finally:
@@ -268,6 +285,14 @@ def _translated(root: Path, moved_by: str, doing: str) -> Iterator[None]:
             hint = f"Free space there, or set {moved_by} to a folder on a larger disk ({free} free)"
             raise StoreError(str(root), doing, "no space left on device", hint) from None
         raise StoreError(str(root), doing, problem.strerror or str(problem)) from None
+
+
+def _holder(path: Path) -> tuple[str, float | None]:
+    """Who has locked a turn's file, and since when, as far as that can be read."""
+    with contextlib.suppress(OSError, ValueError):
+        pid, since = path.read_text().split()
+        return f"pid {int(pid)}", float(since)
+    return "pid unknown", None
 
 
 def _default_root() -> Path:

@@ -13,6 +13,8 @@ import requests
 from pulumi_iofog.adapters.controller.dialect import NUMBERS, Dialect
 from pulumi_iofog.adapters.controller.http import TRIES, Http, LostAnswer, is_unauthorized
 from pulumi_iofog.adapters.controller.token import Stored, Token
+from pulumi_iofog.adapters.http import Backoff
+from pulumi_iofog.adapters.http.bounds import TOTAL
 from pulumi_iofog.errors import ControllerError, IofogError, ItemInUse, ItemNotFound, NameTaken
 from pulumi_iofog.inputs.catalog import CatalogRules, FoundItem, KnownAgent, Microservice
 from pulumi_iofog.inputs.spec import CatalogItem, ControllerSettings
@@ -22,7 +24,7 @@ NOT_PROVISIONED = "NOT_PROVISIONED"
 ADOPT_IT = "Set adopt=True to take it over, or choose another name=."
 DELETE_THEM = "First delete them, or switch them to another item."
 STOP_THEM = "Stopping them is enough."
-NOWHERE = ("", "0.0.0.0")  # noqa: S104
+NOWHERE = "0.0.0.0"  # noqa: S104  # nosec B104
 """What the Controller reports for a host whose address it does not know."""
 
 
@@ -35,7 +37,8 @@ class Controller:
         settings: endpoint and credentials; ``token`` is tried before email and password.
         stored: renews and keeps tokens that another program uses too.
         timeout: seconds for connecting, and between two bytes of an answer.
-        backoff: seconds before the second attempt at a request; twice as long before each further one.
+        total: seconds for a whole answer.
+        backoff: how long to wait before a request is repeated.
     """
 
     def __init__(
@@ -44,9 +47,10 @@ class Controller:
         *,
         stored: Stored | None = None,
         timeout: tuple[float, float] = (5.0, 30.0),
-        backoff: float = 0.5,
+        total: float = TOTAL,
+        backoff: Backoff | None = None,
     ) -> None:
-        self._http = Http(settings, timeout, backoff)
+        self._http = Http(settings, timeout, total, backoff or Backoff())
         self._token = Token(self._http, settings, stored)
 
     @property
@@ -293,11 +297,13 @@ def _in_order(item: CatalogItem) -> CatalogItem:
 
 
 def _agent(entry: Mapping[str, Any], dialect: Dialect) -> KnownAgent:
-    host = entry.get("host")
+    host = _said(entry, "host")
+    if not isinstance(entry["name"], str) or not isinstance(entry["uuid"], str):
+        raise TypeError("an agent without a name")
     return KnownAgent(
-        name=str(entry["name"]),
-        uuid=str(entry["uuid"]),
-        host=str(host) if host and host not in NOWHERE else None,
+        name=entry["name"],
+        uuid=entry["uuid"],
+        host=None if host == NOWHERE else host,
         arches=dialect.agent_arches(entry.get(dialect.arch_key)),
         engine=_said(entry, "containerEngine"),
         # 3.9 calls it by the second name.

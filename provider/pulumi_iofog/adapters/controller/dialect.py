@@ -22,6 +22,8 @@ LISTS_SYSTEM_ITEMS_SINCE: Version = (3, 5)
 REBUILDS_SINCE: Version = (3, 5, 7)
 """Older ones refuse to write an item's images while a microservice of it is running (catalog-service.js,
 _updateCatalogItemImages)."""
+LONGEST_VERSION = 60
+"""Characters."""
 ARCH_ID_SINCE: Version = (3, 8)
 PRUNING_SINCE: Version = (3, 9)
 """Older ones call an agent's pruning frequency Docker's (iofog-service.js)."""
@@ -56,7 +58,7 @@ class Dialect:
     def of(cls, version: str) -> Dialect:
         """``3.7.3`` → its dialect. ValueError if it is not a version."""
         found = re.findall(r"\d+", version)
-        if len(found) < 2:
+        if len(found) < 2 or len(version) > LONGEST_VERSION:
             raise ValueError(f"not a version: {version!r}")
         number = tuple(int(part) for part in found[:3])
         newer = number >= ARCH_ID_SINCE

@@ -5,9 +5,7 @@ The only file here that imports requests. Signing in is in token.py, the API in 
 
 from __future__ import annotations
 
-import json
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -16,15 +14,29 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 
 from pulumi_iofog import log
 from pulumi_iofog.adapters.controller.dialect import Dialect
-from pulumi_iofog.adapters.http import Transient, accept_unverified, cause, host_of, logged, without_netrc
+from pulumi_iofog.adapters.http import (
+    Backoff,
+    Transient,
+    accept_unverified,
+    cause,
+    host_of,
+    logged,
+    retry_after,
+    without_netrc,
+)
+from pulumi_iofog.adapters.http.bounds import Pace, Refused, Session
 from pulumi_iofog.errors import ControllerError, ControllerLogin, IofogError, ItemInUse, ItemNotFound, NameTaken
 from pulumi_iofog.inputs.spec import ControllerSettings
+from pulumi_iofog.outside import object_of
 
 TRIES = 4
-TRANSIENT = (502, 503, 504)
+TRANSIENT = (429, 502, 503, 504)
+ANSWER_LIMIT = 32 << 20
+"""Bytes; an agent in its list has 2 kB."""
 LONGEST_MESSAGE = 400
 """Characters of the Controller's own words that go into an error."""
 DEFAULT_PORT = 51121
@@ -49,20 +61,21 @@ class Http:
     Args:
         settings: endpoint, ca_file and insecure are used; the credentials only to keep them out of errors.
         timeout: seconds for connecting, and between two bytes of an answer.
-        backoff: seconds before the second attempt; twice as long before each further one.
+        total: seconds for a whole answer.
     """
 
-    def __init__(self, settings: ControllerSettings, timeout: tuple[float, float], backoff: float) -> None:
+    def __init__(
+        self, settings: ControllerSettings, timeout: tuple[float, float], total: float, backoff: Backoff
+    ) -> None:
         self.endpoint = normal(settings.endpoint)
-        self._secrets: frozenset[str] = frozenset()
-        self.keep_secret(settings.password, settings.token)
-        self._timeout, self._backoff = timeout, backoff
+        log.hide([settings.password, settings.token])
+        self._timeout, self._total, self._backoff = timeout, total, backoff
         self._verify: bool | str = not settings.insecure
         if settings.ca_file and not settings.insecure:
             self._verify = str(Path(settings.ca_file).expanduser())
         if settings.insecure:
             accept_unverified()
-        self._session = logged(without_netrc(requests.Session()))
+        self._session = logged(without_netrc(Session(ANSWER_LIMIT)))
 
     def close(self) -> None:
         self._session.close()
@@ -78,11 +91,6 @@ class Http:
         with self.understood(doing):
             return Dialect.of(body["versions"]["controller"])
 
-    def keep_secret(self, *texts: str | None) -> None:
-        """Keep these out of errors and the log from now on."""
-        log.hide(texts)
-        self._secrets |= {text for text in texts if text}
-
     def send(
         self, doing: str, method: str, path: str, body: Any = None, *, authorization: str = "", repeat: bool = True
     ) -> requests.Response:
@@ -96,26 +104,26 @@ class Http:
             try:
                 response = self._once(doing, method, path, body, authorization)
             except Transient as transient:
-                problem: IofogError = transient.error
+                problem = transient
             else:
                 if response.status_code not in TRANSIENT:
                     return self._no_redirect(doing, response)
-                problem = self.refused(doing, method, response)
-            log.step("request", f"failed: {problem}", attempt=number + 1)
+                problem = Transient(self.refused(doing, method, response), retry_after(response))
+            log.step("request", f"failed: {problem.error}", attempt=number + 1)
             if number < TRIES - 1:
-                time.sleep(self._backoff * 2**number)
+                self._backoff.wait(number, problem)
             if not repeat:
-                raise LostAnswer(problem)
-        raise problem
+                raise LostAnswer(problem.error)
+        raise problem.error
 
     def _once(self, doing: str, method: str, path: str, body: Any, authorization: str) -> requests.Response:
         with self._translated(doing):
-            return self._session.request(
+            return self._session.ask(
                 method,
                 f"{self.endpoint}/api/v3{path}",
+                Pace.whole(self._timeout, self._total),
                 json=body,
                 headers={"Authorization": authorization} if authorization else {},
-                timeout=self._timeout,
                 # With each request, as REQUESTS_CA_BUNDLE overrides the session's own verify.
                 verify=self._verify,
                 # A redirected POST would become a GET, and credentials would go where nobody sent them.
@@ -136,18 +144,21 @@ class Http:
         """requests' errors → ControllerError; transient ones → Transient."""
         try:
             yield
-        except requests.exceptions.SSLError as problem:
+        except Refused as problem:
+            hint = f"Is it an ioFog Controller? Check the endpoint's scheme and port ({DEFAULT_PORT} by default)."
+            raise ControllerError(self.endpoint, doing, str(problem), hint) from None
+        except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as problem:
             # What OpenSSL puts around the words is no help: "[SSL: …] why (_ssl.c:1006)".
             why = re.sub(r"^\[.*?\] | ?\(_ssl\.c:\d+\)$", "", cause(problem)).rstrip(".")
             raise ControllerError(self.endpoint, doing, f"TLS: {why}", _tls_hint(why)) from None
-        except requests.exceptions.Timeout:
+        except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
             raise Transient(ControllerError(self.endpoint, doing, "no answer in time", REACHABLE)) from None
-        except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as problem:
+        except (requests.exceptions.ConnectionError, urllib3.exceptions.ProtocolError) as problem:
             why = cause(problem)
             https = self.endpoint.startswith("http:") and ("closed connection" in why or "reset" in why)
             hint = f"{REACHABLE} Does it expect https://?" if https else REACHABLE
             raise Transient(ControllerError(self.endpoint, doing, why, hint)) from None
-        except requests.exceptions.RequestException as problem:
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as problem:
             # Its text may quote a header or a URL: the kind of error is enough.
             raise ControllerError(
                 self.endpoint, doing, f"the request could not be made ({type(problem).__name__})", "Check the endpoint."
@@ -179,20 +190,14 @@ class Http:
     def said(self, response: requests.Response) -> tuple[str, str]:
         """Name and message in an error's body, without secrets; the name is empty if there is none."""
         try:
-            body = response.json()
+            body = object_of(response.content)
             message = str(body.get("message") or body.get("error") or "")
             # Some messages of a ValidationError are JSON themselves, with the refused value in it.
             if message.startswith("{"):
-                message = str(json.loads(message)["stack"])
-            return str(body.get("name") or body.get("error") or ""), self.clean(message)
-        except (ValueError, AttributeError, KeyError):
-            return "", response.reason or ""
-
-    def clean(self, text: str) -> str:
-        """The text without secrets, and cut if it is long."""
-        for secret in self._secrets:
-            text = text.replace(secret, "[secret]")
-        return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…"
+                message = str(object_of(message)["stack"])
+            return _short(body.get("name") or body.get("error") or ""), _short(message)
+        except (ValueError, KeyError):
+            return "", _short(response.reason or "")
 
     # ---- what is said --------------------------------------------------------------------------------
 
@@ -201,7 +206,7 @@ class Http:
         """For parsing an answer: if it does not have the expected shape, this is not an ioFog Controller."""
         try:
             yield
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             raise self.no_controller(doing) from None
 
     def json(self, doing: str, response: requests.Response) -> dict[str, Any]:
@@ -209,12 +214,18 @@ class Http:
         if not response.content:
             return {}
         with self.understood(doing):
-            return dict(response.json().items())
+            return object_of(response.content)
 
     def no_controller(self, doing: str) -> ControllerError:
         """The error that something else answers."""
         hint = f"Check the endpoint's scheme and port ({DEFAULT_PORT} by default)."
         return ControllerError(self.endpoint, doing, "this is not an ioFog Controller", hint)
+
+
+def _short(said: object) -> str:
+    """The Controller's own words without secrets, and cut where they are many."""
+    text = log.clean(str(said))
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…"
 
 
 def normal(endpoint: str) -> str:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from pulumi_iofog import log
 from pulumi_iofog.adapters.controller.http import Http
 from pulumi_iofog.errors import ControllerLogin
 from pulumi_iofog.inputs.spec import ControllerSettings
@@ -80,14 +81,14 @@ class Token:
         """Whether the stored tokens could be renewed; the refresh token stays in the store."""
         new = self._stored.renew(self._access, self._exchange) if self._stored else None
         if new:
-            self._http.keep_secret(*new)
+            log.hide(new)
             self._access = new[0]
         return new is not None
 
     def _exchange(self, token: str) -> Tokens | None:
         """``POST /user/refresh`` {refreshToken} → new tokens (3.5 and newer); None if that is refused."""
         doing = "renewing the token"
-        self._http.keep_secret(token)
+        log.hide([token])
         response = self._http.send(doing, "POST", "/user/refresh", {"refreshToken": token})
         if response.status_code >= 400:
             return None
@@ -98,5 +99,5 @@ class Token:
             if not isinstance(body["accessToken"], str):
                 raise TypeError("no token")
             tokens = body["accessToken"], str(body.get("refreshToken") or "")
-        self._http.keep_secret(*tokens)
+        log.hide(tokens)
         return tokens

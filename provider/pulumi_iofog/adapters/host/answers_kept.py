@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from weakref import WeakKeyDictionary
 
 from pulumi_iofog.adapters.host.shell import Result, Shell
+from pulumi_iofog.adapters.ssh.exchange import Meanwhile
+from pulumi_iofog.adapters.ssh.output import ANSWER
 
 KEPT = 30.0
 """Seconds for which an answer is used again; an engine that is stopped meanwhile says so at the next command."""
@@ -24,13 +26,19 @@ class Repeating:
         self._connection, self._kept = connection, _answers.setdefault(connection, {})
         self.fresh = False
 
-    def run(self, script: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
-        if self.fresh:
-            return self._connection.run(script, stdin=stdin, timeout=timeout)
+    def run(
+        self,
+        script: str,
+        *,
+        stdin: bytes = b"",
+        timeout: float = 60.0,
+        most: int = ANSWER,
+        meanwhile: Meanwhile | None = None,
+    ) -> Result:
         at, answer = self._kept.get((script, stdin), (0.0, None))
-        if answer is None or time.monotonic() - at > KEPT:
-            answer = self._connection.run(script, stdin=stdin, timeout=timeout)
-            if answer.ok:
+        if self.fresh or answer is None or time.monotonic() - at > KEPT:
+            answer = self._connection.run(script, stdin=stdin, timeout=timeout, most=most, meanwhile=meanwhile)
+            if answer.ok and not self.fresh:
                 self._kept[script, stdin] = time.monotonic(), answer
         return answer
 
@@ -41,5 +49,6 @@ class Repeating:
         on_bytes: Callable[[int], None] = lambda count: None,
         *,
         timeout: float = 600.0,
+        meanwhile: Meanwhile | None = None,
     ) -> Result:
-        return self._connection.send(script, chunks, on_bytes, timeout=timeout)
+        return self._connection.send(script, chunks, on_bytes, timeout=timeout, meanwhile=meanwhile)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pulumi_iofog.adapters.gzip_tokens.program import program_for
 from pulumi_iofog.adapters.host.engines.base import Engine
 from pulumi_iofog.adapters.host.spool import Spool, saved_folder
+from pulumi_iofog.errors import NoSpace
 from pulumi_iofog.oci.image import Descriptor, Digest, Image
 from pulumi_iofog.transfer import load_folder
 from pulumi_iofog.transfer.encodings import Coming, Part, TokenDelta
@@ -30,7 +31,8 @@ class Delivery:
         self._arrived = spool.arrived(image)
         in_spool, in_engine = sending.space
         missing = max(in_spool - sum(self._arrived.sizes.values()), 0)
-        engine.require_space(spool.root, missing, in_engine, sending.temporary)
+        engine.require_space(spool.root, missing, in_engine, sending.temporary, known=sending.sizes_known)
+        self._sizes_known = sending.sizes_known
         self._held = sending.held
         self._saved: dict[Digest, str] = {}
         """Where in the spool layers lie that the engine has given back."""
@@ -61,7 +63,7 @@ class Delivery:
         """Bring a part's bytes into the spool; ``stream`` gives them from an offset on."""
         if not self.has(part):
             have = self._arrived.sizes.get(part.name, 0)
-            self._spool.receive(self._image, part, stream(have), on_bytes)
+            self._spool.receive(self._image, part, stream(have), on_bytes, have)
 
     def prove(self, part: Part, expected: Descriptor) -> Descriptor:
         """Make ``expected`` of what has arrived, and prove that it is it; what then lies in the spool, with its
@@ -84,7 +86,13 @@ class Delivery:
         carried = {key: carried[key] for key in keys if key in carried}
         target = load_folder.made_for_host(target, {**self._held, **carried}, self._engine.traits)
         self._spool.write(self._image, load_folder.files(target, carried, self._engine.traits))
-        self._engine.load(target, self._spool.folder(self._image), carried)
+        try:
+            self._engine.load(target, self._spool.folder(self._image), carried)
+        except NoSpace as problem:
+            if self._sizes_known:
+                raise
+            why = f"{problem.why}; how large its layers are unpacked could not be known before"
+            raise NoSpace(problem.who, problem.doing, why, problem.hint) from None
 
     def load_along(self, target: Image, coming: Coming, lines: Iterable[bytes]) -> bool:
         """Load what is still arriving in the spool. Whether it is loaded; where it is not, ``load`` says why.

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 
-from pulumi_iofog.adapters.host import link
+from pulumi_iofog.adapters.host import link, turn
 from pulumi_iofog.adapters.host.answers_kept import Repeating
 from pulumi_iofog.adapters.host.delivery import Delivery
 from pulumi_iofog.adapters.host.engines.detect import find
+from pulumi_iofog.adapters.host.patience import Patient
 from pulumi_iofog.adapters.host.spool import Spool
 from pulumi_iofog.adapters.ssh.connect import Connection
 from pulumi_iofog.errors import VerificationFailed
+from pulumi_iofog.inputs import engine_timeout
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Image, Pin, Platform
 from pulumi_iofog.transfer.inventory import Inventory
@@ -20,18 +23,40 @@ from pulumi_iofog.transfer.planner import FAST
 
 
 class EdgeHost:
-    """See rollout.tools.Host and Leftovers, whose Protocols this fulfils."""
+    """See rollout.tools.Host and Leftovers, whose Protocols this fulfils.
 
-    def __init__(self, connection: Connection, agent: Agent) -> None:
+    Args:
+        patience: seconds for which the engine may be silent.
+        say: told what is waited for, where that takes long; nothing, once it is over.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        agent: Agent,
+        patience: float = engine_timeout.DEFAULT,
+        say: Callable[[str], None] = lambda why: None,
+    ) -> None:
         self._connection, self._agent = connection, agent
-        shell = Repeating(connection)
+        repeating = Repeating(connection)
+        shell = Patient(repeating, agent.name, patience, say)
+        shell.called = {"docker": "dockerd", None: shell.called}.get(agent.engine, agent.engine or "")
         self._engine = find(shell, agent)
-        shell.fresh = True
+        repeating.fresh = True
+        shell.called, shell.ping = self._engine.daemon or self._engine.cli, self._engine.answers
+
+    def turn(self, wait: turn.Wait) -> AbstractContextManager[None]:
+        """While it lasts, nobody else brings anything to this host, from wherever.
+
+        Args:
+            wait: told again and again who does, it sleeps.
+        """
+        return turn.turn(self._connection, self._agent.name, wait)
 
     @cached_property
     def spool(self) -> Spool:
         """Made on the host when it is first needed."""
-        return Spool(self._connection, self._agent.name)
+        return Spool(self._connection, self._agent.name, self._connection.host_key, self._agent.spool)
 
     @property
     def platform(self) -> Platform:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from pulumi_iofog.adapters.ssh.exchange import Meanwhile
+from pulumi_iofog.adapters.ssh.output import ANSWER
+
 
 class Result(Protocol):
     """What a script has answered."""
@@ -24,9 +27,23 @@ class Result(Protocol):
 class Shell(Protocol):
     """See ssh.channel.Connection."""
 
-    def run(self, script: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Result: ...
+    def run(
+        self,
+        script: str,
+        *,
+        stdin: bytes = b"",
+        timeout: float = 60.0,
+        most: int = ANSWER,
+        meanwhile: Meanwhile | None = None,
+    ) -> Result: ...
     def send(
-        self, script: str, chunks: Iterable[bytes], on_bytes: Callable[[int], None] = ..., *, timeout: float = 600.0
+        self,
+        script: str,
+        chunks: Iterable[bytes],
+        on_bytes: Callable[[int], None] = ...,
+        *,
+        timeout: float = 600.0,
+        meanwhile: Meanwhile | None = None,
     ) -> Result: ...
 
 

@@ -1,12 +1,12 @@
 """An agent's spool: where an image's layers lie between the wire and the engine.
 
-    ~/.cache/pulumi-iofog/spool/image-<manifest hex>/     private (0700), removed after success
+    ~/.cache/pulumi-iofog/spool/<host>/image-<manifest hex>/     private (0700), removed after success; see place.py
     ├── parts/NAME          what has arrived of one part; gone on with after a cut
     ├── parts/NAME.sha256    what it was proven to be; it lies below blobs/ then
     ├── saved/<hex>/        layers of an image that the engine has given back
     ├── blobs/sha256/<hex>  proven: the registry's blob, a layer as zstd, or its plain tar
     └── oci-layout …        beside them, once it is complete: an OCI image layout
-    ~/.cache/pulumi-iofog/spool/gzip-tokens-<sha256>     a program (see adapters/gzip_tokens), where a delta needs it
+    ~/.cache/pulumi-iofog/spool/<host>/gzip-tokens-<sha256>     a program (adapters/gzip_tokens), where a delta needs it
 
 Needs a POSIX shell and coreutils or busybox; for deltas, zstd.
 """
@@ -19,11 +19,13 @@ from dataclasses import dataclass
 
 from typing_extensions import assert_never
 
+from pulumi_iofog import text
 from pulumi_iofog.adapters.gzip_tokens.program import Program
-from pulumi_iofog.adapters.host.hashing import HAS_OPENSSL, OPENSSL, PROVING_MAY_TAKE
+from pulumi_iofog.adapters.host.hashing import PROVING_MAY_TAKE
+from pulumi_iofog.adapters.host.place import PRIVATE, REFUSED, finding, nowhere, parse_found
 from pulumi_iofog.adapters.host.shell import Result, Shell, says
 from pulumi_iofog.errors import AgentError, CorruptLayer, NoSpace, Unreachable
-from pulumi_iofog.oci.image import Digest, Image
+from pulumi_iofog.oci.image import Digest, Image, parse_digest
 from pulumi_iofog.transfer.encodings import AsIs, Copied, Delta, Part, Recoded, TokenDelta
 from pulumi_iofog.transfer.inventory import HeldImage
 from pulumi_iofog.transfer.load_folder import archive
@@ -32,17 +34,6 @@ KEEP_DAYS = 7
 """Days after which what was left of an interrupted transfer is removed."""
 CORRUPT = 65
 """The exit code by which a script says that a digest was wrong (sysexits.h, EX_DATAERR)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Equipment:
-    """What the host has to work with: commands, available memory in bytes, and what hashes its standard input:
-    the first word of the answer is the digest in hexadecimal."""
-
-    gzip: bool
-    zstd: bool
-    memory: int
-    hash: str = "sha256sum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +51,24 @@ class Arrived:
 
 
 class Spool:
-    """The spool of one agent, over its connection. Methods raise AgentError, and NoSpace on a full disk."""
+    """The spool of one agent, over its connection. Methods raise AgentError, and NoSpace on a full disk.
 
-    def __init__(self, shell: Shell, agent: str) -> None:
+    Args:
+        host_key: the host's, by which its spool is told from others in a home that several hosts share.
+        wanted: the folder on the host that is to have it; without, the first that takes it.
+    """
+
+    def __init__(self, shell: Shell, agent: str, host_key: bytes = b"", wanted: str | None = None) -> None:
         self._shell, self._agent = shell, agent
-        self.root, self.has = self._prepare()
+        result = shell.run(finding(host_key, wanted))
+        if result.exit_code == REFUSED:
+            raise nowhere(agent, wanted, result)
+        if not result.ok:
+            raise self._failed("making a spool", result)
+        try:
+            self.root, self.has = parse_found(result.text)
+        except (ValueError, IndexError):
+            raise self._unreadable("making a spool", result) from None
         self._program = "nothing"
 
     def folder(self, image: Image) -> str:
@@ -77,14 +81,33 @@ class Spool:
         self._run("making a spool", self._enter(image))
 
     def arrived(self, image: Image) -> Arrived:
-        """What is there of the image's parts."""
-        look = "ls blobs/sha256; cd parts; wc -c * 2>/dev/null; grep -H . *.sha256 2>/dev/null; true"
-        script = f"{self._enter(image)}; {look}"
-        return parse_arrived(self._run("looking into the spool", script))
+        """What is there of the image's parts. Raises AgentError where that cannot be found out: nobody may take that
+        for a spool in which nothing is."""
+        result = self._shell.run(f"{self._enter(image)} && {_LOOK}")
+        if not result.ok:
+            raise self._failed("looking into the spool", result)
+        try:
+            return parse_arrived(result.text)
+        except (ValueError, IndexError):
+            raise self._unreadable("looking into the spool", result) from None
 
-    def receive(self, image: Image, part: Part, chunks: Iterable[bytes], on_bytes: Callable[[int], None]) -> None:
-        """Bring the rest of a part's bytes onto the host; not proven yet."""
-        result = self._shell.send(f"{self._enter(image)} && cat >> parts/{part.name}", chunks, on_bytes)
+    def receive(
+        self, image: Image, part: Part, chunks: Iterable[bytes], on_bytes: Callable[[int], None], offset: int = 0
+    ) -> None:
+        """Bring a part's bytes from an offset on onto the host; not proven yet.
+
+        They are written at that offset, whatever has been put behind it: who else writes to the part then writes the
+        same bytes to the same places.
+        """
+        file = f"parts/{part.name}"
+        # Not by appending. dd moves the offset of a file that both have open, and cuts at its offset the file that it
+        # opens itself (POSIX, dd, seek=).
+        script = (
+            f": >> {file} && [ $(wc -c < {file}) -ge {offset} ] || exit {CORRUPT};"
+            f" dd of={file} bs=1 seek={offset} count=0 2>/dev/null && exec 3<> {file}"
+            f" && dd bs=1 skip={offset} count=0 <&3 2>/dev/null && cat >&3"
+        )
+        result = self._shell.send(f"{self._enter(image)} && {{ {script}; }}", chunks, on_bytes)
         if not result.ok:
             raise self._failed(f"sending {part.layer.blob.digest}", result)
 
@@ -119,7 +142,10 @@ class Spool:
         result = self._shell.run(script, timeout=PROVING_MAY_TAKE)
         if not result.ok:
             raise self._failed(f"proving layer {part.layer.diff_id}", result)
-        return int(result.text.split()[-1])
+        try:
+            return int(result.text.split()[-1])
+        except (ValueError, IndexError):
+            raise self._unreadable(f"proving layer {part.layer.diff_id}", result) from None
 
     def discard(self, image: Image, proven: Iterable[Digest]) -> None:
         """Remove what has been proven, once it is needed no more."""
@@ -133,29 +159,22 @@ class Spool:
             raise self._failed("writing an image layout", result)
 
     def clear(self, image: Image) -> None:
-        """Remove the image's folder, and what others have left there for a week."""
+        """Remove the image's folder, and what others have left there for a week, also in a home that is shared."""
         root = shlex.quote(self.root)
         script = (
             f"rm -rf {shlex.quote(self.folder(image))};"
-            f" find {root} -mindepth 1 -maxdepth 1 -mtime +{KEEP_DAYS} -exec rm -rf {{}} +"
+            f" find {root}/.. -mindepth 1 -maxdepth 2 \\( -name 'image-*' -o -name 'gzip-tokens-*' \\)"
+            f" -mtime +{KEEP_DAYS} -exec rm -rf {{}} +;"
+            f" code=$?; rmdir {root} 2>/dev/null; exit $code"
         )
         self._run("clearing the spool", script)
 
-    def _prepare(self) -> tuple[str, Equipment]:
-        script = (
-            'umask 077; cache="${XDG_CACHE_HOME:-$HOME/.cache}"; mkdir -p "$cache/pulumi-iofog/spool"'
-            ' && cd "$cache/pulumi-iofog/spool" && chmod 700 . && pwd'
-            " && { grep MemAvailable /proc/meminfo || echo MemAvailable: 0; }"
-            " && for each in gzip zstd; do command -v $each >/dev/null && echo $each; done"
-            f"; {HAS_OPENSSL} && echo openssl; true"
-        )
-        root, memory, *commands = self._run("making a spool", script).strip().splitlines()
-        hash_ = OPENSSL if "openssl" in commands else "sha256sum"
-        return root, Equipment("gzip" in commands, "zstd" in commands, int(memory.split()[1]) * 1024, hash_)
-
     def _enter(self, image: Image) -> str:
-        folder = shlex.quote(self.folder(image))
-        return f"umask 077; mkdir -p {folder}/parts {folder}/blobs/sha256 && cd {folder}"
+        folder, root = shlex.quote(self.folder(image)), shlex.quote(self.root)
+        return (
+            f"{PRIVATE}{{ private {root} && private {folder}; }} || exit {REFUSED}\n"
+            f"mkdir -p {folder}/parts {folder}/blobs/sha256 && cd {folder}"
+        )
 
     def _run(self, doing: str, script: str) -> str:
         result = self._shell.run(script)
@@ -193,9 +212,27 @@ class Spool:
             return NoSpace(self._agent, doing, "no space left on device", f"Free space under {self.root}")
         if result.exit_code == CORRUPT:
             return CorruptLayer(self._agent, doing, "what arrived has another sha256", "Check the disk")
+        if result.exit_code == REFUSED:
+            hint = "Look who has put it there, and remove it, or name another folder with spool="
+            return AgentError(self._agent, doing, result.error, hint)
         if result.exit_code < 0:
             return Unreachable(self._agent, doing, result.error, "Run pulumi up again: it goes on where it stopped")
         return AgentError(self._agent, doing, result.error)
+
+    def _unreadable(self, doing: str, result: Result) -> AgentError:
+        return AgentError(self._agent, doing, f"the host's answer cannot be read: {text.excerpt(result.text, 160)}")
+
+
+_LOOK = """blobs=$(ls blobs/sha256) && cd parts && parts=$(ls) || exit
+for each in $blobs; do echo "blob $each"; done
+for each in $parts; do
+    case $each in
+        *.sha256) proven=$(cat "$each") || exit; echo "proven ${each%.sha256} $proven";;
+        *) size=$(wc -c < "$each") || exit; echo "part $each" $size;;
+    esac
+done
+echo end"""
+"""Says what is in an image's folder; parse_arrived reads it."""
 
 
 def saved_folder(source: HeldImage) -> str:
@@ -207,10 +244,24 @@ def _blob(digest: Digest) -> str:
     return f"blobs/sha256/{digest.hex}"
 
 
-def parse_arrived(text: str) -> Arrived:
-    """Blobs, a line each; then ``wc -c *`` and ``grep -H . *.sha256`` among the parts."""
-    lines = [line.split() for line in text.splitlines()]
-    blobs = {words[0] for words in lines if len(words) == 1 and ":" not in words[0]}
-    sizes = {words[1]: int(words[0]) for words in lines if len(words) == 2 and words[1] != "total"}
-    said = (words[0].split(".sha256:") for words in lines if len(words) == 1 and ":" in words[0])
-    return Arrived(sizes, {name: Digest(f"sha256:{hex_}") for name, hex_ in said if hex_ in blobs})
+def parse_arrived(answer: str) -> Arrived:
+    """The answer of _LOOK. ValueError if it is none."""
+    rows = [line.split(" ") for line in answer.splitlines()]
+    if rows[-1:] != [["end"]]:
+        raise ValueError("it is not whole")
+    blobs: set[str] = set()
+    sizes: dict[str, int] = {}
+    proven: dict[str, Digest] = {}
+    for row in rows[:-1]:
+        match row:
+            case ["blob", hex_]:
+                blobs.add(hex_)
+            case ["part", name, size] if size.isdecimal():
+                sizes[name] = int(size)
+            # What was written when the disk was full is not whole.
+            case ["proven", name, hex_]:
+                if hex_ in blobs:
+                    proven[name] = parse_digest(f"sha256:{hex_}")
+            case _:
+                raise ValueError(f"what does {row} mean?")
+    return Arrived(sizes, proven)

@@ -9,6 +9,7 @@ from itertools import chain
 from pulumi_iofog import log
 from pulumi_iofog.adapters.host.shell import Result, Shell
 from pulumi_iofog.adapters.ssh.login_shell import WIDER_PATH
+from pulumi_iofog.adapters.ssh.output import ANSWER
 
 
 class Runner:
@@ -24,13 +25,17 @@ class Runner:
     def __init__(
         self, shell: Shell, *, sudo: bool, password: str | None = None, first: str = "", alone: str = ""
     ) -> None:
-        self._shell, self._sudo, self._password = shell, sudo and not alone, password
-        self._first = f"{first}{_by_sudo(alone)}" if alone else first
+        self._shell, self._sudo, self._password, self._alone = shell, sudo and not alone, password, alone
+        self._given, self._first = first, f"{first}{_by_sudo(alone)}" if alone else first
 
-    def run(self, script: str, *, timeout: float = 60.0) -> Result:
+    def over(self, shell: Shell) -> Runner:
+        """The same over another shell."""
+        return Runner(shell, sudo=self._sudo, password=self._password, first=self._given, alone=self._alone)
+
+    def run(self, script: str, *, timeout: float = 60.0, most: int = ANSWER) -> Result:
         # What may be left of standard input is not the script's.
         whole = self._as_whom(f"exec </dev/null; {script}")
-        return log.command(script, lambda: self._shell.run(whole, stdin=self._for_sudo(), timeout=timeout))
+        return log.command(script, lambda: self._shell.run(whole, stdin=self._for_sudo(), timeout=timeout, most=most))
 
     def tell(self, script: str, lines: Iterable[bytes], *, timeout: float = 60.0) -> Result:
         """Run a script that is told lines while it runs; one that it does not know may come first."""

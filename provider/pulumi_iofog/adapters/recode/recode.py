@@ -154,7 +154,8 @@ def _gzip_tokens(work: str, file: Path, doing: str, take: Callable[[bytes], obje
     try:
         with (
             file.open("rb") as source,
-            subprocess.Popen(["nice", program.path, work], stdin=source, stdout=subprocess.PIPE) as child,
+            # Our own program, and POSIX' nice; the only argument is ours.
+            subprocess.Popen(["nice", program.path, work], stdin=source, stdout=subprocess.PIPE) as child,  # noqa: S603, S607
         ):
             assert child.stdout is not None
             for chunk in iter(partial(child.stdout.read, CHUNK), b""):
@@ -192,7 +193,10 @@ def _run(who: str, doing: str, options: list[str], files: list[Path], timeout: f
 def _answer(who: str, doing: str, argv: list[str], env: Mapping[str, str], timeout: float) -> dict[str, Any]:
     pipe = subprocess.PIPE
     # A session of its own: Ctrl-C reaches this process, which then closes the child's standard input.
-    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, start_new_session=True) as child:
+    # This very Python, with a module of ours.
+    with subprocess.Popen(  # noqa: S603
+        argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, start_new_session=True
+    ) as child:
         try:
             # Not communicate(), which would close standard input: the child ends with it.
             code = child.wait(timeout)

@@ -7,28 +7,29 @@ Sources: distribution spec (Bearer challenge: distribution.github.io/distributio
 from __future__ import annotations
 
 import base64
-import json
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
 from pulumi_iofog import log
-from pulumi_iofog.adapters.http import Transient
-from pulumi_iofog.adapters.registry import docker_config, http
+from pulumi_iofog.adapters.http import Transient, retry_after
+from pulumi_iofog.adapters.http.bounds import ERROR_LIMIT, body
+from pulumi_iofog.adapters.registry import docker_config
 from pulumi_iofog.adapters.registry.docker_config import TOKEN_USER
 from pulumi_iofog.adapters.registry.hosts import Place
 from pulumi_iofog.adapters.registry.http import TRANSIENT, Http, Task, translated
 from pulumi_iofog.inputs.spec import RegistryAuth
+from pulumi_iofog.outside import object_of
 
-BODY_LIMIT = 1 << 20
-"""Bytes of a token service's answer."""
+LONGEST_CHALLENGE = 4096
+"""Characters; the time to look through one grows with the square of its length."""
 _SCHEME = re.compile(r"(?:^|,)\s*(bearer|basic)(?=\s|$)", re.IGNORECASE)
 _PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
@@ -42,14 +43,15 @@ class _Token:
 class Authenticator:
     """Answers a registry's challenges, and remembers the answer for each repository."""
 
-    def __init__(self, http: Http, auth: RegistryAuth | None, config: Path | None) -> None:
-        self._http, self._given = http, auth
+    def __init__(self, http: Http, auth: RegistryAuth | None, config: Path | None, warn: Callable[[str], None]) -> None:
+        self._http, self._given, self._warn = http, auth, warn
         self._files = [config] if config else docker_config.default_paths()
         self._tokens: dict[tuple[str, str], _Token] = {}
         self._found: dict[tuple[str, str], RegistryAuth | None] = {}
+        self._absent: dict[str, str] = {}
+        """Credential helpers that are not installed, by domain."""
         self._lock = threading.Lock()
-        self._secrets: set[str] = set()
-        self._keep_credentials(auth)
+        _hide(auth)
 
     def header(self, place: Place) -> dict[str, str]:
         """The Authorization header that was accepted before, unless it has expired."""
@@ -62,14 +64,9 @@ class Authenticator:
         """``as ci``, or ``anonymously``: for messages."""
         who = self._credentials(place)
         if who is None:
-            return "anonymously"
+            absent = self._absent.get(place.domain)
+            return f"anonymously, as {absent} is not installed" if absent else "anonymously"
         return "with docker's identity token" if who.username == TOKEN_USER else f"as {who.username}"
-
-    def clean(self, text: str) -> str:
-        """The text without secrets."""
-        for secret in filter(None, tuple(self._secrets)):
-            text = text.replace(secret, "[secret]")
-        return text
 
     def answer(self, place: Place, challenge: str, sent: Mapping[str, str], *, tls: bool) -> bool:
         """Answer the challenge of a 401 (``WWW-Authenticate``); whether ``header`` has a new answer now.
@@ -86,22 +83,21 @@ class Authenticator:
             else:
                 continue
             self._tokens[place.domain, place.path] = token
-            self._keep_secret(token.header.partition(" ")[2])
+            log.hide([token.header.partition(" ")[2]])
             return sent.get("Authorization") != token.header
         return False
 
     def _bearer(self, place: Place, challenge: Mapping[str, str], who: RegistryAuth | None, *, tls: bool) -> _Token:
         task = Task(place.domain, f"signing in {self.whom(place)} for {place}")
         realm = challenge.get("realm", "")
-        if urlsplit(realm).scheme not in (("https",) if tls else ("http", "https")):
+        if _scheme(realm) not in (("https",) if tls else ("http", "https")):
             raise task.error(f"its token service {realm[:200] or '(none)'} is not https")
         scope = challenge.get("scope") or f"repository:{place.path}:pull"
         service = {"service": challenge["service"]} if challenge.get("service") else {}
         with translated(task), self._ask_token_service(realm, scope, service, who) as response:
-            body = http.read(response, BODY_LIMIT)
             if not 200 <= response.status_code < 300:
-                self._refuse(task, response, body)
-        return _token(task, body)
+                self._refuse(task, response)
+            return _token(task, body(response, ERROR_LIMIT, "token"))
 
     def _ask_token_service(
         self, realm: str, scope: str, service: dict[str, str], who: RegistryAuth | None
@@ -112,22 +108,12 @@ class Authenticator:
         headers = {"Authorization": _basic(who)} if who else {}
         return self._http.get(realm, headers, {**service, "scope": scope.split()})
 
-    def _refuse(self, task: Task, response: requests.Response, body: bytes) -> None:
-        why = f"the token service answered HTTP status {response.status_code}{self._said(body)}"
+    def _refuse(self, task: Task, response: requests.Response) -> None:
+        why = f"the token service answered HTTP status {response.status_code}{_said(response.content)}"
         if response.status_code in TRANSIENT:
-            raise Transient(task.error(why, "Try again later"), http.retry_after(response))
+            raise Transient(task.error(why, "Try again later"), retry_after(response))
         login = "docker login" + ("" if task.who == "docker.io" else f" {task.who}")
         raise task.error(why, f"Check auth=, or run: {login}")
-
-    def _said(self, body: bytes) -> str:
-        """The token service's own words: in the registry's format of errors, or OAuth's."""
-        try:
-            answer = json.loads(body)
-            errors = answer.get("errors") or [{}]
-            said = errors[0].get("message") or answer.get("details") or answer.get("error_description")
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-            return ""
-        return f" ({self.clean(' '.join(str(said).split()))[:200]})" if said else ""
 
     def _credentials(self, place: Place) -> RegistryAuth | None:
         """What the user has given is only for the image's own registry, never for a mirror of it."""
@@ -136,23 +122,46 @@ class Authenticator:
         key = (place.domain, place.path)
         with self._lock:
             if key not in self._found:
-                self._found[key] = docker_config.first(self._files, *key)
-                self._keep_credentials(self._found[key])
+                self._found[key] = docker_config.first(self._files, *key, absent=partial(self._note, place.domain))
+                _hide(self._found[key])
             return self._found[key]
 
-    def _keep_credentials(self, who: RegistryAuth | None) -> None:
-        if who:
-            self._keep_secret(who.password, _basic(who).partition(" ")[2])
+    def _note(self, domain: str, program: str) -> None:
+        """Go on without a credential helper, as for a public image none is needed."""
+        if domain not in self._absent:
+            self._absent[domain] = program
+            why = f"{program}, which docker's config.json names for {domain}, is not installed"
+            self._warn(f"{why}: trying without credentials. Put it on PATH, or set auth=")
 
-    def _keep_secret(self, *texts: str) -> None:
-        """Keep these out of errors and the log from now on."""
-        log.hide(texts)
-        self._secrets.update(texts)
+
+def _hide(who: RegistryAuth | None) -> None:
+    """Keep the credentials out of errors and the log from now on."""
+    if who:
+        log.hide([who.password, _basic(who).partition(" ")[2]])
+
+
+def _said(body: bytes) -> str:
+    """The token service's own words: in the registry's format of errors, or OAuth's."""
+    try:
+        answer = object_of(body)
+        errors = answer.get("errors") or [{}]
+        said = errors[0].get("message") or answer.get("details") or answer.get("error_description")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return ""
+    return f" ({log.clean(' '.join(str(said).split()))[:200]})" if said else ""
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError:
+        return ""
 
 
 def _challenges(header: str) -> list[tuple[str, dict[str, str]]]:
     """Scheme and parameters of each challenge (RFC 9110, 11.6.1), Bearer and Basic only."""
     found = []
+    header = header[:LONGEST_CHALLENGE]
     for start in _SCHEME.finditer(header):
         following = _SCHEME.search(header, start.end())
         end = following.start() if following else len(header)
@@ -168,12 +177,12 @@ def _basic(who: RegistryAuth) -> str:
 
 def _token(task: Task, body: bytes) -> _Token:
     try:
-        answer: dict[str, Any] = json.loads(body)
+        answer = object_of(body)
         text = answer.get("token") or answer["access_token"]
         seconds = float(answer.get("expires_in") or 60)
         if not isinstance(text, str) or not text.isascii() or not text.isprintable():
             raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError):
         raise task.error("the token service gave no token") from None
     # A little early, so that a token does not expire in transit.
     return _Token(f"Bearer {text}", time.monotonic() + max(seconds - 10, 5))

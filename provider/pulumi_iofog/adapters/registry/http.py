@@ -1,4 +1,5 @@
-"""HTTP as registries need it: transient failures are retried, failures are put in our words.
+"""HTTP as registries need it: transient failures are retried, failures are put in our words. What an answer may cost
+is in adapters/http/bounds.py.
 
 Credentials never follow a redirect to another host.
 """
@@ -6,7 +7,6 @@ Credentials never follow a redirect to another host.
 from __future__ import annotations
 
 import ssl
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,32 +17,15 @@ import requests
 import urllib3
 
 from pulumi_iofog import log
-from pulumi_iofog.adapters.http import Transient, accept_unverified, cause, host_of, logged, without_netrc
+from pulumi_iofog.adapters.http import Backoff, Transient, accept_unverified, cause, host_of, logged, without_netrc
+from pulumi_iofog.adapters.http.bounds import CHUNK, Adapter, Pace, Refused, Session, Stalled
 from pulumi_iofog.errors import RegistryError
 
 T = TypeVar("T")
 
 TRIES = 4
 TRANSIENT = (429, 500, 502, 503, 504)
-CHUNK = 64 << 10
-"""Bytes passed on at once, and the most that a lost connection costs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """How long to wait before trying again, in seconds.
-
-    Attributes:
-        first: before the second attempt; twice as long before each further one.
-        longest: the most that a registry's Retry-After is obeyed.
-    """
-
-    first: float = 0.5
-    longest: float = 20.0
-
-    def wait(self, number: int, retry_after: float | None) -> None:
-        """Wait after a failed attempt; the first has number 0."""
-        time.sleep(self.first * 2**number if retry_after is None else min(retry_after, self.longest))
+__all__ = ["CHUNK", "TRANSIENT", "TRIES", "Backoff", "Http", "Task", "from_elsewhere", "translated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +44,11 @@ class Http:
 
     Args:
         timeout: seconds for connecting and for each read.
+        total: seconds for an answer that is no blob.
     """
 
-    def __init__(self, timeout: tuple[float, float], backoff: Backoff) -> None:
-        self.backoff, self._timeout = backoff, timeout
+    def __init__(self, timeout: tuple[float, float], total: float, backoff: Backoff) -> None:
+        self.backoff, self._timeout, self._total = backoff, timeout, total
         self._session = logged(without_netrc(_Session()))
 
     def close(self) -> None:
@@ -85,32 +69,28 @@ class Http:
                 log.step("request", f"failed: {transient.error}", attempt=number + 1)
                 if number == tries - 1:
                     raise transient.error from None
-                self.backoff.wait(number, transient.retry_after)
+                self.backoff.wait(number, transient)
         raise AssertionError("unreachable")
 
     def get(
-        self, url: str, headers: Mapping[str, str], params: Mapping[str, str | list[str]] | None = None
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        params: Mapping[str, str | list[str]] | None = None,
+        *,
+        blob: bool = False,
     ) -> requests.Response:
-        """The answer, its body not read yet; redirects are followed."""
-        with _urls():
-            return self._session.get(url, headers=headers, params=params, stream=True, timeout=self._timeout)
+        """The answer; redirects are followed. The body of a successful one is not read yet."""
+        pace = Pace.blob(self._timeout) if blob else Pace.whole(self._timeout, self._total)
+        return self._session.ask("GET", url, pace, headers=headers, params=params)
 
     def post(self, url: str, form: Mapping[str, str]) -> requests.Response:
-        """The answer, its body not read yet. No redirect is followed: the form may hold a secret."""
-        with _urls():
-            return self._session.post(url, data=form, stream=True, timeout=self._timeout, allow_redirects=False)
+        """The same for a form. No redirect is followed, as it may hold a secret."""
+        pace = Pace.whole(self._timeout, self._total)
+        return self._session.ask("POST", url, pace, data=form, allow_redirects=False)
 
 
-@contextmanager
-def _urls() -> Iterator[None]:
-    """urllib's error for a malformed URL, which requests lets through, as an error of requests."""
-    try:
-        yield
-    except ValueError as problem:
-        raise requests.exceptions.InvalidURL(type(problem).__name__) from None
-
-
-class _Adapter(requests.adapters.HTTPAdapter):
+class _Adapter(Adapter):
     """With its own TLS context; what requests itself would trust is trusted too."""
 
     def __init__(self, context: ssl.SSLContext, *, verify: bool) -> None:
@@ -130,7 +110,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         super().cert_verify(conn, url, verify and self._verifies, cert)  # type: ignore[no-untyped-call]
 
 
-class _Session(requests.Session):
+class _Session(Session):
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Before a redirect is followed, drop credentials that are not for its target. requests would ask ~/.netrc, and
         keep credentials from http to https of the same host; blob stores with signed URLs refuse both."""
@@ -159,6 +139,10 @@ def translated(task: Task) -> Iterator[None]:
         raise task.error(f"TLS: {why}{_place(task, problem)}", hint) from None
     except (requests.Timeout, urllib3.exceptions.TimeoutError) as problem:
         raise Transient(task.error(f"no answer in time{_place(task, problem)}", _NETWORK)) from None
+    except Stalled as problem:
+        raise Transient(task.error(str(problem), _NETWORK)) from None
+    except Refused as problem:
+        raise task.error(str(problem), "Is it what it should be, and the network fast enough?") from None
     except _Downgrade as problem:
         raise task.error(f"it redirects from https to http{_place(task, problem)}") from None
     except (
@@ -173,22 +157,6 @@ def translated(task: Task) -> Iterator[None]:
 
 
 _NETWORK = "Check the registry's name and the network"
-
-
-def read(response: requests.Response, limit: int) -> bytes:
-    """The body, but not much more than ``limit`` bytes of it."""
-    body = bytearray()
-    for chunk in response.iter_content(CHUNK):
-        body += chunk
-        if len(body) > limit:
-            break
-    return bytes(body)
-
-
-def retry_after(response: requests.Response) -> float | None:
-    """Seconds in the header Retry-After; None if it is a date, or missing."""
-    after = response.headers.get("Retry-After", "").strip()
-    return float(after) if after.isascii() and after.isdigit() else None
 
 
 def from_elsewhere(response: requests.Response) -> str:

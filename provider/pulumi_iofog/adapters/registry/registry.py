@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import TypeVar
 
 import requests
 
-from pulumi_iofog.adapters.http import Transient
+from pulumi_iofog import log
+from pulumi_iofog.adapters.http import Transient, retry_after
+from pulumi_iofog.adapters.http.bounds import TOTAL, body
 from pulumi_iofog.adapters.registry import http
 from pulumi_iofog.adapters.registry.auth import Authenticator
 from pulumi_iofog.adapters.registry.hosts import CERTS_D, Hosts, Place
@@ -33,13 +34,12 @@ from pulumi_iofog.oci.image import (
     media_type_of,
     sha256,
 )
+from pulumi_iofog.outside import object_of
 
 T = TypeVar("T")
 
 MANIFEST_LIMIT = 4 << 20
 """Bytes; the least that the distribution spec asks registries to accept."""
-MESSAGE_LIMIT = 64 << 10
-"""Bytes read of an error's body."""
 ACCEPT = ", ".join((OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST))
 
 
@@ -52,7 +52,9 @@ class Registry:
         docker_config: a file to use instead of those of docker, podman and skopeo.
         certs: folders with certificates for registries.
         timeout: seconds for connecting and for each read.
+        total: seconds for an answer that is no blob.
         backoff: how long to wait before trying again.
+        warn: gets a line for the user.
 
     Methods raise RegistryError; ImageNotFound if repository, tag or digest do not exist.
     """
@@ -64,12 +66,14 @@ class Registry:
         options: Mapping[str, RegistryOptions] | None = None,
         docker_config: Path | None = None,
         timeout: tuple[float, float] = (10.0, 60.0),
+        total: float = TOTAL,
         backoff: Backoff | None = None,
         certs: tuple[str, ...] = CERTS_D,
+        warn: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._http = Http(timeout, backoff or Backoff())
+        self._http = Http(timeout, total, backoff or Backoff())
         self._hosts = Hosts(self._http, options or {}, certs)
-        self._auth = Authenticator(self._http, auth, docker_config)
+        self._auth = Authenticator(self._http, auth, docker_config, warn)
         self._handed_out: set[tuple[Place, Digest]] = set()
 
     def close(self) -> None:
@@ -98,8 +102,6 @@ class Registry:
     def _manifest(self, place: Place, target: str) -> tuple[bytes, str]:
         task = Task(place.domain, f"looking up {place}")
         raw, media_type = self._http.retry(lambda: self._read_manifest(task, place, target), _tries(place))
-        if len(raw) > MANIFEST_LIMIT:
-            raise task.error("its manifest is larger than 4 MiB")
         if target.startswith("sha256:") and sha256(raw) != target:
             raise task.error(
                 f"got {sha256(raw)}, want {target}", "A proxy in front of the registry may be serving wrong data"
@@ -109,12 +111,12 @@ class Registry:
     def _read_manifest(self, task: Task, place: Place, target: str) -> tuple[bytes, str]:
         with self._open(task, place, f"manifests/{target}", {"Accept": ACCEPT}) as response:
             media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            return http.read(response, MANIFEST_LIMIT), media_type
+            return body(response, MANIFEST_LIMIT, "manifest"), media_type
 
     def blob(self, reference: Reference, blob: Descriptor, offset: int = 0) -> Generator[bytes, None, None]:
         """A blob's bytes from an offset on (``GET /v2/<name>/blobs/<digest>``), not verified.
 
-        After a dropped connection it resumes where it was, as long as every few attempts bring some bytes.
+        After a dropped connection it resumes where it was, as long as every few attempts bring 64 KiB.
         """
         failed: list[RegistryError] = []
         for place in self._hosts.places(reference):
@@ -143,25 +145,26 @@ class Registry:
         fruitless = 0
         while offset < blob.size:
             problem = Transient(task.error("it ended too early"))
+            began = offset
             try:
                 for chunk in self._read_blob(task, place, blob, offset):
                     offset += len(chunk)
-                    fruitless = 0
                     yield chunk
             except Transient as transient:
                 problem = transient
             if offset >= blob.size:
                 return
-            fruitless += 1
+            # Whoever sends a byte, hangs up, and sends the next one, would have us ask for ever.
+            fruitless = 0 if offset - began >= CHUNK else fruitless + 1
             if fruitless == _tries(place):
                 why = f"{problem.error.why}; {offset} of {blob.size} bytes had arrived"
                 raise task.error(why, "Run pulumi up again: it resumes from there")
-            self._http.backoff.wait(fruitless - 1, problem.retry_after)
+            self._http.backoff.wait(max(fruitless - 1, 0), problem)
 
     def _read_blob(self, task: Task, place: Place, blob: Descriptor, offset: int) -> Iterator[bytes]:
         # The digest is of the bytes as they are in the registry: nothing may encode or decode them.
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={offset}-"} if offset else {})}
-        with self._open(task, place, f"blobs/{blob.digest}", headers) as response:
+        with self._open(task, place, f"blobs/{blob.digest}", headers, blob=True) as response:
             skip = offset if response.status_code == 200 else 0
             for chunk in response.raw.stream(CHUNK, decode_content=False):
                 if skip < len(chunk):
@@ -171,33 +174,33 @@ class Registry:
     # ---- one request --------------------------------------------------------------------------------
 
     @contextmanager
-    def _open(self, task: Task, place: Place, path: str, headers: dict[str, str]) -> Iterator[requests.Response]:
+    def _open(
+        self, task: Task, place: Place, path: str, headers: dict[str, str], *, blob: bool = False
+    ) -> Iterator[requests.Response]:
         """A successful answer, its body not read yet. Raises Transient for what may pass by itself."""
         with translated(task):
-            with self._ask(place, path, headers) as response:
+            with self._ask(place, path, headers, blob=blob) as response:
                 if response.status_code < 400:
                     yield response
                     return
                 problem = self._refused(task, place, response)
             if response.status_code in TRANSIENT:
-                raise Transient(problem, http.retry_after(response))
+                raise Transient(problem, retry_after(response))
             raise problem
 
-    def _ask(self, place: Place, path: str, headers: dict[str, str]) -> requests.Response:
+    def _ask(self, place: Place, path: str, headers: dict[str, str], *, blob: bool) -> requests.Response:
         """The answer; the request is repeated with credentials if the registry wants some."""
         base = self._hosts.base(place.domain)
         url = f"{base}/v2/{place.path}/{path}"
         sent = self._auth.header(place)
-        response = self._http.get(url, {**headers, **sent})
+        response = self._http.get(url, {**headers, **sent}, blob=blob)
         # A blob store that a redirect led to gets no credentials, whatever it asks for.
         if response.status_code != 401 or http.from_elsewhere(response):
             return response
-        # Read to its end, so that the connection can be used again.
-        _ = response.content
         challenge = response.headers.get("WWW-Authenticate", "")
         if not self._auth.answer(place, challenge, sent, tls=base.startswith("https:")):
             return response
-        return self._http.get(url, {**headers, **self._auth.header(place)})
+        return self._http.get(url, {**headers, **self._auth.header(place)}, blob=blob)
 
     def _refused(self, task: Task, place: Place, response: requests.Response) -> RegistryError:
         code, said = response.status_code, self._said(response)
@@ -219,11 +222,11 @@ class Registry:
     def _said(self, response: requests.Response) -> str:
         """The registry's own words (distribution spec, error codes), without secrets."""
         try:
-            error = json.loads(http.read(response, MESSAGE_LIMIT))["errors"][0]
+            error = object_of(response.content)["errors"][0]
             said = error.get("message") or error.get("code")
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError, requests.RequestException):
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
             return ""
-        return f" ({self._auth.clean(' '.join(str(said).split()))[:200]})" if said else ""
+        return f" ({log.clean(' '.join(str(said).split()))[:200]})" if said else ""
 
 
 def _tries(place: Place) -> int:
@@ -243,12 +246,12 @@ def _together(failed: list[RegistryError]) -> RegistryError:
 def _media_type(task: Task, raw: bytes, said: str) -> str:
     """The manifest's media type: the header's, else its own. RegistryError if it is not a manifest."""
     try:
-        body, own = json.loads(raw), media_type_of(raw)
+        fields, own = object_of(raw), media_type_of(raw)
     except ValueError:
-        kind = f"{said or 'something'}, not a manifest"
+        kind = f"{said[:100] or 'something'}, not a manifest"
         hint = "Check its host and port; a sign-in page or a proxy may be in front of it"
         raise task.error(f"this is not an image registry: it sent {kind}", hint) from None
-    if said.startswith(DOCKER_SCHEMA1.removesuffix("+json")) or body.get("schemaVersion") == 1:
+    if said.startswith(DOCKER_SCHEMA1.removesuffix("+json")) or fields.get("schemaVersion") == 1:
         why = "it is a schema 1 manifest, which Docker itself has dropped"
         raise task.error(why, "Push the image again with a current tool")
     return said if said in (*INDEX_TYPES, *MANIFEST_TYPES) else own

@@ -26,6 +26,9 @@ from pulumi_iofog.oci.image import (
     parse_digest,
     sha256,
 )
+from pulumi_iofog.oci.reference import full_name
+from pulumi_iofog.outside import json_of
+from pulumi_iofog.text import listing
 
 MAGIC = {b"\x1f\x8b": "+gzip", b"\x28\xb5\x2f\xfd": "+zstd"}
 """How compressed layers begin; they are rare in such archives."""
@@ -35,12 +38,12 @@ def find(files: Files, reference: Reference) -> Found:
     """The image that the reference means. Raises SourceError, which lists the names in the archive."""
     entry = _entry(files, reference)
     try:
-        config = read(files, str(entry["Config"]))
+        config = read(files, entry["Config"])
         _, diff_ids = parse_config(config)
-        names = [str(name) for name in entry["Layers"]]
+        names: list[str] = entry["Layers"]
         if len(names) != len(diff_ids):
             raise ValueError(f"layers: {len(names)} in its manifest.json, {len(diff_ids)} in the config")
-    except (ValueError, KeyError, TypeError) as problem:
+    except ValueError as problem:
         raise SourceError(files.who, "reading the image", f"its manifest or config cannot be read: {problem}") from None
     blobs = [_blob(files, name, diff_id) for name, diff_id in zip(names, diff_ids, strict=True)]
     own = Descriptor(sha256(config), len(config), OCI_CONFIG)
@@ -53,7 +56,7 @@ def find(files: Files, reference: Reference) -> Found:
         },
         separators=(",", ":"),
     ).encode()
-    places = {own.digest: str(entry["Config"]), **{b.digest: name for b, name in zip(blobs, names, strict=True)}}
+    places = {own.digest: entry["Config"], **{b.digest: name for b, name in zip(blobs, names, strict=True)}}
     return Found(_name(entry, reference), raw, OCI_MANIFEST, config, places)
 
 
@@ -62,27 +65,47 @@ def _entry(files: Files, reference: Reference) -> dict[str, Any]:
         hint = "Is it an oci-archive: instead?" if "index.json" in files else ""
         raise SourceError(files.who, "reading it as a docker-archive", "it has no manifest.json", hint)
     try:
-        entries = list(json.loads(read(files, "manifest.json")))
-        meant = [entry for entry in entries if not reference.selector or reference.full_name in _full_names(entry)]
-        names = [name for entry in entries for name in entry.get("RepoTags") or ["(unnamed)"]]
-    except (ValueError, TypeError, AttributeError):
-        raise SourceError(files.who, "reading its manifest.json", "it is not a list of images") from None
+        entries = parse(read(files, "manifest.json"))
+    except ValueError as problem:
+        why = f"it is not a list of images: {problem}"
+        raise SourceError(files.who, "reading its manifest.json", why) from None
+    meant = [entry for entry in entries if not reference.selector or reference.full_name in _full_names(entry)]
+    names = [name for entry in entries for name in entry.get("RepoTags") or ["(unnamed)"]]
     if len(meant) == 1:
-        return dict(meant[0])
-    why = f"it has several images: {', '.join(names)}" if meant else f"it has {', '.join(names) or 'no image'}"
+        return meant[0]
+    why = f"it has several images: {listing(names)}" if meant else f"it has {listing(names) or 'no image'}"
     doing = f"looking for {reference.selector}" if reference.selector else "looking for the image"
     if reference.selector and reference.latest_is_assumed:
         doing += ":latest, as it has no tag"
     raise SourceError(files.who, doing, why, "Write FILE:NAME:TAG with one of these")
 
 
+def parse(raw: bytes) -> list[dict[str, Any]]:
+    """The images of a ``manifest.json``, whose Config is a text, and whose Layers and RepoTags (or null) are texts.
+    ValueError."""
+    entries = json_of(raw)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError("it has something else in it")
+    for entry in entries:
+        tags = entry.get("RepoTags")
+        if not isinstance(entry.get("Config"), str) or not _are_texts(entry.get("Layers")):
+            raise ValueError("an image without Config or Layers")
+        if tags is not None and not _are_texts(tags):
+            raise ValueError("RepoTags is not a list of names")
+    return entries
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
 def _full_names(entry: dict[str, Any]) -> list[str]:
-    return [Reference.parse(name).full_name for name in entry.get("RepoTags") or []]
+    return [full_name(name) for name in entry.get("RepoTags") or []]
 
 
 def _name(entry: dict[str, Any], reference: Reference) -> str:
     names: list[str] = entry.get("RepoTags") or [""]
-    return next((name for name in names if name and Reference.parse(name).full_name == reference.full_name), names[0])
+    return next((name for name in names if full_name(name) == reference.full_name), names[0])
 
 
 def _blob(files: Files, name: str, diff_id: Digest) -> Descriptor:

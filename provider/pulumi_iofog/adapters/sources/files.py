@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from pulumi_iofog.adapters.sources import headers
 from pulumi_iofog.errors import SourceError
 from pulumi_iofog.oci.image import Digest
 
@@ -67,8 +68,8 @@ class Tar:
         self.path, self.who = path, who
         self._links: dict[str, str] = {}
         self._places: dict[str, tuple[int, int]] = {}
-        with translated(who, "reading the archive"), tarfile.open(path, "r:") as tar:
-            for entry in tar:
+        with translated(who, "reading the archive"):
+            for entry in headers.entries(path):
                 self._note(entry)
 
     def _note(self, entry: tarfile.TarInfo) -> None:

@@ -19,6 +19,7 @@ from pulumi_iofog.oci.image import (
     parse_manifest,
     sha256,
 )
+from pulumi_iofog.outside import object_of
 
 NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 """Annotations that have an image's name, the fuller one first: buildx and containerd write both, skopeo the
@@ -61,10 +62,22 @@ def _entries(files: Files) -> list[Descriptor]:
         hint = "Is it a docker-archive: instead?" if "manifest.json" in files else ""
         raise SourceError(files.who, "reading it as an OCI image layout", "it has no index.json", hint)
     try:
-        entries = json.loads(read(files, "index.json"))["manifests"]
-        return [entry for entry in entries if parse_digest(entry["digest"])]
-    except (ValueError, KeyError, TypeError):
-        raise SourceError(files.who, "reading its index.json", "it is not an image index") from None
+        return parse(read(files, "index.json"))
+    except ValueError as problem:
+        raise SourceError(files.who, "reading its index.json", f"it is not an image index: {problem}") from None
+
+
+def parse(raw: bytes) -> list[Descriptor]:
+    """The entries of an ``index.json``, each with a digest, and with annotations that are texts. ValueError."""
+    entries = object_of(raw).get("manifests")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError("manifests is not a list of objects")
+    for entry in entries:
+        parse_digest(str(entry.get("digest")))
+        annotations = entry.get("annotations")
+        if annotations is not None and not isinstance(annotations, dict):
+            raise ValueError("annotations are not an object")
+    return entries
 
 
 def _found(files: Files, name: str, raw: bytes) -> Found:

@@ -5,31 +5,30 @@ Sources: RFC 4254; ssh_config(5), ServerAliveInterval.
 
 from __future__ import annotations
 
-import selectors
-import shlex
 import socket
 import struct
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import paramiko
 
-from pulumi_iofog.adapters.ssh import login_shell
+from pulumi_iofog import log, text
 from pulumi_iofog.adapters.ssh.destination import Destination
 from pulumi_iofog.adapters.ssh.errors import translated
-from pulumi_iofog.adapters.ssh.login_shell import BEGIN, nothing_run
+from pulumi_iofog.adapters.ssh.exchange import Exchange, Meanwhile, NothingRun, waiting
+from pulumi_iofog.adapters.ssh.login_shell import nothing_run
+from pulumi_iofog.adapters.ssh.output import ANSWER
+from pulumi_iofog.adapters.ssh.talk import Talk
 
-PACKET = 32768 - 64
-"""Bytes that are offered to a channel at once: what every peer must accept (RFC 4254, 5.2), less what paramiko
-reserves for the header. More would go as two packets, the second of 64 bytes, at twice the work."""
 TCP_INFO_SIZE = 176
 """Bytes of Linux' struct tcp_info up to and with tcpi_busy_time."""
-_END = "pulumi-iofog: end"
+MOST_CONNECTIONS = 8
+"""To one host, where it allows few sessions on each (sshd_config(5), MaxSessions)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +68,9 @@ class Result:
 
     @property
     def error(self) -> str:
-        """The last line of its standard error."""
+        """The last line of its standard error, cut and made visible."""
         lines = [line for line in self.stderr.decode(errors="replace").splitlines() if line.strip()]
-        return lines[-1].strip() if lines else f"exit code {self.exit_code}"
+        return text.excerpt(lines[-1]) if lines else f"exit code {self.exit_code}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +95,32 @@ def uncounted(count: int) -> None:
 
 
 class Connection:
-    """An open SSH connection; several threads may run commands on it."""
+    """An open SSH connection; several threads may run commands on it.
+
+    Args:
+        another: opens one more to the same host; it is asked for where the host allows no further session on this one.
+    """
 
     def __init__(
-        self, destination: Destination, client: paramiko.SSHClient, keepalive: Keepalive, timeouts: Timeouts
+        self,
+        destination: Destination,
+        client: paramiko.SSHClient,
+        keepalive: Keepalive,
+        timeouts: Timeouts,
+        another: Callable[[], AbstractContextManager[Connection]] | None = None,
     ) -> None:
         self.destination, self._keepalive, self._timeouts = destination, keepalive, timeouts
         self._transport = transport_of(client)
+        self._another, self._others, self._stack = another, list[Connection](), ExitStack()
+
+    def close_others(self) -> None:
+        """Close what was opened besides."""
+        self._stack.close()
+
+    @property
+    def host_key(self) -> bytes:
+        """What the host has shown, and was verified."""
+        return self._transport.get_remote_server_key().asbytes()
 
     @property
     def active(self) -> bool:
@@ -111,25 +129,39 @@ class Connection:
 
     def abort(self) -> None:
         """Close it now, from any thread; whatever runs on it fails as Unreachable."""
+        for each in self._others:
+            each.abort()
         discard_unsent(self._transport)
         # Behind a jump host, closing says so through the jump host's connection, which may be lost as well.
         with suppress(paramiko.SSHException, EOFError, OSError):
             self._transport.close()
 
-    def run(self, script: str, *, stdin: bytes = b"", timeout: float = 60.0) -> Result:
+    def run(
+        self,
+        script: str,
+        *,
+        stdin: bytes = b"",
+        timeout: float = 60.0,
+        most: int = ANSWER,
+        meanwhile: Meanwhile | None = None,
+    ) -> Result:
         """Run a POSIX shell script and wait for its end.
 
         Args:
             script: for ``sh -c``; whatever the user's login shell is.
             stdin: given to it; small (a password).
-            timeout: seconds without any output.
+            timeout: seconds that it may take, whatever it prints.
+            most: bytes that it may answer.
+            meanwhile: what is done while it is waited for.
 
         Raises:
-            Unreachable: the connection was lost, or nothing came for that long.
+            Unreachable: the connection was lost, or it took longer.
+            AgentError: it has answered more.
         """
         if not stdin:
             script = f"exec </dev/null; {script}"
-        return self._exchange("running a command", script, [stdin] if stdin else None, uncounted, timeout)
+        given = [stdin] if stdin else None
+        return self._exchange("running a command", script, given, uncounted, timeout, most, meanwhile)
 
     def send(
         self,
@@ -138,6 +170,7 @@ class Connection:
         on_bytes: Callable[[int], None] = uncounted,
         *,
         timeout: float = 600.0,
+        meanwhile: Meanwhile | None = None,
     ) -> Result:
         """Stream chunks into a script's standard input, then wait for its end.
 
@@ -145,17 +178,33 @@ class Connection:
 
         Args:
             on_bytes: told how many bytes have gone, as they go.
-            timeout: seconds that the script may be silent for after the last byte.
+            timeout: seconds that the script may take after the last byte.
+            meanwhile: what is done while its end is waited for.
 
         Raises:
-            Unreachable: the connection was lost, or the script took no byte for a while.
+            Unreachable: the connection was lost, or the script took no byte, or hardly any, for a while.
         """
-        return self._exchange("sending", script, chunks, on_bytes, timeout)
+        return self._exchange("sending", script, chunks, on_bytes, timeout, ANSWER, meanwhile)
+
+    @contextmanager
+    def talk(self, script: str) -> Iterator[Talk]:
+        """A script to talk with while the body runs; it ends with its session. Raises Unreachable, as what it yields
+        does."""
+        translate = partial(translated, self.destination, "running a command", lambda: self._keepalive.lost)
+        with translate():
+            channel = self._session()
+        try:
+            with translate():
+                self._on(channel, ANSWER).begin(script)
+            yield Talk(channel, translate)
+        finally:
+            channel.close()
 
     def tcp_info(self) -> TcpInfo | None:
         """What the kernel knows about the connection; None if it goes through another program, or the system is
         not Linux."""
-        if sys.platform != "linux":  # elsewhere the struct differs, if there is one
+        # Elsewhere the struct differs, if there is one; of several connections, nobody knows which one is used.
+        if sys.platform != "linux" or self._others:
             return None
         line: Any = self._transport.sock
         try:
@@ -173,93 +222,42 @@ class Connection:
         chunks: Iterable[bytes] | None,
         on_bytes: Callable[[int], None],
         timeout: float,
+        most: int,
+        meanwhile: Meanwhile | None,
     ) -> Result:
         if chunks is not None:
-            script = _waiting(script)
-        stdout = bytearray()
+            script = waiting(script)
         with translated(self.destination, doing, lambda: self._keepalive.lost):
-            channel = self._transport.open_session(timeout=self._timeouts.stalled)
+            channel = self._session()
             try:
-                channel.settimeout(self._timeouts.stalled)
-                channel.exec_command(login_shell.command(script))
+                exchange = self._on(channel, most)
+                exchange.begin(script)
                 if chunks is not None:
-                    _give(channel, chunks, on_bytes, stdout)
-                return _finish(channel, timeout, stdout, self._timeouts.begins)
+                    exchange.give(chunks, on_bytes)
+                return Result(exchange.finish(timeout, meanwhile), exchange.stdout, exchange.stderr)
             except NothingRun as problem:
                 raise nothing_run(self.destination, doing, problem.said, problem.waited) from None
             finally:
                 channel.close()
 
+    def _on(self, channel: paramiko.Channel, most: int) -> Exchange:
+        return Exchange(channel, most=most, stalled=self._timeouts.stalled, begins=self._timeouts.begins)
 
-def _waiting(script: str) -> str:
-    """The script, followed by a mark on its output, and by ``cat``, which reads the rest of its input.
-
-    A script may end before its input does, for example if the engine refuses an archive. If its channel closed
-    then, packets already on their way would reach a channel that sshd no longer knows, and sshd answers that by
-    closing the whole connection ("data packet referred to nonexistent channel"), with all else that runs on it.
-    So the channel stays open: the mark tells us to stop sending, our end of input ends ``cat``, and only then does
-    the shell exit, with the script's own code.
-    """
-    return f"( {script} ); code=$?; echo {shlex.quote(_END)}; cat >/dev/null; exit $code"
-
-
-def _give(
-    channel: paramiko.Channel, chunks: Iterable[bytes], on_bytes: Callable[[int], None], stdout: bytearray
-) -> None:
-    """Send chunks, and then the end of input, once there are no more or the script has ended; what it prints
-    meanwhile is kept."""
-    for chunk in chunks:
-        for start in range(0, len(chunk), PACKET):
-            # Read meanwhile: a script that cannot get rid of its output takes no input either.
-            while channel.recv_ready():
-                stdout += channel.recv(1 << 16)
-            if _END.encode() in stdout:
-                channel.shutdown_write()
-                return
-            packet = chunk[start : start + PACKET]
-            while packet:
-                count = channel.send(packet)
-                if count == 0:
-                    raise EOFError
-                on_bytes(count)
-                packet = packet[count:]
-    channel.shutdown_write()
-
-
-class NothingRun(Exception):
-    """The login shell has not begun with the script, and has ``said`` something else."""
-
-    def __init__(self, said: bytes, waited: float | None) -> None:
-        super().__init__(said)
-        self.said, self.waited = said, waited
-
-
-def _finish(channel: paramiko.Channel, timeout: float, stdout: bytearray, begins: float) -> Result:
-    """Read both outputs as they come: a script that is blocked on one of them would never write the other."""
-    stderr, begin, deadline = bytearray(), f"{BEGIN}\n".encode(), time.monotonic() + begins
-    with selectors.DefaultSelector() as selector:
-        selector.register(channel, selectors.EVENT_READ)
-        while True:
-            # Asked before reading, as the last bytes may arrive just before the end.
-            ended = channel.eof_received or channel.closed
-            if channel.recv_ready():
-                stdout += channel.recv(1 << 16)
-            elif channel.recv_stderr_ready():
-                stderr += channel.recv_stderr(1 << 16)
-            elif ended:
-                break
-            elif begin in stdout:
-                if not selector.select(timeout):
-                    raise TimeoutError
-            elif not selector.select(max(deadline - time.monotonic(), 0)):
-                raise NothingRun(bytes(stdout + stderr), begins)
-    code = channel.recv_exit_status()
-    if code < 0 and not channel.get_transport().is_active():
-        raise EOFError
-    _, mark, after = bytes(stdout).partition(begin)
-    if not mark:
-        raise NothingRun(bytes(stdout + stderr), None)
-    return Result(code, after.removesuffix(f"{_END}\n".encode()), bytes(stderr))
+    def _session(self) -> paramiko.Channel:
+        """A new session: on another connection, where the host allows no further one on this."""
+        for each in (self, *self._others):
+            try:
+                return each._transport.open_session(timeout=self._timeouts.stalled)
+            except paramiko.SSHException as problem:
+                # Where several threads are refused at once, paramiko tells only one of them why.
+                if not isinstance(problem, paramiko.ChannelException) and "Unable to open" not in str(problem):
+                    raise
+                refused = problem
+        if self._another is None or len(self._others) >= MOST_CONNECTIONS:
+            raise refused
+        log.step("connect", f"once more, as there may be no further session on this connection: {refused}")
+        self._others.append(self._stack.enter_context(self._another()))
+        return self._session()
 
 
 class Keepalive(threading.Thread):

@@ -24,7 +24,7 @@ from typing import Any
 
 import paramiko
 
-from pulumi_iofog import log
+from pulumi_iofog import log, text
 from pulumi_iofog.adapters.ssh.channel import Connection, Keepalive, Result, Timeouts, discard_unsent, transport_of
 from pulumi_iofog.adapters.ssh.destination import Destination, command, configured_host, route
 from pulumi_iofog.adapters.ssh.dial import Line, ProxyCommand, dial
@@ -32,6 +32,7 @@ from pulumi_iofog.adapters.ssh.errors import connecting, translated, unreachable
 from pulumi_iofog.adapters.ssh.host_keys import HostKeys
 from pulumi_iofog.adapters.ssh.known_hosts import HostKey
 from pulumi_iofog.adapters.ssh.login import Login
+from pulumi_iofog.adapters.ssh.transport import Transport
 from pulumi_iofog.errors import Unreachable
 from pulumi_iofog.inputs.spec import Agent
 
@@ -39,24 +40,30 @@ __all__ = ["Connection", "Result", "Timeouts", "configured_host", "connect", "id
 
 FAST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 
+LONGEST_GREETING = 64 << 10
+"""Bytes that an SSH server may say before and with its version; a line of that has 255 (RFC 4253, 4.2)."""
+LONGEST_PACKET = 256 << 10
+"""Bytes of a packet, as OpenSSH has it (packet.c, PACKET_MAX_SIZE)."""
+
 # Without a handler of its own, paramiko's warnings would go to the plugin's stderr.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 @contextmanager
-def connect(agent: Agent, *, timeouts: Timeouts | None = None) -> Iterator[Connection]:
-    """A connection to an agent, closed at the end.
+def connect(agent: Agent, *, timeouts: Timeouts | None = None, only: bool = False) -> Iterator[Connection]:
+    """A connection to an agent, closed at the end; more than one, where the host allows few sessions on each.
 
     Args:
         agent: host and credentials; what is missing comes from ~/.ssh/config. Jump hosts are logged in to
             with the keys of their own sections, the agent's, those of ~/.ssh or an ssh-agent's; never with
             the agent's password.
+        only: open no other besides.
 
     Raises:
         Unreachable: no connection after the last attempt.
         HostKeyRefused: a host's key is unknown or has changed; never retried.
         LoginRefused: no key and no password was accepted; never retried.
-        AgentError: ~/.ssh/config or proxy_jump cannot be read.
+        AgentError: ~/.ssh/config or proxy_jump cannot be read, or the host has no algorithm that we have.
     """
     timeouts = timeouts or Timeouts()
     destinations = route(agent)
@@ -67,7 +74,10 @@ def connect(agent: Agent, *, timeouts: Timeouts | None = None) -> Iterator[Conne
             stack.push(partial(_close, client))
             keepalive = stack.enter_context(Keepalive(client, timeouts))
         assert client is not None
-        yield Connection(destinations[-1], client, keepalive, timeouts)
+        another = None if only else partial(connect, agent, timeouts=timeouts, only=True)
+        connection = Connection(destinations[-1], client, keepalive, timeouts, another)
+        stack.callback(connection.close_others)
+        yield connection
 
 
 def identity(agent: Agent) -> str:
@@ -162,13 +172,35 @@ def _host_keys(destination: Destination, scan_from: str) -> HostKeys:
 
 def _transport_factory(keys: HostKeys) -> Callable[..., paramiko.Transport]:
     def make(sock: Any, *args: Any, **options: Any) -> paramiko.Transport:
-        transport = paramiko.Transport(sock, *args, **options)
+        transport = Transport(sock, *args, **options)
+        _bound(transport.packetizer)
         security = transport.get_security_options()
         security.ciphers = _only(FAST_CIPHERS, security.ciphers)
         security.key_types = keys.algorithms(tuple(security.key_types))
         return transport
 
     return make
+
+
+def _bound(packetizer: Any) -> None:
+    """Have paramiko read no greeting and no packet without end; its own bounds are of time only (3.5, packet.py)."""
+    read_some, read_all, greeted = packetizer._read_timeout, packetizer.read_all, 0
+
+    def greeting(timeout: float) -> bytes:
+        nonlocal greeted
+        data: bytes = read_some(timeout)
+        greeted += len(data)
+        if greeted > LONGEST_GREETING:
+            raise paramiko.SSHException(f"its greeting is longer than {text.size(LONGEST_GREETING)}")
+        return data
+
+    def packet(count: int, check_rekey: bool = False) -> bytes:
+        if count > LONGEST_PACKET:
+            raise paramiko.SSHException(f"it announces a packet of {text.size(count)}")
+        data: bytes = read_all(count, check_rekey)
+        return data
+
+    packetizer._read_timeout, packetizer.read_all = greeting, packet
 
 
 def _only(wanted: tuple[str, ...], offered: Iterable[str]) -> tuple[str, ...]:

@@ -9,10 +9,17 @@ from dataclasses import dataclass, field
 
 import paramiko
 
+from pulumi_iofog import log, text
 from pulumi_iofog.adapters.ssh.destination import Destination
-from pulumi_iofog.errors import AgentError, LoginRefused, Unreachable
+from pulumi_iofog.adapters.ssh.output import TooMuch
+from pulumi_iofog.adapters.ssh.transport import NothingInCommon
+from pulumi_iofog.errors import AgentError, IofogError, LoginRefused, Unreachable
 
-CONNECTING = "connecting"
+CONNECTING, NO_ANSWER = "connecting", "no answer in time"
+
+
+class Stalled(TimeoutError):
+    """It goes on, but so slowly that it will not end; the message says how slowly."""
 
 
 @contextmanager
@@ -24,17 +31,33 @@ def translated(destination: Destination, doing: str, stalled: Callable[[], bool]
     """
     try:
         yield
-    except AgentError:
+    except IofogError:
         raise
+    except NothingInCommon as problem:
+        hint = f"Have its sshd offer one of {problem.ours}"
+        raise AgentError(destination.agent, f"{doing} ({destination.address})", problem.why, hint) from None
     except socket.gaierror as problem:
         why = f"the name {destination.host} cannot be resolved ({problem.strerror})"
         hint = "Check ProxyJump and HostName in ~/.ssh/config, or proxy_jump=" if destination.hop else "Check host="
         raise Unreachable(destination.agent, f"{doing} ({destination.address})", why, hint) from None
+    except Stalled as problem:
+        raise unreachable(destination, doing, str(problem)) from None
     except TimeoutError:
-        raise unreachable(destination, doing, "no answer in time") from None
+        raise unreachable(destination, doing, NO_ANSWER) from None
     except (paramiko.SSHException, EOFError, OSError) as problem:
         why = "the link has stalled" if stalled() else _reason(problem)
         raise unreachable(destination, doing, why) from None
+    except TooMuch as problem:
+        raise AgentError(destination.agent, f"{doing} ({destination.address})", str(problem)) from None
+    except Exception as problem:
+        if not doing.startswith(CONNECTING):
+            raise
+        # What a server of bad manners or intentions sends makes paramiko raise whatever its code runs into: ValueError,
+        # UnicodeDecodeError, IndexError, struct.error and more were seen.
+        log.failed("connect")
+        said = f"{type(problem).__name__}: {text.excerpt(problem, 160)}"
+        why = f"what answers there does not speak SSH as it should ({said})"
+        raise Unreachable(destination.agent, f"{doing} ({destination.address})", why, "Is it an SSH server?") from None
 
 
 def connecting(destination: Destination, through: Destination | None) -> str:
@@ -45,9 +68,9 @@ def connecting(destination: Destination, through: Destination | None) -> str:
 
 def _reason(problem: Exception) -> str:
     if isinstance(problem, paramiko.ChannelException):
-        return str(problem.text)
+        return text.excerpt(problem.text)
     said = getattr(problem, "strerror", None)
-    return str(said) if said else " ".join(str(problem).split()) or "the connection was lost"
+    return str(said) if said else text.excerpt(problem) or "the connection was lost"
 
 
 def unreachable(destination: Destination, doing: str, why: str) -> Unreachable:

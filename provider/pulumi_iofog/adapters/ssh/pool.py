@@ -81,7 +81,7 @@ class Pool:
 
         Raises what ``connect`` raises, and AgentError after ``interrupt``.
         """
-        key = replace(agent, engine=None, engine_socket=None, arch=None, sudo=None)
+        key = replace(agent, engine=None, engine_socket=None, arch=None, sudo=None, spool=None)
         kept = self._reserve(key)
         opened: _Open | None = None
         try:

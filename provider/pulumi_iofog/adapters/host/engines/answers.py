@@ -7,7 +7,9 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from pulumi_iofog import text
 from pulumi_iofog.errors import EngineError
 from pulumi_iofog.inputs.spec import EngineName
 from pulumi_iofog.oci.image import Platform, parse_digest
@@ -25,6 +27,13 @@ _X86_LEVELS = (
     "avx512bw avx512cd avx512dq avx512f avx512vl",
 )
 """What Linux calls the features that x86-64-v2, v3 and v4 add (psABI of x86-64, 3.1.1)."""
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What reading an answer raises that is not what it should be; RecursionError: JSON that is nested too deep."""
+EXCERPT = 160
+"""Characters of such an answer in a message."""
+LONGEST_ROW = 1000
+_ARCH = re.compile(r"[a-z0-9_]{1,20}")
+_DISK = re.compile(r"(.+?)\s+(\d{1,18})\s+-?\d+\s+(-?\d{1,18})\s+\S+\s+.+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,45 +46,53 @@ class About:
     version: str = ""
 
 
-def parse_about(name: EngineName, text: str, agent: str) -> About:
+def parse_about(name: EngineName, answer: str, agent: str) -> About:
     """MACHINE, the engine's architecture and version, and its root and driver status as JSON.
 
     The architecture is the engine's own: a 32-bit system on a 64-bit kernel says aarch64 in uname.
     """
     try:
-        cpu, about, facts = text.strip().splitlines()
+        cpu, about, facts = answer.strip().splitlines()
         machine, *features = cpu.split()
         arch, _, version = about.strip().partition(" ")
         root, _, status = facts.partition(" ")
         kind = kind_of(name, containerd_store="io.containerd.snapshotter" in status)
-        variant = ""
-        if arch == "arm":
-            variant = {"armv6l": "v6"}.get(machine, "v7")
-        elif arch == "amd64":
-            variant = _x86_variant(features)
-        return About(kind, Platform("linux", arch, variant), json.loads(root), version)
-    except ValueError:
-        raise EngineError(agent, f"asking {name} about itself", "its answer cannot be read") from None
+        folder = _text(json.loads(root))
+        if not _ARCH.fullmatch(arch) or not folder.startswith("/"):
+            raise ValueError(arch)
+        platform = Platform("linux", arch, _variant(arch, machine, features))
+        return About(kind, platform, folder, text.excerpt(version, 40))
+    except UNREADABLE:
+        raise unreadable(agent, f"asking {name} about itself", answer) from None
 
 
-def _x86_variant(features: Sequence[str]) -> str:
-    """``v3`` for a CPU that takes what was made for x86-64-v3; empty for the baseline."""
+def _variant(arch: str, machine: str, features: Sequence[str]) -> str:
+    """``v7``; ``v3`` for a CPU that takes what was made for x86-64-v3; empty for the baseline."""
+    if arch == "arm":
+        return {"armv6l": "v6"}.get(machine, "v7")
+    if arch != "amd64":
+        return ""
     levels = itertools.takewhile(lambda wanted: set(wanted.split()) <= set(features), _X86_LEVELS)
     level = 1 + sum(1 for _ in levels)
     return f"v{level}" if level > 1 else ""
 
 
-def parse_id(text: str) -> str:
-    """An image id with its algorithm; podman omits it."""
-    line = text.strip().splitlines()[-1]
-    return line if ":" in line else f"sha256:{line}"
+def unreadable(agent: str, doing: str, answer: str) -> EngineError:
+    """An answer that means nothing."""
+    return EngineError(agent, doing, f"its answer cannot be read: {text.excerpt(answer, EXCERPT)}")
 
 
-def parse_names(text: str) -> tuple[str, ...]:
+def parse_id(answer: str) -> str:
+    """An image id with its algorithm; podman omits it. ValueError if it is none."""
+    line = answer.strip().rpartition("\n")[2].strip()
+    return parse_digest(line if ":" in line else f"sha256:{line}")
+
+
+def parse_names(answer: str) -> tuple[str, ...]:
     """A JSON list of an image's names, in the engine's order; empty if there is none."""
     try:
-        return tuple(str(name) for name in json.loads(text) or ())
-    except (ValueError, TypeError):
+        return tuple(text.excerpt(name) for name in _list(json.loads(answer)))
+    except UNREADABLE:
         return ()
 
 
@@ -94,19 +111,34 @@ class Listing:
     lower: tuple[str, ...]
 
 
-def parse_images(text: str, name: str) -> Listing:
-    """On each line an id, and JSON lists of names and of diff ids; null for an empty one. ``name``: a full one."""
-    rows = [line.split() for line in text.splitlines()]
-    found = [(parse_id(row[0]), json.loads(row[1]) or (), json.loads(row[2]) or ()) for row in rows if _is_image(row)]
+def parse_images(answer: str, name: str) -> Listing:
+    """On each line an id, and JSON lists of names and of diff ids; null for an empty one. ``name``: a full one.
+    UNREADABLE if a line is not such."""
+    rows = [row for line in answer.splitlines() if _is_image(row := line.split())]
+    found = [(parse_id(row[0]), _list(json.loads(row[1])), _list(json.loads(row[2]))) for row in rows]
     named = next((id_ for id_, names, _ in found if name in map(full_name, names)), None)
     lower = (each for _, names, _ in found for each in names if each.startswith(f"{PREFIX_REPOSITORY}:"))
-    return Listing(
-        named, tuple(HeldImage(id_, tuple(map(parse_digest, diff_ids))) for id_, _, diff_ids in found), tuple(lower)
-    )
+    images = (HeldImage(id_, tuple(map(parse_digest, diff_ids))) for id_, _, diff_ids in found)
+    return Listing(named, tuple(images), tuple(lower))
 
 
 def _is_image(row: Sequence[str]) -> bool:
     return len(row) == 3 and all(each.startswith(("[", "null")) for each in row[1:])
+
+
+def _list(value: Any) -> list[str]:
+    """A list of texts; null is an empty one."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise TypeError("no list")
+    return [_text(each) for each in value]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +150,10 @@ class Disk:
     free: int
 
 
-def parse_df(text: str) -> list[Disk]:
+def parse_df(answer: str) -> list[Disk]:
     """``df -Pk`` (POSIX) → a file system for each row.
 
     Where it is mounted is left out: a folder that is mounted over is still on the same disk.
     """
-    rows = (re.fullmatch(r"(.+?)\s+(\d+)\s+-?\d+\s+(-?\d+)\s+\S+\s+.+", row) for row in text.splitlines())
+    rows = (_DISK.fullmatch(row) for row in answer.splitlines() if len(row) <= LONGEST_ROW)
     return [Disk(row[1], int(row[2]), int(row[3]) * 1024) for row in rows if row]

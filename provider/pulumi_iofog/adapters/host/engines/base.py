@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 from pulumi_iofog import text
-from pulumi_iofog.adapters.host.engines.answers import About, Disk, Listing, parse_df
-from pulumi_iofog.adapters.host.shell import Result, says
+from pulumi_iofog.adapters.host.engines.answers import UNREADABLE, About, Disk, Listing, parse_df, unreadable
+from pulumi_iofog.adapters.host.shell import Result, Shell, says
 from pulumi_iofog.adapters.host.sudo import Runner
 from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace
 from pulumi_iofog.oci.image import Descriptor, Digest, Image, Pin, Reference
@@ -22,8 +23,10 @@ from pulumi_iofog.transfer.engine_traits import EngineKind, traits_of
 from pulumi_iofog.transfer.inventory import HeldImage
 from pulumi_iofog.transfer.load_folder import is_lower
 
-LOADING_MAY_TAKE = 1800.0
-"""Seconds without output for a load; a Raspberry Pi with an SD card is slow."""
+LOADING_MAY_TAKE = 4 * 3600.0
+"""Seconds for a load, while the engine answers other questions; a Raspberry Pi with an SD card is slow."""
+LISTING_AT_MOST = 16 << 20
+"""Bytes of a listing with the small files of a store, packed; some 10,000 images."""
 NOT_UNPACKED = "a layer cannot be unpacked"
 DOWN = ("cannot connect to the docker daemon", "connection refused", "daemon_unavailable")
 
@@ -35,11 +38,14 @@ class Engine(ABC):
         cli: the command, which is also what its service is called.
         store: what its image store is called, where it has several.
         temporary: the folder for its temporary files, as a word for a shell.
+        daemon: what answers its command; ``ping``, a question to it that costs little. Without a daemon there is none.
     """
 
     cli: ClassVar[str]
     store: ClassVar[str] = ""
     temporary: ClassVar[str] = ""
+    daemon: ClassVar[str] = ""
+    ping: ClassVar[str] = ""
 
     def __init__(self, shell: Runner, agent: str, about: About, where: str = "") -> None:
         self._shell, self._agent, self._version, self._where = shell, agent, about.version, where
@@ -59,6 +65,11 @@ class Engine(ABC):
 
     # ---- questions ----------------------------------------------------------------------------------
 
+    def answers(self, shell: Shell, within: float) -> bool:
+        """True, whatever its daemon answers over that shell. Raises Unreachable if it does not within so many
+        seconds."""
+        return not self.ping or self._shell.over(shell).run(self.ping, timeout=within) is not None
+
     @abstractmethod
     def image_id(self, reference: Reference) -> str | None:
         """The id of the image that all names of the reference point at; None if there is no such image."""
@@ -69,9 +80,13 @@ class Engine(ABC):
 
     # ---- loading ------------------------------------------------------------------------------------
 
-    def require_space(self, spool: str, to_spool: int, to_load: int, to_temporary: int = 0) -> None:
+    def require_space(self, spool: str, to_spool: int, to_load: int, to_temporary: int = 0, *, known: bool) -> None:
         """Raise NoSpace if the spool's disk, the engine's, or that of its temporary files has too little free; sizes in
-        bytes."""
+        bytes.
+
+        Args:
+            known: they are of the layers unpacked; else no more is known than their compressed sizes.
+        """
         temporary = f" {self.temporary}" if to_temporary else ""
         folders = f"set -- {shlex.quote(spool)}{temporary} {shlex.quote(self.root)}"
         result = self._shell.run(f'{folders}; df -Pk "$@" && printf "%s\\n" "$@"')
@@ -85,14 +100,15 @@ class Engine(ABC):
             needs[disk] = (folder, size + needs.get(disk, ("", 0))[1])
         for disk, (folder, need) in needs.items():
             if need > disk.free:
-                raise self._too_small(folder, need, disk)
+                raise self._too_small(folder, need, disk, known)
 
-    def _too_small(self, folder: str, need: int, disk: Disk) -> NoSpace:
+    def _too_small(self, folder: str, need: int, disk: Disk, known: bool) -> NoSpace:
+        at_least, of = ("", "unpacked") if known else ("at least ", "by the registry's sizes, which are compressed")
         return NoSpace(
             self._agent,
             "making room for the image",
-            f"{text.size(need)} are needed under {folder}, {text.size(disk.free)} are free",
-            f"Free {text.size(need - disk.free)} there",
+            f"{at_least}{text.size(need)} are needed under {folder} ({of}), {text.size(disk.free)} are free",
+            f"Free {at_least}{text.size(need - disk.free)} there",
         )
 
     def load(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> None:
@@ -203,6 +219,14 @@ class Engine(ABC):
             self._shell.run(f"{self.cli} image rm {' '.join(map(shlex.quote, sorted(self._lower)))}")
 
     # ---- what is wrong ------------------------------------------------------------------------------
+
+    @contextmanager
+    def _reading(self, doing: str, result: Result) -> Iterator[None]:
+        """Raise EngineError, with some of the answer, if the body cannot read it."""
+        try:
+            yield
+        except UNREADABLE:
+            raise unreadable(self._agent, doing, result.text) from None
 
     def _full(self, doing: str, result: Result) -> NoSpace:
         return NoSpace(self._agent, doing, "no space left on device", f"Free space under {self.root}")

@@ -11,13 +11,14 @@ load; and a load that is lost on the way leaves a blob that is missing in place 
 from __future__ import annotations
 
 import base64
-import gzip
 import io
 import shlex
 import tarfile
+import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from pulumi_iofog import log, text
+from pulumi_iofog.adapters.host.engines import answers
 from pulumi_iofog.adapters.host.engines.containerd_store import CONTENT
 from pulumi_iofog.adapters.host.hashing import PROVING_MAY_TAKE, SOUND
 from pulumi_iofog.adapters.host.shell import Result
@@ -26,9 +27,11 @@ from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers
 from pulumi_iofog.oci.image import Digest, Image, sha256
 
 CHECK_DISK = "Check the agent's disk"
-UNREADABLE = (ValueError, KeyError, tarfile.TarError, EOFError, OSError)
+UNREADABLE = (*answers.UNREADABLE, tarfile.TarError, EOFError, OSError, zlib.error)
 """What is raised where an answer is cut or garbled."""
 REMOVED = "removed as damaged: sha256:"
+UNPACKED_AT_MOST = 64 << 20
+"""Bytes of a line that ``pack`` of LISTING has made."""
 SMALL_BLOCKS = 1024
 """Of 512 bytes: a manifest or config is smaller."""
 LISTING = rf"""pack() {{ if command -v gzip >/dev/null; then gzip -c; else cat; fi | base64 | tr -d '\n'; echo; }}
@@ -69,7 +72,13 @@ def are_damaged(blobs: Sequence[Digest]) -> str:
 def unpacked(packed: str) -> bytes:
     """What ``pack`` of LISTING has made a line of."""
     data = base64.b64decode(packed)
-    return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+    if not data.startswith(b"\x1f\x8b"):
+        return data
+    unpacking = zlib.decompressobj(wbits=31)  # of gzip (zlib.h, inflateInit2)
+    plain = unpacking.decompress(data, UNPACKED_AT_MOST)
+    if not unpacking.eof:
+        raise ValueError("it is cut off, or larger than it may be")
+    return plain
 
 
 class Blobs:

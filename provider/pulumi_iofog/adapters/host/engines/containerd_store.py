@@ -125,6 +125,8 @@ class _Pages:
         if not metas:
             raise IndexError("no meta page")
         self._size, self._root, _ = max(metas, key=lambda meta: meta[2])
+        # Each element has a header of 16 bytes; more are only where pages lead to each other in circles.
+        self._left = len(data) // 16
 
     def _meta(self, offset: int) -> tuple[int, int, int] | None:
         """Page size, the root bucket's page, and the transaction's number."""
@@ -149,6 +151,9 @@ class _Pages:
         _, flags, count, _ = struct.unpack_from("<Q2HI", data, page)
         if not flags & (_BRANCH | _LEAF):
             raise IndexError(f"no tree at {page}")
+        self._left -= count
+        if self._left < 0:
+            raise IndexError("more elements than there is room for")
         for element in range(page + 16, page + 16 * (count + 1), 16):
             if flags & _BRANCH:
                 (child,) = struct.unpack_from("<Q", data, element + 8)

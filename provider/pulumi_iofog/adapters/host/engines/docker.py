@@ -41,7 +41,8 @@ def at(socket: str) -> str:
 class Docker(DockerLike):
     """See base.Engine."""
 
-    cli = "docker"
+    cli, daemon = "docker", "dockerd"
+    ping = "docker version --format '{{.Server.Version}}'"
     store = "classic store"
     save = "docker save"
 

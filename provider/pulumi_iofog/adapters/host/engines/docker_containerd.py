@@ -135,9 +135,10 @@ class DockerContainerd(Docker):
         )
         answer = self._shell.run(script)
         found, _, said = answer.text.partition("\n")
-        why = self._damage(pin, found) or ("" if is_available(said, pin.manifest_digest) else "some are missing")
+        doing = f"verifying {pin.reference} ({pin.platform})"
+        with self._reading(doing, answer):
+            why = self._damage(pin, found) or ("" if is_available(said, pin.manifest_digest) else "some are missing")
         if why:
-            doing = f"verifying {pin.reference} ({pin.platform})"
             raise VerificationFailed(self._agent, doing, f"not all of its blobs are in Docker's store: {why}")
         return names
 
@@ -162,7 +163,7 @@ def is_available(answer: str, manifest: Digest) -> bool:
     try:
         rows = json.loads(answer.replace("\r", "").partition("\n\n")[2])["Manifests"]
         return all(row["Available"] for row in rows if row["Descriptor"]["digest"] == manifest)
-    except (ValueError, LookupError, TypeError):
+    except UNREADABLE:
         return True
 
 

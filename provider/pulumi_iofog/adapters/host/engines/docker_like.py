@@ -8,8 +8,8 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
-from pulumi_iofog.adapters.host.engines.answers import Listing, parse_id, parse_images, parse_names
-from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, Engine
+from pulumi_iofog.adapters.host.engines.answers import UNREADABLE, Listing, parse_id, parse_images, parse_names
+from pulumi_iofog.adapters.host.engines.base import LISTING_AT_MOST, LOADING_MAY_TAKE, Engine
 from pulumi_iofog.adapters.host.shell import says
 from pulumi_iofog.errors import CorruptLayer, VerificationFailed
 from pulumi_iofog.oci.image import Digest, Pin, Reference
@@ -36,17 +36,19 @@ class DockerLike(Engine):
         script = f"{self.cli} image inspect --format '{{{{.Id}}}}' {shlex.quote(name)}"
         result = self._shell.run(script)
         if result.ok:
-            return parse_id(result.text)
+            with self._reading(f"looking for {name}", result):
+                return parse_id(result.text)
         # The last one: it has lost or damaged the config, so that there is nothing to be used.
         if says(result, "no such image", "not known", "no such object", "failed to read image config"):
             return None
         raise self._failed(f"looking for {name}", result)
 
     def images(self, reference: Reference) -> Listing:
-        result = self._shell.run(self._listing_script())
+        result = self._shell.run(self._listing_script(), most=LISTING_AT_MOST)
         if not result.ok:
             raise self._failed("listing images", result)
-        listing = self._parse_listing(result.text, reference)
+        with self._reading("listing images", result):
+            listing = self._parse_listing(result.text, reference)
         self._lower.update(listing.lower)
         return listing
 
@@ -78,7 +80,7 @@ class DockerLike(Engine):
             raise CorruptLayer(self._agent, doing, result.error)
         try:
             paths = [f"{folder}/{path}" for path in json.loads(result.text)[0]["Layers"]]
-        except (ValueError, LookupError, TypeError):
+        except UNREADABLE:
             raise CorruptLayer(self._agent, doing, "its manifest cannot be read") from None
         return dict(zip(source.diff_ids, paths, strict=False))
 
@@ -101,7 +103,8 @@ class DockerLike(Engine):
             if says(result, "no space left"):
                 raise self._full(doing, result)
             raise VerificationFailed(self._agent, doing, f"no container can be created: {result.error}")
-        got, want = parse_id(container), self.traits.image_id(pin)
+        with self._reading(doing, result):
+            got, want = parse_id(container), self.traits.image_id(pin)
         if got != want:
             raise VerificationFailed(self._agent, doing, f"got image {got}, want {want}")
         return parse_names(names)

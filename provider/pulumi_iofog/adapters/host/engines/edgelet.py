@@ -15,8 +15,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pulumi_iofog import text
 from pulumi_iofog.adapters.host.engines.answers import MACHINE, About, Listing
-from pulumi_iofog.adapters.host.engines.base import LOADING_MAY_TAKE, Engine
+from pulumi_iofog.adapters.host.engines.base import LISTING_AT_MOST, LOADING_MAY_TAKE, Engine
 from pulumi_iofog.adapters.host.engines.blobs import (
     LISTING,
     UNREADABLE,
@@ -90,7 +91,8 @@ class Survey:
 class Edgelet(Engine):
     """See base.Engine."""
 
-    cli = "edgelet"
+    cli = daemon = "edgelet"
+    ping = "edgelet image ls -o json >/dev/null"
 
     def __init__(self, shell: Runner, agent: str, about: About, where: str = "") -> None:
         super().__init__(shell, agent, about, where)
@@ -113,7 +115,7 @@ class Edgelet(Engine):
         return ids.pop() if len(ids) == 1 else None
 
     def _survey(self, doing: str) -> Survey:
-        result = self._shell.run(f"cd {shlex.quote(self.root)} || exit\n{SURVEY}")
+        result = self._shell.run(f"cd {shlex.quote(self.root)} || exit\n{SURVEY}", most=LISTING_AT_MOST)
         if not result.ok:
             raise self._failed(doing, result)
         try:
@@ -153,8 +155,8 @@ class Edgelet(Engine):
             loaded, end = json.JSONDecoder().raw_decode(result.text)
             rows = _rows(json.loads(result.text[end:]))
             there = {(each["name"], each["id"]) for each in loaded.get("loaded") or ()}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return "its answer cannot be read"
+        except UNREADABLE:
+            return f"its answer cannot be read: {text.excerpt(result.text, 160)}"
         target = image.manifest.manifest_digest
         missing = [name for name in self.traits.names(image.reference) if (name, target) not in there]
         if missing:
@@ -246,9 +248,9 @@ class Edgelet(Engine):
         return not (says(result, "unknown command") or (result.ok and '"name"' not in result.text))
 
 
-def parse_survey(text: str) -> Survey:
+def parse_survey(answer: str) -> Survey:
     """The answer of SURVEY. UNREADABLE if that cannot be read."""
-    rows, listed, small, catalog = text.splitlines()
+    rows, listed, small, catalog = answer.splitlines()
     sizes, contents = parse_listing(listed, small)
     return Survey(_rows(json.loads(rows)), ContainerdStore(image_names(unpacked(catalog), NAMESPACE), sizes, contents))
 

@@ -1,14 +1,20 @@
-"""What registries and the Controller have in common as HTTP servers: transient errors, credentials, TLS."""
+"""What registries and the Controller have in common as HTTP servers: transient errors, credentials, TLS; and what
+they may cost, in bounds.py."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
-from pulumi_iofog import log
+from pulumi_iofog import log, text
 from pulumi_iofog.errors import IofogError
 
 S = TypeVar("S", bound=requests.Session)
@@ -22,6 +28,48 @@ class Transient(Exception):
         self.error, self.retry_after = error, retry_after
 
 
+def retry_after(response: requests.Response) -> float | None:
+    """Seconds that the header Retry-After asks to wait, by itself or as a date (RFC 9110, 10.2.3); else None."""
+    after = response.headers.get("Retry-After", "").strip()
+    if after.isascii() and after.isdigit():
+        return float(after)
+    try:
+        return max((parsedate_to_datetime(after) - datetime.now(timezone.utc)).total_seconds(), 0)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _tell_nobody(line: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait before trying again, in seconds.
+
+    Attributes:
+        first: before the second attempt; twice as long before each further one.
+        longest: the most that a server's Retry-After is obeyed.
+        say: gets a line where a server asks to wait.
+        pause: waits.
+    """
+
+    first: float = 0.5
+    longest: float = 60.0
+    say: Callable[[str], None] = _tell_nobody
+    pause: Callable[[float], object] = time.sleep
+
+    def wait(self, number: int, problem: Transient) -> None:
+        """Wait after a failed attempt; the first has number 0."""
+        if problem.retry_after is None:
+            self.pause(self.first * 2**number)
+            return
+        seconds = min(problem.retry_after, self.longest)
+        if seconds >= 1:
+            who, why = problem.error.who, problem.error.why.rstrip(".")
+            self.say(f"waiting {text.duration(seconds)}, as {who} asks for it: {why}")
+        self.pause(seconds)
+
+
 def without_netrc(session: S) -> S:
     """The session with an authentication that does nothing, which keeps requests from sending what ~/.netrc has."""
     session.auth = lambda request: request
@@ -30,7 +78,7 @@ def without_netrc(session: S) -> S:
 
 def logged(session: S) -> S:
     """The session, with a line in the log for each answer: no headers, no query, as both may hold a secret."""
-    session.hooks["response"].append(_log)
+    session.hooks["response"].insert(0, _log)
     return session
 
 
