@@ -175,15 +175,20 @@ def test_the_plugin_is_killed_while_engines_load(scene: Scene) -> None:
 
 
 def test_pulumi_is_killed(scene: Scene) -> None:
+    """The plugin ends: while it sends, in order; where it is stuck, all the same."""
     scene.want(["docker", "podman"], scene.site.push("1"))
+    for name in ("docker", "podman"):
+        scene.site.host(name).set_rate("4mbit")
     for stage in (SEND, VERIFY):
         with scene.halted(stage) as finish:
             plugin = scene.operator.plugin
             plugin.abandon()
-            plugin.go()
+            if stage == SEND:
+                plugin.go()
             assert plugin.ended(10)
-            finish()
-    # If the item was made before that was noticed, this run takes it over.
+            scene.failed(finish(), "UNAVAILABLE|interrupted")
+        for name in ("docker", "podman"):
+            scene.site.host(name).set_rate(None)
     scene.finish()
 
 
