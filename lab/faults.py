@@ -25,12 +25,12 @@ ENGINE = {
 }
 """By engine: what prints the processes that work for everybody."""
 LOADS = {
-    "docker": "docker load",
-    "docker29": "docker load",
-    "edgelet": "edgelet image load",
-    "podman": "podman (pull|load)",
+    "docker": "^[^ ]*docker load",
+    "docker29": "^[^ ]*docker load",
+    "edgelet": "^[^ ]*edgelet image load",
+    "podman": "^[^ ]*podman (pull|load)",
 }
-"""By engine: the command that a load is, as pgrep finds it."""
+"""By engine: the process that a load is; the shell that starts it has the same words further on in its command line."""
 
 
 # ---- engines ------------------------------------------------------------------------------------------
@@ -51,8 +51,7 @@ def start_engine(host: Host) -> None:
 
 def wait_for_load(host: Host, within: float = 60.0) -> bool:
     """Whether a load has begun in that time."""
-    # Our own shell has these words in its command line, too.
-    words = LOADS[host.spec.engine].replace("load", "[l]oad").replace("pull", "[p]ull")
+    words = LOADS[host.spec.engine]
     script = f"n=0; until pgrep -f '{words}' >/dev/null; do n=$((n + 1)); [ $n -lt {within * 100:.0f} ] || exit 1;"
     return host.run(f"{script} sleep 0.01; done; echo begun", check=False).strip() == "begun"
 
