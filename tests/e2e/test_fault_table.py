@@ -124,7 +124,9 @@ class Scene:
         assert [each["containerImage"] for each in item["images"] if each["containerImage"]] == [image]
         assert set(state["outputs"]["agent_digests"]) == set(names)
         assert state["outputs"]["pending_agents"] == []
-        assert [name for name in names if not proof.can_create(self.site.host(name), image)] == []
+        for name in names:
+            host = self.site.host(name)
+            assert proof.can_create(host, image), (name, proof.images(host), host.run(f"{host.cli} create {image}"))
         found = self._leftovers(image, *also)
         assert found == []
 
@@ -478,7 +480,7 @@ def test_a_crooked_registry_that_comes_to_its_senses(scene: Scene) -> None:
             ("/manifests/1$", "429", 2),
             ("/manifests/sha256", "503", 1),
             ("/blobs/", "502", 1),
-            ("/blobs/", "cut", 3),
+            ("/blobs/", "cut", 1),
             ("/blobs/", "wrong", 1),
         ):
             door.spoil(path, how, times)
