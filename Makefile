@@ -8,7 +8,7 @@ PYTEST := $(PYTHON) -m pytest -n $(WORKERS) --dist worksteal
 # Each pulumi command of a test may start Python four times: what has been compiled is kept, wherever that is switched off.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test test-fast test-pythons check fix fuzz fuzz-quick docs release-check bench lab-up lab-down
+.PHONY: help setup demo test test-fast test-pythons check fix soak soak-quick fuzz fuzz-quick docs release-check bench lab-up lab-down
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -48,6 +48,14 @@ fuzz: setup ## fuzz everything that parses, for an hour (FUZZ_SECONDS=…), shar
 
 fuzz-quick: ## the same for a minute, as CI does
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
+
+SOAK_SECONDS := 2400
+
+soak: setup ## updates of eight hosts of all engines while things break at random, for 40 minutes (SOAK_SECONDS=…, SOAK_SEED=…)
+	@SOAK_SECONDS=$(SOAK_SECONDS) $(PYTHON) -m lab.soak
+
+soak-quick: ## the same for two minutes, as CI does
+	@$(MAKE) --no-print-directory soak SOAK_SECONDS=120
 
 docs: .venv/docs ## build the documentation into site/; fails if a link is broken, a page loads anything from elsewhere, or is cut off
 	@NO_MKDOCS_2_WARNING=true $(PYTHON) -m mkdocs build --clean

@@ -49,6 +49,7 @@ zstd zstd
 tcsh tcsh
 git git
 curl curl
+faketime faketime
 PROGRAMS
     python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
     [ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"

@@ -26,8 +26,13 @@ class Docker(DockerLike):
     programs = ("docker", "dockerd", "containerd", "ctr", *(f"containerd-shim{kind}" for kind in SHIMS))
     daemon = "/usr/sbin/dockerd"
 
-    def start(self, host: Host) -> None:
-        flags = ["--iptables=false", "--ip6tables=false", "--bridge=none", "--log-level=warn"]
+    def start(self, host: Host, *more: str) -> None:
+        """Start it.
+
+        Args:
+            more: flags of dockerd.
+        """
+        flags = [*more, "--iptables=false", "--ip6tables=false", "--bridge=none", "--log-level=warn"]
         flags += [f"--cgroup-parent=/{host.link.namespace}", "--exec-opt=native.cgroupdriver=cgroupfs"]
         # What a killed daemon has left; a new one would take it for its own.
         host.run("rm -f /run/docker.pid /run/docker/containerd/*.pid")
