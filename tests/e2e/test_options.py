@@ -79,7 +79,11 @@ def test_options_that_keep_what_is_there(fleet: Fleet) -> None:
     fleet.site.push("1"), fleet.site.push("2")
     both = {**fleet.image("a", "1", protect=True), **fleet.image("b", "1", depends_on=["a"], protect=True)}
     fleet.want([fleet.site.agent("docker", password="is not used")], single=both)
-    ok(fleet.stack.up())
+    created = ok(fleet.stack.up("--diff"))
+    # One agent's secret hides no more than itself.
+    assert f'host            : "{fleet.site.host("docker").address}"' in created
+    assert "password: [secret]" in created
+    assert "is not used" not in created
 
     # Ignored changes; a change of one resource only.
     held = fleet.image("a", "2", ignore_changes=["x86"], protect=True)
@@ -88,9 +92,6 @@ def test_options_that_keep_what_is_there(fleet: Fleet) -> None:
     )
     preview = ok(fleet.stack.preview("--diff", "--refresh"))
     assert "~ 1 to update" in preview
-    # One agent's secret hides no more than itself.
-    assert f'host            : "{fleet.site.host("docker").address}"' in preview
-    assert "password: [secret]" in preview
     assert "is not used" not in preview
     target = next(urn for urn in _urns(fleet.stack) if urn.endswith("::b"))
     ok(fleet.stack.up("--target", target))
