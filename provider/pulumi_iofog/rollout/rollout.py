@@ -188,15 +188,21 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
     """What the engine calls the image then."""
     means = _means(job, host, inventory, tools, meter)
     # Listed, yet unsound: what the engine seems to hold cannot be trusted.
-    thin, blobs_only = not inventory.tagged, False
+    thin, blobs_only, renewed = not inventory.tagged, False, False
     while True:
         sending = transfer(job.image, inventory, means, thin=thin, blobs_only=blobs_only)
         try:
             return _carry_out(job, host, inventory, sending, tools, meter)
-        except (MissingLayers, VerificationFailed):
+        except (MissingLayers, VerificationFailed) as problem:
             # The engine did not have a layer that it seemed to have. One that can tell which is sent just that.
             if not (sending.absent or sending.stops):
-                raise
+                if renewed or isinstance(problem, MissingLayers):
+                    raise
+                # It keeps what it once unpacked, whatever is loaded.
+                log.step("renew", f"{problem}")
+                host.renew(job.image)
+                renewed, inventory = True, host.inventory(job.image)
+                continue
             now = host.inventory(job.image)
             thin = transfer(job.image, now, means).leaves_out_less_than(sending)
             inventory = now if thin else inventory

@@ -63,6 +63,11 @@ class Engine(ABC):
         name = f"{self.cli} {self._version}".strip() + (f" ({self.store})" if self.store else "")
         return f"{name}, {self._where or self.root}"
 
+    @property
+    def command(self) -> str:
+        """What people type to work with it."""
+        return self.cli
+
     # ---- questions ----------------------------------------------------------------------------------
 
     def answers(self, shell: Shell, within: float) -> bool:
@@ -204,6 +209,14 @@ class Engine(ABC):
     def proven(self, pins: Sequence[Pin]) -> frozenset[Pin]:
         """Those of the images that ``verify`` would pass, as far as that can be told of all of them at once."""
         return frozenset()
+
+    @abstractmethod
+    def renew(self, image: Image) -> None:
+        """Remove an image that is damaged although all of it was loaded, so that the next load unpacks it anew.
+
+        Raises:
+            VerificationFailed: others would go with it, or a container uses it; its hint has the commands.
+        """
 
     @abstractmethod
     def remove(self, pin: Pin) -> bool:

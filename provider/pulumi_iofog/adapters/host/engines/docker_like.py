@@ -8,16 +8,33 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
-from pulumi_iofog.adapters.host.engines.answers import UNREADABLE, Listing, parse_id, parse_images, parse_names
+from pulumi_iofog import text
+from pulumi_iofog.adapters.host.engines.answers import (
+    EXCERPT,
+    UNREADABLE,
+    Listing,
+    parse_id,
+    parse_images,
+    parse_names,
+    parse_rows,
+)
 from pulumi_iofog.adapters.host.engines.base import LISTING_AT_MOST, LOADING_MAY_TAKE, Engine
 from pulumi_iofog.adapters.host.shell import says
 from pulumi_iofog.errors import CorruptLayer, VerificationFailed
-from pulumi_iofog.oci.image import Digest, Pin, Reference
+from pulumi_iofog.oci.image import Digest, Image, Pin, Reference
+from pulumi_iofog.oci.reference import full_name
 from pulumi_iofog.transfer.inventory import HeldImage
 
 LABEL = "pulumi-iofog=verify"
 LEFT_AFTER = "10m"
 """Age from which a verification's container is one that was left behind."""
+# A folder counts as gone only where it would be seen: sudo may allow the engine's command alone.
+LOOK = """look() { while read -r said folders; do echo "$said$(
+set -f; IFS=:; set -- $folders; while [ $# -gt 0 ]; do up=${1%/*}
+case $1 in (/*) [ -d "$1" ] || [ ! -x "${up%/*}" ] || { echo " $(($# - 1)) $1"; break; };; esac; shift; done)"; done; }
+"""
+"""A filter for lines with a word, and folders of layers from the top down: writes the word, and if one is gone, which
+from the bottom up, and its folder."""
 
 
 class DockerLike(Engine):
@@ -25,9 +42,14 @@ class DockerLike(Engine):
 
     Attributes:
         save: the command that writes an image, whose id follows, as a docker-archive to standard output.
+        folders: what makes ``inspect`` say the folders of a container's layers, from the top down with colons between;
+            of an engine that makes no container where one is gone, nothing.
     """
 
     save: ClassVar[str]
+    folders: ClassVar[str] = ""
+    _gone = 0
+    """Which layer of the image, from the bottom up, was found to be gone; the lowest where it is not known which."""
 
     # ---- questions ----------------------------------------------------------------------------------
 
@@ -91,14 +113,16 @@ class DockerLike(Engine):
         name = f"pulumi-iofog-verify-{secrets.token_hex(6)}"
         cli = self.cli
         script = (
-            f"{cli} create --pull never --name {name} --label {LABEL} --network none"
+            f"{LOOK}{cli} create --pull never --name {name} --label {LABEL} --network none"
             f" {shlex.quote(pin.reference.full_name)} true >/dev/null || exit 1;"
-            f" {cli} inspect --format '{{{{.Image}}}}' {name}; {cli} rm --force --volumes {name} >/dev/null;"
+            f" {cli} inspect --format '{{{{.Image}}}}{self.folders}' {name} | look;"
+            f" {cli} rm --force --volumes {name} >/dev/null;"
             f" {cli} image inspect --format '{{{{json .RepoTags}}}}' {shlex.quote(pin.reference.full_name)}"
         )
         result = self._shell.run(script, timeout=300.0)
         doing = f"verifying {pin.reference} ({pin.platform})"
-        container, _, names = result.text.strip().partition("\n")
+        answer, _, names = result.text.strip().partition("\n")
+        container, _, gone = answer.partition(" ")
         if not container:
             if says(result, "no space left"):
                 raise self._full(doing, result)
@@ -107,6 +131,11 @@ class DockerLike(Engine):
             got, want = parse_id(container), self.traits.image_id(pin)
         if got != want:
             raise VerificationFailed(self._agent, doing, f"got image {got}, want {want}")
+        if gone:
+            above, _, folder = gone.partition(" ")
+            self._gone = int(above) if above.isdecimal() else 0
+            why = f"no container can be started: the folder of a layer is gone ({text.excerpt(folder, EXCERPT)})"
+            raise VerificationFailed(self._agent, doing, why)
         return parse_names(names)
 
     def proven(self, pins: Sequence[Pin]) -> frozenset[Pin]:
@@ -120,13 +149,39 @@ class DockerLike(Engine):
         )
         # Only of those that are there: podman does nothing at all if one is not.
         script = (
-            f'made=$({made}wait); [ -n "$made" ] || exit 0;'
-            f" {cli} inspect --format '{{{{.Name}}}} {{{{.Image}}}}' $made; {cli} rm --force --volumes $made >/dev/null"
+            f'{LOOK}made=$({made}wait); [ -n "$made" ] || exit 0;'
+            f" {cli} inspect --format '{{{{.Name}}}},{{{{.Image}}}}{self.folders}' $made | look;"
+            f" {cli} rm --force --volumes $made >/dev/null"
         )
-        lines = (line.split() for line in self._shell.run(script, timeout=300.0).text.splitlines())
-        got = {line[0].lstrip("/"): parse_id(line[1]) for line in lines if len(line) == 2}
+        lines = (line.split(",") for line in self._shell.run(script, timeout=300.0).text.splitlines())
+        got = {line[0].lstrip("/"): parse_id(line[1]) for line in lines if len(line) == 2 and " " not in line[1]}
         wanted = zip(names, pins, strict=True)
         return frozenset(pin for name, pin in wanted if got.get(name) == self.traits.image_id(pin))
+
+    def renew(self, image: Image) -> None:
+        doing, name = f"removing {image.reference}, which is damaged", image.reference.full_name
+        self.untag_lower_images()
+        result = self._shell.run(self._listing_script(), most=LISTING_AT_MOST)
+        if not result.ok:
+            raise self._failed(doing, result)
+        with self._reading(doing, result):
+            rows = parse_rows(result.text)
+        damaged = image.diff_ids[self._gone] if self._gone < len(image.diff_ids) else image.diff_ids[0]
+        sharing = [row for row in rows if damaged in row.image.diff_ids]
+        others = [each for row in sharing for each in row.names or (row.image.id,) if full_name(each) != name]
+        why = f"{text.listing(others)} {'shares' if len(others) == 1 else 'share'} the damaged layer" if others else ""
+        if not why:
+            result = self._shell.run(f"{self.cli} image rm {shlex.quote(name)}", timeout=300.0)
+            why = "" if result.ok or says(result, "no such image", "not known") else result.error
+        if why:
+            remove = " ".join(map(shlex.quote, [name, *others]))
+            raise VerificationFailed(
+                self._agent,
+                f"loading {image}",
+                f"a layer that the engine holds is damaged, and it is not removed by itself: {why}",
+                f"Check the agent's disk. Remove there what has the layer, and the containers of these: {self.command}"
+                f" image rm {remove}. Then run pulumi up again",
+            )
 
     def remove(self, pin: Pin) -> bool:
         name, id_ = pin.reference.full_name, self.traits.image_id(pin)

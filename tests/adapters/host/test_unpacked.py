@@ -1,0 +1,74 @@
+"""Unpacked layers whose folder a host has lost behind its engine's back: found, and brought anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab import Lab
+from pulumi_iofog.inputs.spec import Agent
+from tests.adapters.host.device import Device
+from tests.adapters.host.edge import APP, BASE, V1, V2
+from tests.images import make_image
+
+pytestmark = pytest.mark.lab
+ONE, TWO = make_image(BASE, V1), make_image(BASE, V2)
+ABOVE = "registry.example/app:2"
+NEXT = make_image(BASE, V2, reference=ABOVE)
+FILES = {"base": "etc/base", "top": "app/run"}
+
+
+@pytest.fixture(params=["edge-docker", "edge-podman", "edge-docker29"])
+def device(request: pytest.FixtureRequest, lab: Lab, tmp_path: Path) -> Device:
+    host = lab.hosts[request.param]
+    agent = Agent(**host.agent(lab.known_hosts_file))  # type: ignore[arg-type]
+    return Device(host, agent, "", tmp_path, ONE, TWO, NEXT)
+
+
+def lose(device: Device, layer: str) -> None:
+    """The folder that a layer was unpacked into."""
+    file = FILES[layer]
+    found = device.host.run(f"find /var/lib -path '*/{file}'").split()
+    folders = [each.removesuffix(f"/{file}") for each in found]
+    assert folders
+    device.host.run(f"rm -rf {' '.join(folders)}")
+
+
+def content(device: Device, name: str) -> list[str]:
+    return [device.host.engine.content(device.host, name, each) for each in FILES.values()]
+
+
+@pytest.mark.parametrize("layer", FILES)
+def test_a_lost_layer_is_found_by_refresh_and_mended_by_up(device: Device, layer: str) -> None:
+    assert device.up(ONE).error is None
+    assert device.refresh(ONE)
+    lose(device, layer)
+    assert not device.refresh(ONE)
+    outcome = device.up(ONE)
+    assert (outcome.error, outcome.updated) == (None, True)
+    assert device.refresh(ONE)
+    assert content(device, APP) == ["the base", "version 1"]
+
+
+def test_another_version_on_a_lost_base_says_what_to_remove(device: Device) -> None:
+    """The layer stays as long as one of them has it, and the other may be anybody's."""
+    device.up(ONE)
+    lose(device, "base")
+    outcome = device.up(NEXT)
+    remove = f"{device.host.cli.split()[0]} image rm "
+    assert outcome.error and remove in outcome.error, outcome
+    names = outcome.error.partition(remove)[2].partition(". ")[0]
+    assert set(names.split()) == {APP, ABOVE}
+    device.host.run(f"{device.host.cli} image rm {names} || true")
+    assert device.up(NEXT).error is None
+    assert content(device, ABOVE) == ["the base", "version 2"]
+
+
+def test_refresh_of_several_images_finds_the_lost_one(device: Device) -> None:
+    other = make_image({"etc/another": b"another"}, reference="registry.example/other:1")
+    device.up(ONE)
+    device.bring_whole(other)
+    lose(device, "top")
+    with device.connect() as host:
+        assert list(host.holds_each([ONE.image.pin, other.image.pin]).values()) == [False, True]
