@@ -63,6 +63,31 @@ def test_an_image_that_only_looks_right_is_sent_again_whole(site: Site) -> None:
     assert outcome.sent == sum(layer.blob.size for layer in V1.image.layers)
 
 
+def test_what_the_engine_keeps_unpacked_is_removed_once_and_all_is_sent_again(site: Site) -> None:
+    bring(job(), site.tools())
+    host, size = site.hosts["edge-1"], sum(layer.blob.size for layer in V1.image.layers)
+    host.stale = True
+    outcome = bring(job(), site.tools())
+    assert (outcome.error, outcome.updated, outcome.sent) == (None, True, size), "it is in the spool still"
+    assert host.calls.count("renew") == 1
+
+
+def test_an_engine_that_keeps_it_all_the_same_is_not_sent_to_for_ever(site: Site) -> None:
+    bring(job(), site.tools())
+    host = site.hosts["edge-1"]
+    host.stale, host.broken = True, {"another"}
+    outcome = bring(job(), site.tools())
+    assert outcome.error and "stays in the engine's store. Check the agent's disk" in outcome.error
+    assert host.calls.count("renew") == 1
+
+
+def test_a_damaged_layer_that_others_share_is_not_removed(site: Site) -> None:
+    bring(job(), site.tools())
+    host = site.hosts["edge-1"]
+    host.stale = host.shared = True
+    assert bring(job(), site.tools()).error == "edge: loading: another shares the damaged layer. Remove it"
+
+
 def test_only_the_changed_layer_is_pulled_and_sent(site: Site) -> None:
     bring(job(), site.tools())
     site.pulled.clear()

@@ -54,6 +54,10 @@ from pulumi_iofog.transfer.planner import transfer
 
 LOST_TRIES = (2.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds to wait before an agent whose link was lost is visited again; from the start after progress."""
+STAYS = (
+    "All of the image was sent, it was removed, and sent again: what is damaged stays in the engine's store. Check the"
+    " agent's disk; troubleshooting, under VerificationFailed, has what else there is to try"
+)
 WORTH_A_MEASURE = 8_000_000
 """Bytes to send from which on the link's rate is worth knowing."""
 
@@ -196,8 +200,8 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
         except (MissingLayers, VerificationFailed) as problem:
             # The engine did not have a layer that it seemed to have. One that can tell which is sent just that.
             if not (sending.absent or sending.stops):
-                if renewed or isinstance(problem, MissingLayers):
-                    raise
+                if renewed:
+                    raise type(problem)(problem.who, problem.doing, problem.why, STAYS) from None
                 # It keeps what it once unpacked, whatever is loaded.
                 log.step("renew", f"{problem}")
                 host.renew(job.image)

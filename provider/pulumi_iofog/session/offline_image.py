@@ -289,15 +289,17 @@ class Session(Adapters):
     # ---- refresh, destroy ---------------------------------------------------------------------------
 
     def held(self, last: Recorded) -> tuple[dict[str, str], list[str]]:
-        """What each agent holds now. An agent that cannot be asked keeps what the state says, and has a line in
+        """What each agent holds now, also those that an earlier refresh found without it. An agent that cannot be asked keeps what the state says, and has a line in
         the second part."""
         digests = {name: placement.image_id or MISSING for name, placement in last.desired.placements.items()}
         unheard = []
         for name, answer in self._ask_all(last, self._holds):
             if isinstance(answer, IofogError):
-                unheard.append(f"{answer} Its entry in the state is kept.")
+                unheard.append(f"{text.sentence(str(answer))} Its entry in the state is kept.")
             elif not answer:
                 digests[name] = MISSING
+            elif pin := last.pin_for(name):
+                digests[name] = str(pin.image_id)
         return digests, unheard
 
     def remove_images(self, last: Recorded) -> list[str]:
@@ -322,7 +324,7 @@ class Session(Adapters):
             return host.remove(pin)
 
     def _ask_all(self, last: Recorded, ask: Callable[[Agent, Pin], bool]) -> list[tuple[str, bool | IofogError]]:
-        """The answer of each agent that holds its image by what the state says."""
+        """The answer of each agent that holds its image by what the state says, or is to hold it."""
 
         def one(agent: Agent, pin: Pin) -> bool | IofogError:
             try:
@@ -337,7 +339,7 @@ class Session(Adapters):
             asked = [
                 (name, pool.submit(log.carried(one), placement.agent, pin))
                 for name, placement in last.desired.placements.items()
-                if (pin := last.pin_of(name))
+                if (pin := last.pin_for(name))
             ]
         return [(name, answer.result()) for name, answer in asked]
 

@@ -124,7 +124,8 @@ class Engine(ABC):
             carried: diff id → what lies in the folder for that layer; the others are left out.
 
         Raises:
-            MissingLayers: a layer that is left out is not there after all.
+            MissingLayers: a layer that is left out is not there after all; or one that is not, of which the engine
+                has its own, but not the files.
             CorruptLayer: what is carried does not come out as the layer.
         """
         self._note_lower(image)
@@ -139,7 +140,8 @@ class Engine(ABC):
         whole = carried.keys() >= set(image.diff_ids)
         if self._is_damaged(result, whole=whole):
             raise CorruptLayer(self._agent, doing, complaint)
-        if not whole and not says(result, *DOWN):
+        lost = says(result, f"{self.root}/") and says(result, "no such file or directory")
+        if (lost or not whole) and not says(result, *DOWN):
             raise MissingLayers(self._agent, doing, complaint)
         raise self._failed(doing, result, complaint)
 
