@@ -77,7 +77,8 @@ def test_an_engine_that_keeps_it_all_the_same_is_not_sent_to_for_ever(site: Site
     host = site.hosts["edge-1"]
     host.stale, host.broken = True, {"another"}
     outcome = bring(job(), site.tools())
-    assert outcome.error and "stays in the engine's store. Check the agent's disk" in outcome.error
+    assert outcome.error
+    assert "stays in the engine's store. Check the agent's disk" in outcome.error
     assert host.calls.count("renew") == 1
 
 

@@ -289,8 +289,8 @@ class Session(Adapters):
     # ---- refresh, destroy ---------------------------------------------------------------------------
 
     def held(self, last: Recorded) -> tuple[dict[str, str], list[str]]:
-        """What each agent holds now, also those that an earlier refresh found without it. An agent that cannot be asked keeps what the state says, and has a line in
-        the second part."""
+        """What each agent holds now, also those that an earlier refresh has found without it. One that cannot be asked
+        keeps what the state says, and has a line in the second part."""
         digests = {name: placement.image_id or MISSING for name, placement in last.desired.placements.items()}
         unheard = []
         for name, answer in self._ask_all(last, self._holds):

@@ -57,7 +57,8 @@ def test_another_version_on_a_lost_base_says_what_to_remove(device: Device) -> N
     lose(device, "base")
     outcome = device.up(NEXT)
     remove = f"{device.host.cli.split()[0]} image rm "
-    assert outcome.error and remove in outcome.error, outcome
+    assert outcome.error
+    assert remove in outcome.error
     names = outcome.error.partition(remove)[2].partition(". ")[0]
     assert set(names.split()) == {APP, ABOVE}
     device.host.run(f"{device.host.cli} image rm {names} || true")
@@ -83,7 +84,8 @@ def test_docker_29_keeps_a_lost_layer_and_that_is_said(lab: Lab, tmp_path: Path)
     lose(device, "base")
     assert not device.refresh(made)
     outcome = device.up(made)
-    assert outcome.error and "no container can be created" in outcome.error
+    assert outcome.error
+    assert "no container can be created" in outcome.error
     assert "what is damaged stays in the engine's store. Check the agent's disk" in outcome.error
 
 
@@ -92,6 +94,40 @@ def test_a_container_that_uses_a_lost_layer_is_no_obstacle_to_the_message(device
     device.host.run(f"{device.host.cli} create --name mine --network none {APP} true")
     lose(device, "top")
     outcome = device.up(ONE)
-    assert outcome.error and f"image rm {APP}. Then run pulumi up again" in outcome.error
+    assert outcome.error
+    assert f"image rm {APP}. Then run pulumi up again" in outcome.error
     device.host.run(f"{device.host.cli} rm mine; {device.host.cli} image rm {APP}")
     assert device.up(ONE).error is None
+
+
+@pytest.fixture
+def edgelet(lab: Lab, tmp_path: Path) -> Device:
+    host = lab.hosts["edge-edgelet"]
+    device = Device(host, Agent(**host.agent(lab.known_hosts_file)), "", tmp_path, ONE, NEXT)  # type: ignore[arg-type]
+    host.run("edgelet image prune")
+    return device
+
+
+@pytest.mark.parametrize("layer", FILES)
+def test_edgelet_unpacks_a_lost_layer_anew(edgelet: Device, layer: str) -> None:
+    edgelet.up(ONE)
+    assert content(edgelet, APP) == ["the base", "version 1"]
+    assert edgelet.refresh(ONE)
+    lose(edgelet, layer)
+    assert not edgelet.refresh(ONE)
+    assert edgelet.up(ONE).error is None
+    assert edgelet.refresh(ONE)
+    assert content(edgelet, APP) == ["the base", "version 1"]
+
+
+def test_edgelet_says_what_to_remove_where_another_image_has_the_lost_layer(edgelet: Device) -> None:
+    edgelet.up(ONE)
+    content(edgelet, APP)
+    lose(edgelet, "base")
+    outcome = edgelet.up(NEXT)
+    assert outcome.error
+    command = f"edgelet image rm {ABOVE}; edgelet image rm {APP}; edgelet image prune"
+    assert f": {command}. Then run pulumi up again" in outcome.error
+    edgelet.host.run(command)
+    assert edgelet.up(NEXT).error is None
+    assert content(edgelet, ABOVE) == ["the base", "version 2"]

@@ -16,7 +16,7 @@ from pulumi_iofog import text
 from pulumi_iofog.adapters.host.engines.answers import UNREADABLE, About, Disk, Listing, parse_df, unreadable
 from pulumi_iofog.adapters.host.shell import Result, Shell, says
 from pulumi_iofog.adapters.host.sudo import Runner
-from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace
+from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace, VerificationFailed
 from pulumi_iofog.oci.image import Descriptor, Digest, Image, Pin, Reference
 from pulumi_iofog.transfer.encodings import Coming
 from pulumi_iofog.transfer.engine_traits import EngineKind, traits_of
@@ -219,6 +219,20 @@ class Engine(ABC):
         Raises:
             VerificationFailed: others would go with it, or a container uses it; its hint has the commands.
         """
+
+    def _not_renewed(self, image: Image, why: str, names: Iterable[str]) -> VerificationFailed:
+        """``names``: of all that has the damaged layer."""
+        return VerificationFailed(
+            self._agent,
+            f"loading {image}",
+            f"a layer that the engine holds is damaged, and it is not removed by itself: {why}",
+            f"Check the agent's disk. Remove there what has the layer, and the containers of these:"
+            f" {self._removing([shlex.quote(name) for name in names])}. Then run pulumi up again",
+        )
+
+    def _removing(self, names: Sequence[str]) -> str:
+        """The command by which people remove these."""
+        return f"{self.command} image rm {' '.join(names)}"
 
     @abstractmethod
     def remove(self, pin: Pin) -> bool:

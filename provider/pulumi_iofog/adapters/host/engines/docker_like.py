@@ -174,14 +174,7 @@ class DockerLike(Engine):
             result = self._shell.run(f"{self.cli} image rm {shlex.quote(name)}", timeout=300.0)
             why = "" if result.ok or says(result, "no such image", "not known") else result.error
         if why:
-            remove = " ".join(map(shlex.quote, [name, *others]))
-            raise VerificationFailed(
-                self._agent,
-                f"loading {image}",
-                f"a layer that the engine holds is damaged, and it is not removed by itself: {why}",
-                f"Check the agent's disk. Remove there what has the layer, and the containers of these: {self.command}"
-                f" image rm {remove}. Then run pulumi up again",
-            )
+            raise self._not_renewed(image, why, [name, *others])
 
     def remove(self, pin: Pin) -> bool:
         name, id_ = pin.reference.full_name, self.traits.image_id(pin)
