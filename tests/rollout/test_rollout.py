@@ -230,6 +230,8 @@ def test_a_delta_that_does_not_come_out_right_is_followed_by_the_blob_itself(big
     assert outcome.error is None
     assert host.images[BIG2.image.reference.full_name] == BIG2.image.image_id
     assert big.pulled.count(BIG2.image.layers[0].blob.digest) == 2
+    said = "edge-1: an image that it holds, sha256:held, seems to be damaged, so layers were sent whole"
+    assert outcome.note == f"{said}: what arrived has another sha256; check its disk"
 
 
 def test_a_blob_that_arrives_damaged_again_and_again_is_an_error(big: Site) -> None:

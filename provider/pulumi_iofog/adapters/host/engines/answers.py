@@ -114,25 +114,19 @@ class Listing:
 def parse_images(answer: str, name: str) -> Listing:
     """On each line an id, and JSON lists of names and of diff ids; null for an empty one. ``name``: a full one.
     UNREADABLE if a line is not such."""
-    found = parse_rows(answer)
-    named = next((each.image.id for each in found if name in map(full_name, each.names)), None)
-    lower = (name for each in found for name in each.names if name.startswith(f"{PREFIX_REPOSITORY}:"))
-    return Listing(named, tuple(each.image for each in found), tuple(lower))
+    images = parse_held(answer)
+    named = next((each.id for each in images if name in map(full_name, each.names)), None)
+    lower = (other for each in images for other in each.names if other.startswith(f"{PREFIX_REPOSITORY}:"))
+    return Listing(named, images, tuple(lower))
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One image, with all its names."""
-
-    image: HeldImage
-    names: tuple[str, ...]
-
-
-def parse_rows(answer: str) -> list[Row]:
+def parse_held(answer: str) -> tuple[HeldImage, ...]:
     """As ``parse_images``."""
     rows = [row for line in answer.splitlines() if _is_image(row := line.split())]
     found = ((parse_id(row[0]), _list(json.loads(row[1])), _list(json.loads(row[2]))) for row in rows)
-    return [Row(HeldImage(id_, tuple(map(parse_digest, diff_ids))), tuple(names)) for id_, names, diff_ids in found]
+    return tuple(
+        HeldImage(id_, tuple(map(parse_digest, diff_ids)), names=tuple(names)) for id_, names, diff_ids in found
+    )
 
 
 def _is_image(row: Sequence[str]) -> bool:

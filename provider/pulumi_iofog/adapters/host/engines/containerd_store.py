@@ -99,7 +99,8 @@ class ContainerdStore:
             return None
         pairs = zip(diff_ids, manifest.layers, strict=False)
         there = [(diff_id, blob) for diff_id, blob in pairs if self.sizes.get(blob.digest) == blob.size]
-        return HeldImage(target, tuple(each for each, _ in there), tuple(blob for _, blob in there))
+        names = tuple(name for name, meant in self.names.items() if meant == target)
+        return HeldImage(target, tuple(each for each, _ in there), tuple(blob for _, blob in there), names)
 
 
 def image_names(database: bytes, namespace: str) -> dict[str, Digest]:

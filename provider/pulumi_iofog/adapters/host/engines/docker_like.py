@@ -13,10 +13,10 @@ from pulumi_iofog.adapters.host.engines.answers import (
     EXCERPT,
     UNREADABLE,
     Listing,
+    parse_held,
     parse_id,
     parse_images,
     parse_names,
-    parse_rows,
 )
 from pulumi_iofog.adapters.host.engines.base import LISTING_AT_MOST, LOADING_MAY_TAKE, Engine
 from pulumi_iofog.adapters.host.shell import says
@@ -165,10 +165,10 @@ class DockerLike(Engine):
         if not result.ok:
             raise self._failed(doing, result)
         with self._reading(doing, result):
-            rows = parse_rows(result.text)
+            held = parse_held(result.text)
         damaged = image.diff_ids[self._gone] if self._gone < len(image.diff_ids) else image.diff_ids[0]
-        sharing = [row for row in rows if damaged in row.image.diff_ids]
-        others = [each for row in sharing for each in row.names or (row.image.id,) if full_name(each) != name]
+        sharing = [each for each in held if damaged in each.diff_ids]
+        others = [other for each in sharing for other in each.names or (each.id,) if full_name(other) != name]
         why = f"{text.listing(others)} {'shares' if len(others) == 1 else 'share'} the damaged layer" if others else ""
         if not why:
             result = self._shell.run(f"{self.cli} image rm {shlex.quote(name)}", timeout=300.0)
