@@ -80,4 +80,4 @@ def test_a_refresh_says_where_the_record_has_moved_from_the_state() -> None:
     assert moved(agent, known("docker", "unix:///run/old.sock")) == ""
     line = "The state's engine is docker, the Controller's record now says podman: "
     assert moved(agent, known("podman")).startswith(line)
-    assert moved(agent, None) == moved(agent, known(None)) == ""
+    assert moved(agent, None) == moved(agent, known(None, None)) == ""
