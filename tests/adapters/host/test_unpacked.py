@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from lab import Lab
+from lab.engines.edgelet import DATA
 from pulumi_iofog.inputs.spec import Agent
 from tests.adapters.host.device import Device
 from tests.adapters.host.edge import APP, BASE, V1, V2
@@ -16,6 +18,11 @@ pytestmark = pytest.mark.lab
 ONE, TWO = make_image(BASE, V1), make_image(BASE, V2)
 ABOVE = "registry.example/app:2"
 NEXT = make_image(BASE, V2, reference=ABOVE)
+STORES = {
+    "docker": "/var/lib/docker",
+    "podman": "/var/lib/containers",
+    "edgelet": f"{DATA}/root/io.containerd.snapshotter.v1.overlayfs",
+}
 FILES = {"base": "etc/base", "top": "app/run"}
 
 
@@ -26,10 +33,15 @@ def device(request: pytest.FixtureRequest, lab: Lab, tmp_path: Path) -> Device:
     return Device(host, agent, "", tmp_path, ONE, TWO, NEXT)
 
 
+def store(device: Device) -> str:
+    """The engine's own folder, and nothing else: a host also sees the machine's, where other labs are."""
+    return STORES[device.host.cli.split()[0]]
+
+
 def lose(device: Device, layer: str) -> None:
     """The folder that a layer was unpacked into."""
     file = FILES[layer]
-    found = device.host.run(f"find /var/lib -path '*/{file}'").split()
+    found = device.host.run(f"find {store(device)} -path '*/{file}'").split()
     folders = [each.removesuffix(f"/{file}") for each in found]
     assert folders
     device.host.run(f"rm -rf {' '.join(folders)}")
@@ -64,6 +76,29 @@ def test_another_version_on_a_lost_base_says_what_to_remove(device: Device) -> N
     device.host.run(f"{device.host.cli} image rm {names} || true")
     assert device.up(NEXT).error is None
     assert content(device, ABOVE) == ["the base", "version 2"]
+
+
+@pytest.mark.parametrize("sudo", [None, True], ids=["as the user", "as root"])
+def test_an_image_that_shares_only_sound_layers_is_no_obstacle(
+    lab: Lab, tmp_path: Path, device: Device, sudo: bool | None
+) -> None:
+    """Which layer is lost only root can see under Docker; a login of podman's is root."""
+    agent = dataclasses.replace(device.agent, sudo=sudo)
+    device = Device(device.host, agent, "", tmp_path, ONE, NEXT)
+    device.up(ONE)
+    device.up(NEXT)
+    file = device.host.run(f"grep -rl 'version 1' $(find {store(device)} -path '*/{FILES['top']}')").split()[0]
+    device.host.run(f"rm -rf {file.removesuffix('/' + FILES['top'])}")
+    assert not device.refresh(ONE)
+    assert device.refresh(NEXT)
+    outcome = device.up(ONE)
+    if device.host.spec.engine == "docker" and not sudo:
+        assert outcome.error
+        assert f"{ABOVE} share layers with it, and which one is damaged is not known" in outcome.error
+    else:
+        assert outcome.error is None
+        assert content(device, APP) == ["the base", "version 1"]
+    assert device.refresh(NEXT)
 
 
 def test_refresh_of_several_images_finds_the_lost_one(device: Device) -> None:

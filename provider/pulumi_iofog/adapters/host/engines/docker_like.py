@@ -48,8 +48,8 @@ class DockerLike(Engine):
 
     save: ClassVar[str]
     folders: ClassVar[str] = ""
-    _gone = 0
-    """Which layer of the image, from the bottom up, was found to be gone; the lowest where it is not known which."""
+    _gone: int | None = None
+    """Which layer of the image, from the bottom up, was found to be gone; None where it is not known which."""
 
     # ---- questions ----------------------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ class DockerLike(Engine):
             raise VerificationFailed(self._agent, doing, f"got image {got}, want {want}")
         if gone:
             above, _, folder = gone.partition(" ")
-            self._gone = int(above) if above.isdecimal() else 0
+            self._gone = int(above) if above.isdecimal() else None
             why = f"no container can be started: the folder of a layer is gone ({text.excerpt(folder, EXCERPT)})"
             raise VerificationFailed(self._agent, doing, why)
         return parse_names(names)
@@ -166,15 +166,31 @@ class DockerLike(Engine):
             raise self._failed(doing, result)
         with self._reading(doing, result):
             held = parse_held(result.text)
-        damaged = image.diff_ids[self._gone] if self._gone < len(image.diff_ids) else image.diff_ids[0]
-        sharing = [each for each in held if damaged in each.diff_ids]
+        gone = self._gone if self._gone is not None else self._look_for_gone(name)
+        damaged = set(image.diff_ids if gone is None else image.diff_ids[gone : gone + 1])
+        sharing = [each for each in held if damaged & set(each.diff_ids)]
         others = [other for each in sharing for other in each.names or (each.id,) if full_name(other) != name]
-        why = f"{text.listing(others)} {'shares' if len(others) == 1 else 'share'} the damaged layer" if others else ""
-        if not why:
+        why = ""
+        if others:
+            have = (
+                "share layers with it, and which one is damaged is not known" if gone is None else "have that layer too"
+            )
+            why = f"{text.listing(others)} {have}"
+        named = any(full_name(each) == name for image in sharing for each in image.names)
+        # What the name means may be another image, which is sound.
+        if named and not why:
             result = self._shell.run(f"{self.cli} image rm {shlex.quote(name)}", timeout=300.0)
             why = "" if result.ok or says(result, "no such image", "not known") else result.error
         if why:
             raise self._not_renewed(image, why, [name, *others])
+
+    def _look_for_gone(self, name: str) -> int | None:
+        """As ``_gone``, where the folders can be seen, which takes root."""
+        folders = "{{.GraphDriver.Data.UpperDir}}:{{.GraphDriver.Data.LowerDir}}"
+        result = self._shell.run(f"{LOOK}{self.cli} image inspect --format 'of {folders}' {shlex.quote(name)} | look")
+        _, _, gone = result.text.partition(" ")
+        above = gone.partition(" ")[0]
+        return int(above) if above.isdecimal() else None
 
     def remove(self, pin: Pin) -> bool:
         name, id_ = pin.reference.full_name, self.traits.image_id(pin)

@@ -255,7 +255,7 @@ class Edgelet(Engine):
         others = [name for name, target in survey.store.names.items() if target in sharing and name not in own]
         others = [name for name in others if not name.startswith("sha256:")]
         if others:
-            why = f"{text.listing(others)} {'shares' if len(others) == 1 else 'share'} the damaged layer"
+            why = f"{text.listing(others)} have that layer too"
         elif not self.remove(image.pin):
             why = "a container uses it"
         elif chain_ids(image.diff_ids)[self._gone] in self._survey(f"looking for {image.reference}").lost:
