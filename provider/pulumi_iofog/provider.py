@@ -27,7 +27,7 @@ from pulumi.dynamic import (
 from pulumi_iofog import log, plugin
 from pulumi_iofog.check import properties, state
 from pulumi_iofog.check.catalog import ItemPlan
-from pulumi_iofog.check.diff import summary
+from pulumi_iofog.check.diff import reasons, summary
 from pulumi_iofog.check.properties import Props
 from pulumi_iofog.check.pruning import PruningChange
 from pulumi_iofog.check.resolve import Resolution, resolve
@@ -108,8 +108,8 @@ class OfflineImageProvider(SavedProvider):
             session.remember(found, run)
             _log_resolution(found)
             checked = properties.checked(inputs, spec, found)
-            _warn(found.warnings)
             # A replacement is checked a second time, as if there were nothing yet.
+            _warn(self._shared.unsaid(plugin.console().urn, found.warnings, again=not olds))
             if run.preview and not olds and not self._shared.announced(plugin.console().urn):
                 self._announce(session, None, state.recorded(checked), found.item)
         return checked
@@ -138,7 +138,8 @@ class OfflineImageProvider(SavedProvider):
         console, changes = plugin.console(), new.changes_since(old)
         self._shared.announce(console.urn)
         estimates = session.estimates(changes.agents, old, new)
-        console.note(summary(changes, len(new.desired.placements), estimates, *(item.lines() if item else ())))
+        more = (*(reasons(old.desired, new.desired) if old else ()), *(item.lines() if item else ()))
+        console.note(summary(changes, len(new.desired.placements), estimates, *more))
 
     # ---- update -------------------------------------------------------------------------------------
 

@@ -26,11 +26,11 @@ _BOTH = (
     "image inspect --format {{.Id}} {{json .RepoTags}} {{json .RootFS.Layers}}<NAMES>",
     "image rm<NAMES>",
     "create --pull never --name <VERIFY> --label pulumi-iofog=verify --network none <NAME> true",
-    "inspect --format {{.Image}} <VERIFY>",
     "rm --force --volumes <VERIFY>",
     "container prune --force --filter until=10m --filter label=pulumi-iofog=verify",
 )
 _DOCKER = (
+    "inspect --format {{.Image}} <VERIFY>",
     "version --format {{.Server.Arch}} {{.Server.Version}}",
     "info --format {{json .DockerRootDir}} {{json .DriverStatus}}",
     "load",
@@ -38,6 +38,7 @@ _DOCKER = (
     "image tag <ID> <NAME>",
 )
 _PODMAN = (
+    "inspect --format {{.Image}} {{.GraphDriver.Data.LowerDir}} <VERIFY>",
     "version --format {{.Client.OsArch}} {{.Client.Version}}",
     "image ls --quiet --log-level debug",
     "info --format {{.Store.GraphRoot}}",

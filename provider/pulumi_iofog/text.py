@@ -39,6 +39,11 @@ def size(count: float) -> str:
     return f"{count:.{digits}f} {unit}"
 
 
+def sentence(text: str) -> str:
+    """A text to which others can be added: with a full stop, if it has no end."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
 def plural(count: int, noun: str) -> str:
     """``1 agent``, ``3 agents``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -15,6 +15,7 @@ from pulumi_iofog.check.diff import (
     Placement,
     compare,
     estimate,
+    reasons,
     summary,
 )
 from pulumi_iofog.inputs.spec import NO_CONTROLLER, Agent, CatalogItem
@@ -182,6 +183,26 @@ def test_the_estimate_for_large_layers_is_a_bound() -> None:
 )
 def test_summary(changes: Changes, estimates: list[Estimate], line: str) -> None:
     assert summary(changes, 12, estimates) == line
+
+
+def test_another_socket_and_an_item_that_comes_or_goes_are_told() -> None:
+    def with_agents(**fields: str) -> Desired:
+        placements = {
+            name: dataclasses.replace(each, agent=dataclasses.replace(each.agent, **fields))  # type: ignore[arg-type]
+            for name, each in OLD.placements.items()
+        }
+        return dataclasses.replace(OLD, placements=placements)
+
+    assert reasons(OLD, OLD) == []
+    one, two = with_agents(engine="docker", engine_socket="/run/a.sock"), with_agents(engine="docker")
+    assert reasons(one, two) == ["a, b: engine socket changed: /run/a.sock → not set"]
+    assert reasons(one, with_agents(engine="podman")) == ["a, b: engine changed: docker → podman"]
+    assert reasons(OLD, with_agents(host="elsewhere", engine="podman")) == []
+    without = dataclasses.replace(OLD, item=None, endpoint=NO_CONTROLLER)
+    assert OLD.item
+    assert reasons(without, OLD) == [f"the catalog item {OLD.item.name} will be created at {OLD.endpoint}"]
+    assert reasons(OLD, without) == [f"the catalog item {OLD.item.name} will be deleted at {OLD.endpoint}"]
+    assert summary(compare(OLD, without), 2, [], "more") == "nothing to send; more"
 
 
 def test_the_summary_says_what_more_there_is_to_say() -> None:

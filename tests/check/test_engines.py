@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pulumi_iofog.check.engines import differences, with_engine
+from pulumi_iofog.check.engines import differences, moved, with_engine
 from pulumi_iofog.errors import Failures
 from pulumi_iofog.inputs.catalog import KnownAgent
 from pulumi_iofog.inputs.spec import Agent, EngineName
@@ -71,3 +71,13 @@ def test_a_socket_of_another_machine_is_refused() -> None:
     _, socket, (failure,) = decided(Agent("e"), known("docker", "tcp://10.0.0.1:2375"))
     assert socket is None
     assert failure.startswith("agents[0].engine_socket: the Controller says that the engine of agent e listens at tcp:")
+
+
+def test_a_refresh_says_where_the_record_has_moved_from_the_state() -> None:
+    agent = Agent("e", engine="docker", engine_socket="/run/old.sock")
+    line = "The state's socket is /run/old.sock, the Controller's record now says /run/new.sock"
+    assert moved(agent, known("docker", "unix:///run/new.sock")) == f"{line}: run pulumi up to go by that. "
+    assert moved(agent, known("docker", "unix:///run/old.sock")) == ""
+    line = "The state's engine is docker, the Controller's record now says podman: "
+    assert moved(agent, known("podman")).startswith(line)
+    assert moved(agent, None) == moved(agent, known(None, None)) == ""

@@ -92,8 +92,13 @@ def test_agents_that_will_remove_the_image_are_named_with_when_and_what_to_do() 
 
 
 def test_an_agent_that_has_not_joined_yet_prunes_every_hour_whatever_its_record_says() -> None:
-    (line,) = removals([known("new", 0, provisioned=False)], (), "configure")
+    for mode in ("configure", "warn"):
+        (line,) = removals([known("new", 0, provisioned=False)], (), mode)
+        assert line.startswith("new: not joined to the Controller yet, and until then the ioFog agent removes images")
+        assert "agent_pruning" not in line, "it is set already"
+    (line,) = removals([known("new", 24, provisioned=False)], (), "warn")
     assert line.startswith("new: the ioFog agent removes images that no microservice uses, every hour;")
+    assert removals([known("new", 0, provisioned=False)], (), "ignore") == []
 
 
 def test_what_is_set_by_hand_is_a_difference_each_time() -> None:

@@ -174,13 +174,29 @@ def test_differences_are_named_as_deep_as_they_go() -> None:
 def test_what_a_refresh_finds_is_a_line_each() -> None:
     props = {**checked(), "agent_digests": {"a": AMD.image_id, "b": ARM.image_id, "c": MISSING}}
     last, item = recorded(props), props["catalog_item"]
-    assert state.drift(last, props) == [], "one that has not got it yet is no news"
+    assert state.drift(last, props) == ["c does not hold its image: the next pulumi up brings it"]
     found = {**props, "agent_digests": dict.fromkeys("abc", MISSING), "catalog_item": {**item, "description": "other"}}
     assert state.drift(last, found) == [
         "a does not hold registry.example/app:1: the next pulumi up brings it",
         "b does not hold registry.example/app:1: the next pulumi up brings it",
+        "c does not hold its image: the next pulumi up brings it",
         "the catalog item gateway was changed: the next pulumi up changes it back",
     ]
+
+
+def test_an_agent_that_lacks_its_image_is_named_by_every_refresh() -> None:
+    agents = [{"name": "a", "arch": "x86"}, {"name": "b", "arch": "arm"}, "c"]
+    props = {**checked(agents=agents), "agent_digests": dict.fromkeys("abc", MISSING)}
+    last = recorded(props)
+    assert [last.pin_for(name) for name in "abc"] == [AMD, ARM, None]
+    assert [last.pin_of(name) for name in "abc"] == [None, None, None]
+    assert state.drift(last, props) == [
+        "a does not hold registry.example/app:1: the next pulumi up brings it",
+        "b does not hold registry.example/app:1: the next pulumi up brings it",
+        "c does not hold its image: the next pulumi up brings it",
+    ]
+    only = recorded({**props, "images": {"arm": props["images"]["arm"]}})
+    assert [only.pin_for(name) for name in "abc"] == [None, ARM, ARM]
 
 
 def test_a_verb_reads_its_properties_once(mocker: MockerFixture) -> None:

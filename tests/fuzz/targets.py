@@ -251,7 +251,9 @@ Include other
 """
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGkqmGz1n0y1r9GNFDdL1HuCXcsMBDGF5cK3Fx8gNDJx"
 KNOWN_HOSTS = f"edge-1,*.example {KEY}\n@revoked * {KEY}\n@cert-authority edge-1 {KEY}\n|1|AAAA|BBBB {KEY}\n".encode()
-SURVEY = b"\n".join([_json({"items": [{"digest": DIGEST}]}), b"", base64.b64encode(_tar({"aa": b"{}"})), b""])
+SURVEY = b"\n".join(
+    [_json({"items": [{"digest": DIGEST}]}), b"", base64.b64encode(_tar({"aa": b"{}"})), b"", b"", b"MQo="]
+)
 ARRIVED = f"blob {HEX}\npart name 7\nproven name {HEX}\nend\n".encode()
 ARCHIVE = _tar({"manifest.json": _json(SAVED), "config.json": CONFIG, "layer.tar": b"x"})
 

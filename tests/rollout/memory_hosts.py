@@ -48,6 +48,9 @@ class MemoryHost:
     speed: float = 110e6
     tidied: int = 0
     repaired: int = 0
+    stale: bool = False
+    """It keeps what it has unpacked of an image, until that is removed."""
+    shared: bool = False
 
     def inventory(self, image: Image) -> Inventory:
         self.calls.append("inventory")
@@ -65,12 +68,21 @@ class MemoryHost:
 
     def verify(self, pin: Pin) -> Sequence[str]:
         self.calls.append("verify")
-        if self.images.get(pin.reference.full_name) != pin.image_id or pin.reference.full_name in self.broken:
+        broken = self.stale or pin.reference.full_name in self.broken
+        if self.images.get(pin.reference.full_name) != pin.image_id or broken:
             raise VerificationFailed("edge", "verifying", "no container can be created")
         return sorted(name for name, id_ in self.images.items() if id_ == pin.image_id)
 
     def replaced(self) -> int:
         return self.repaired
+
+    def renew(self, image: Image) -> None:
+        self.calls.append("renew")
+        if self.shared:
+            raise VerificationFailed("edge", "loading", "another shares the damaged layer", "Remove it")
+        self.images.pop(image.reference.full_name)
+        self.layers.clear()
+        self.stale = bool(self.broken)
 
     def remove(self, pin: Pin) -> bool:
         self.calls.append("remove")

@@ -63,6 +63,32 @@ def test_an_image_that_only_looks_right_is_sent_again_whole(site: Site) -> None:
     assert outcome.sent == sum(layer.blob.size for layer in V1.image.layers)
 
 
+def test_what_the_engine_keeps_unpacked_is_removed_once_and_all_is_sent_again(site: Site) -> None:
+    bring(job(), site.tools())
+    host, size = site.hosts["edge-1"], sum(layer.blob.size for layer in V1.image.layers)
+    host.stale = True
+    outcome = bring(job(), site.tools())
+    assert (outcome.error, outcome.updated, outcome.sent) == (None, True, size), "it is in the spool still"
+    assert host.calls.count("renew") == 1
+
+
+def test_an_engine_that_keeps_it_all_the_same_is_not_sent_to_for_ever(site: Site) -> None:
+    bring(job(), site.tools())
+    host = site.hosts["edge-1"]
+    host.stale, host.broken = True, {"another"}
+    outcome = bring(job(), site.tools())
+    assert outcome.error
+    assert "stays in the engine's store. Check the agent's disk" in outcome.error
+    assert host.calls.count("renew") == 1
+
+
+def test_a_damaged_layer_that_others_share_is_not_removed(site: Site) -> None:
+    bring(job(), site.tools())
+    host = site.hosts["edge-1"]
+    host.stale = host.shared = True
+    assert bring(job(), site.tools()).error == "edge: loading: another shares the damaged layer. Remove it"
+
+
 def test_only_the_changed_layer_is_pulled_and_sent(site: Site) -> None:
     bring(job(), site.tools())
     site.pulled.clear()
@@ -204,6 +230,8 @@ def test_a_delta_that_does_not_come_out_right_is_followed_by_the_blob_itself(big
     assert outcome.error is None
     assert host.images[BIG2.image.reference.full_name] == BIG2.image.image_id
     assert big.pulled.count(BIG2.image.layers[0].blob.digest) == 2
+    said = "edge-1: an image that it holds, sha256:held, seems to be damaged, so layers were sent whole"
+    assert outcome.note == f"{said}: what arrived has another sha256; check its disk"
 
 
 def test_a_blob_that_arrives_damaged_again_and_again_is_an_error(big: Site) -> None:

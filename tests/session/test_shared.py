@@ -77,3 +77,12 @@ def test_a_warning_about_this_machine_is_said_once(mocker: MockerFixture) -> Non
     for _ in range(3):
         shared.warn("docker-credential-x is not installed")
     assert [len(row.warn.mock_calls) for row in rows] == [1, 0]
+
+
+def test_the_second_check_of_a_replacement_does_not_warn_again() -> None:
+    shared = Shared()
+    assert shared.unsaid("urn", ["a", "b"], again=False) == ["a", "b"]
+    assert shared.unsaid("urn", ["b", "c"], again=True) == ["c"]
+    assert shared.unsaid("urn", ["b", "c"], again=True) == ["b", "c"], "the first of another update"
+    assert shared.unsaid("other", ["a"], again=False) == ["a"]
+    assert shared.unsaid("urn", ["a"], again=False) == ["a"]

@@ -112,6 +112,34 @@ def _differs(old: Placement | None, new: Placement) -> bool:
     return (old.image_id, old.name) != (new.image_id, new.name)
 
 
+def reasons(old: Desired, new: Desired) -> list[str]:
+    """A line for what an update does for a reason that neither images nor digests show: another engine or socket, and
+    an item that comes or goes with its Controller."""
+    groups: dict[str, list[str]] = {}
+    for name, placement in new.placements.items():
+        before = old.placements.get(name)
+        if before and not before.same_place(placement) and (why := _other_engine(before.agent, placement.agent)):
+            groups.setdefault(why, []).append(name)
+    lines = [f"{text.listing(names)}: {why}" for why, names in groups.items()]
+    if new.endpoint is None or old.endpoint == new.endpoint:
+        return lines
+    if old.item and old.endpoint != NO_CONTROLLER:
+        lines.append(f"the catalog item {old.item.name} will be deleted at {old.endpoint}")
+    if new.item and new.endpoint != NO_CONTROLLER:
+        lines.append(f"the catalog item {new.item.name} will be created at {new.endpoint}")
+    return lines
+
+
+def _other_engine(old: Agent, new: Agent) -> str:
+    """``engine socket changed: A → B``; nothing if it is the host that has changed."""
+    if (old.host, old.port or 22) != (new.host, new.port or 22):
+        return ""
+    what, before, after = "engine", old.engine, new.engine
+    if before == after:
+        what, before, after = "engine socket", old.engine_socket, new.engine_socket  # type: ignore[assignment]
+    return f"{what} changed: {before or 'not set'} → {after or 'not set'}"
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """One agent's part of a preview, in bytes; None while the image is not known.
@@ -153,7 +181,7 @@ def summary(changes: Changes, agents: int, estimates: Sequence[Estimate], *more:
     if changes.removed:
         parts.append(f"no longer managed: {text.listing(changes.removed)}")
     if not changes.agents and changes.item:
-        parts.append("no agent to update, only the catalog item")
+        parts.append("no agent to update, only the catalog item" if not changes.endpoint else "nothing to send")
     return "; ".join([*parts, *more]) or "nothing to send: only settings change"
 
 

@@ -43,6 +43,21 @@ def differences(agent: Agent, known: KnownAgent | None) -> list[str]:
     return lines
 
 
+def moved(agent: Agent, known: KnownAgent | None) -> str:
+    """That the record names another engine or socket than the agent that the state has; nothing if it does not.
+
+    The program may say so itself, which the state does not tell from the record.
+    """
+    if known is None:
+        return ""
+    what, had, now = "engine", str(agent.engine), _engine(known)
+    if had == now:
+        what, had, now = "socket", agent.engine_socket or "the default", _socket(known)
+    if now is None or had == now:
+        return ""
+    return f"The state's {what} is {had}, the Controller's record now says {now}: run pulumi up to go by that. "
+
+
 def _warning(agent: str, program: str, record: str) -> str:
     return (
         f"{agent}: the program says {program}, the Controller says that the ioFog agent uses {record};"

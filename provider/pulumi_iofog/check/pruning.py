@@ -148,12 +148,28 @@ def removals(agents: Iterable[KnownAgent], using: Collection[str | None], mode: 
         using: names of those on which a microservice of the item is configured.
     """
     groups: dict[tuple[int, bool], list[str]] = {}
+    agents = list(agents)
+    new = [agent.name for agent in agents if _is_off_once_joined(agent, mode) and agent.name not in using]
     for agent in agents:
+        if agent.name in new:
+            continue
         turned_off = mode == "configure" and bool(agent.pruning_hours)
         hours = agent.pruning_hours if agent.provisioned or turned_off else UNPROVISIONED_HOURS
         if hours and (turned_off or agent.name not in using):
             groups.setdefault((hours, turned_off), []).append(agent.name)
-    return [] if mode == "ignore" else [_line(names, *key) for key, names in sorted(groups.items())]
+    lines = [_line(names, *key) for key, names in sorted(groups.items())]
+    if new:
+        lines.append(
+            f"{text.listing(new)}: not joined to the Controller yet, and until then the ioFog agent removes images that"
+            " no microservice uses, every hour; its record there turns that off once it has joined. Then run pulumi"
+            " refresh, and pulumi up if the image is gone"
+        )
+    return [] if mode == "ignore" else lines
+
+
+def _is_off_once_joined(agent: KnownAgent, mode: AgentPruning) -> bool:
+    """Whether there is no more to be set, but the agent has not heard of it."""
+    return not agent.provisioned and (agent.pruning_hours == 0 or (mode == "configure" and not agent.pruning_hours))
 
 
 def _line(names: Sequence[str], hours: int, turned_off: bool) -> str:

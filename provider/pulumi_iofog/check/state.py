@@ -55,6 +55,15 @@ class Recorded:
         arch = self.arch_of(agent)
         return self.pins[arch] if arch else None
 
+    def pin_for(self, agent: str) -> Pin | None:
+        """As ``pin_of``; of an agent that a refresh has found without its image, that image, if it can be but one."""
+        placement = self.desired.placements.get(agent)
+        if placement is None or placement.image_id != MISSING:
+            return self.pin_of(agent)
+        of = {None: ARCHES, "arm": ("arm", "armv7")}.get(placement.agent.arch, (placement.agent.arch,))
+        possible = [pin for arch, pin in self.pins.items() if arch in of]
+        return possible[0] if len(possible) == 1 else None
+
     def pin_at(self, placement: Placement) -> Pin | None:
         """The image that was meant for the agent of a later placement, if that is still the same place."""
         name = placement.agent.name
@@ -116,9 +125,9 @@ def drift(last: Recorded, found: Mapping[str, Any]) -> list[str]:
     """
     lines = []
     for name, digest in found["agent_digests"].items():
-        pin = last.pin_of(name)
-        if digest == MISSING and pin:
-            lines.append(f"{name} does not hold {pin.reference}: the next pulumi up brings it")
+        if digest == MISSING:
+            pin = last.pin_for(name)
+            lines.append(f"{name} does not hold {pin.reference if pin else 'its image'}: the next pulumi up brings it")
     item, now = last.desired.item, item_of(found)
     if item != now:
         lines.append(f"the catalog item {item.name if item else ''} was changed: the next pulumi up changes it back")

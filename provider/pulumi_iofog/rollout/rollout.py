@@ -54,6 +54,10 @@ from pulumi_iofog.transfer.planner import transfer
 
 LOST_TRIES = (2.0, 5.0, 10.0, 20.0, 30.0)
 """Seconds to wait before an agent whose link was lost is visited again; from the start after progress."""
+STAYS = (
+    "All of the image was sent, it was removed, and sent again: what is damaged stays in the engine's store. Check the"
+    " agent's disk; troubleshooting, under VerificationFailed, has what else there is to try"
+)
 WORTH_A_MEASURE = 8_000_000
 """Bytes to send from which on the link's rate is worth knowing."""
 
@@ -136,7 +140,7 @@ def _visit_until_done(job: Job, tools: Tools, meter: _Meter) -> Outcome:
 
 
 def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
-    name = job.agent.name
+    name, noted = job.agent.name, list[str]()
     meter.begin("connecting")
     with tools.connect(job.agent) as host:
         meter.connected = True
@@ -148,13 +152,13 @@ def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
         if names is None:
             # An engine that can tell what is wrong with the image tells now.
             inventory = host.inventory(job.image) if inventory.tagged else inventory
-            names = _send_and_load(job, host, inventory, tools, meter)
+            names = _send_and_load(job, host, inventory, tools, meter, noted)
         else:
             host.remove_stale_containers()
             host.untag_lower_images()
         host.clear_spool(job.image)
         names_told = _name_in_front(job, inventory.engine, names)
-        notes = (_bad_disk(job, host), _prune(job, host), names_told, _older_arm(job, inventory))
+        notes = (*noted, _bad_disk(job, host), _prune(job, host), names_told, _older_arm(job, inventory))
         note = "; ".join(filter(None, notes))
     return Outcome(name, updated, meter.sent, job.image.manifest.size, note, engine=inventory.described)
 
@@ -184,19 +188,27 @@ def _names_if_sound(host: Host, image: Image) -> Sequence[str] | None:
         return None
 
 
-def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, meter: _Meter) -> Sequence[str]:
-    """What the engine calls the image then."""
+def _send_and_load(
+    job: Job, host: Host, inventory: Inventory, tools: Tools, meter: _Meter, noted: list[str]
+) -> Sequence[str]:
+    """What the engine calls the image then; ``noted`` is given a line for what was found to be damaged."""
     means = _means(job, host, inventory, tools, meter)
     # Listed, yet unsound: what the engine seems to hold cannot be trusted.
-    thin, blobs_only = not inventory.tagged, False
+    thin, blobs_only, renewed = not inventory.tagged, False, False
     while True:
         sending = transfer(job.image, inventory, means, thin=thin, blobs_only=blobs_only)
         try:
             return _carry_out(job, host, inventory, sending, tools, meter)
-        except (MissingLayers, VerificationFailed):
+        except (MissingLayers, VerificationFailed) as problem:
             # The engine did not have a layer that it seemed to have. One that can tell which is sent just that.
             if not (sending.absent or sending.stops):
-                raise
+                if renewed:
+                    raise type(problem)(problem.who, problem.doing, problem.why, STAYS) from None
+                # It keeps what it once unpacked, whatever is loaded.
+                log.step("renew", f"{problem}")
+                host.renew(job.image)
+                renewed, inventory = True, host.inventory(job.image)
+                continue
             now = host.inventory(job.image)
             thin = transfer(job.image, now, means).leaves_out_less_than(sending)
             inventory = now if thin else inventory
@@ -208,6 +220,7 @@ def _send_and_load(job: Job, host: Host, inventory: Inventory, tools: Tools, met
                 raise
             log.step("plan", f"blobs as they are from now on: {problem}")
             blobs_only = True
+            noted += _bad_base(job, inventory, sending, problem)
             # Lower layers may have been loaded by now.
             inventory = host.inventory(job.image)
 
@@ -301,6 +314,18 @@ def _bad_disk(job: Job, host: Host) -> str:
         return ""
     what = f"{text.plural(count, 'damaged blob')} in its engine's store"
     return f"{job.agent.name} had {what}, replaced now: check its disk"
+
+
+def _bad_base(job: Job, inventory: Inventory, sending: Transfer, problem: CorruptLayer) -> list[str]:
+    """A line if an image from which layers were made, as the difference to it, did not give back what it should."""
+    used = [each for each in inventory.images if each.id in {part.source for part in sending.parts}]
+    bad = [each for each in used if each.id in problem.doing] or used
+    if not bad:
+        return []
+    names = text.listing([each.names[0] if each.names else each.id for each in bad])
+    what = "an image that it holds" if len(bad) == 1 else "one of the images that it holds"
+    line = f"{job.agent.name}: {what}, {names}, seems to be damaged, so layers were sent whole: {problem.why}"
+    return [f"{line.rstrip('. ')}; check its disk"]
 
 
 def _prune(job: Job, host: Host) -> str:

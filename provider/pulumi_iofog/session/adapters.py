@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -76,6 +76,7 @@ class Shared:
         self._marks: dict[str, str] = {}
         self._items: dict[tuple[str | None, str | None], int] = {}
         self._announced: set[str | None] = set()
+        self._warned: dict[str | None, Sequence[str]] = {}
         self._said: set[str] = set()
         self.rows: list[Row] = []
         """Of the verbs under way."""
@@ -165,6 +166,14 @@ class Shared:
         """Whether it was."""
         with self._lock:
             return urn in self._previewed
+
+    def unsaid(self, urn: str | None, lines: Sequence[str], *, again: bool) -> list[str]:
+        """Those lines of a check that its resource's last one has not said, if this one may be a second one."""
+        with self._lock:
+            said = self._warned.pop(urn, ())
+            if not again:
+                self._warned[urn] = tuple(lines)
+            return [line for line in lines if not (again and line in said)]
 
     def announce(self, urn: str | None) -> None:
         """Note that the preview's line of a resource has been said."""

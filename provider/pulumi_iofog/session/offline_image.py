@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from pulumi_iofog.adapters.recode import recode
 from pulumi_iofog.adapters.sources.meant import meant
 from pulumi_iofog.adapters.ssh.destination import configured_host
 from pulumi_iofog.adapters.ssh.host_config import file_problem
-from pulumi_iofog.check import state
+from pulumi_iofog.check import engines, state
 from pulumi_iofog.check.catalog import ItemPlan, Wanted, plan_change, plan_new
 from pulumi_iofog.check.diff import MISSING, Estimate, estimate
 from pulumi_iofog.check.lookups import Lookups
@@ -26,7 +26,7 @@ from pulumi_iofog.check.pruning import PruningChange
 from pulumi_iofog.check.resolve import Resolution
 from pulumi_iofog.check.state import Recorded
 from pulumi_iofog.errors import Failure, IofogError, unexpected
-from pulumi_iofog.inputs.catalog import FoundItem
+from pulumi_iofog.inputs.catalog import FoundItem, KnownAgent
 from pulumi_iofog.inputs.spec import ARCHES, NO_CONTROLLER, Agent, CatalogItem
 from pulumi_iofog.inputs.transfer_settings import host_program_allowed
 from pulumi_iofog.oci.image import Digest, Pin, Platform, Reference, parse_digest
@@ -289,16 +289,31 @@ class Session(Adapters):
     # ---- refresh, destroy ---------------------------------------------------------------------------
 
     def held(self, last: Recorded) -> tuple[dict[str, str], list[str]]:
-        """What each agent holds now. An agent that cannot be asked keeps what the state says, and has a line in
-        the second part."""
+        """What each agent holds now, also those that an earlier refresh has found without it. One that cannot be asked
+        keeps what the state says, and has a line in the second part."""
         digests = {name: placement.image_id or MISSING for name, placement in last.desired.placements.items()}
         unheard = []
         for name, answer in self._ask_all(last, self._holds):
             if isinstance(answer, IofogError):
-                unheard.append(f"{answer} Its entry in the state is kept.")
+                moved = self._moved(last.desired.placements[name].agent)
+                unheard.append(f"{text.sentence(str(answer))} {moved}Its entry in the state is kept.")
             elif not answer:
                 digests[name] = MISSING
+            elif pin := last.pin_for(name):
+                digests[name] = str(pin.image_id)
         return digests, unheard
+
+    def _moved(self, agent: Agent) -> str:
+        """That the Controller's record names another engine by now than the state, which a refresh goes by."""
+        try:
+            known = self._known.get(agent.name) if self._asks_controller else None
+        except IofogError:
+            return ""
+        return engines.moved(agent, known)
+
+    @cached_property
+    def _known(self) -> Mapping[str, KnownAgent]:
+        return {each.name: each for each in self.controller.agents()}
 
     def remove_images(self, last: Recorded) -> list[str]:
         """Remove the image from every agent that can be reached; a line for each that keeps it."""
@@ -322,7 +337,7 @@ class Session(Adapters):
             return host.remove(pin)
 
     def _ask_all(self, last: Recorded, ask: Callable[[Agent, Pin], bool]) -> list[tuple[str, bool | IofogError]]:
-        """The answer of each agent that holds its image by what the state says."""
+        """The answer of each agent that holds its image by what the state says, or is to hold it."""
 
         def one(agent: Agent, pin: Pin) -> bool | IofogError:
             try:
@@ -337,7 +352,7 @@ class Session(Adapters):
             asked = [
                 (name, pool.submit(log.carried(one), placement.agent, pin))
                 for name, placement in last.desired.placements.items()
-                if (pin := last.pin_of(name))
+                if (pin := last.pin_for(name))
             ]
         return [(name, answer.result()) for name, answer in asked]
 

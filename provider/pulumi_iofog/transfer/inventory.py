@@ -17,11 +17,13 @@ class HeldImage:
         id: its id there.
         diff_ids: its layers from the bottom up.
         blobs: what the engine holds each of them as, where that is known.
+        names: what people call it; for them alone.
     """
 
     id: str
     diff_ids: tuple[Digest, ...]
     blobs: tuple[Descriptor, ...] | None = None
+    names: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

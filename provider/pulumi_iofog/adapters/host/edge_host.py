@@ -101,6 +101,9 @@ class EdgeHost:
             return False
         return True
 
+    def renew(self, image: Image) -> None:
+        self._engine.renew(image)
+
     def remove(self, pin: Pin) -> bool:
         return self._engine.remove(pin)
 

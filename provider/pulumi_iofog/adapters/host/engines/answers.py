@@ -115,12 +115,19 @@ class Listing:
 def parse_images(answer: str, name: str) -> Listing:
     """On each line an id, and JSON lists of names and of diff ids; null for an empty one. ``name``: a full one.
     UNREADABLE if a line is not such."""
+    images = parse_held(answer)
+    named = next((each.id for each in images if name in map(full_name, each.names)), None)
+    lower = (other for each in images for other in each.names if other.startswith(f"{PREFIX_REPOSITORY}:"))
+    return Listing(named, images, tuple(lower))
+
+
+def parse_held(answer: str) -> tuple[HeldImage, ...]:
+    """As ``parse_images``."""
     rows = [row for line in answer.splitlines() if _is_image(row := line.split())]
-    found = [(parse_id(row[0]), _list(json.loads(row[1])), _list(json.loads(row[2]))) for row in rows]
-    named = next((id_ for id_, names, _ in found if name in map(full_name, names)), None)
-    lower = (each for _, names, _ in found for each in names if each.startswith(f"{PREFIX_REPOSITORY}:"))
-    images = (HeldImage(id_, tuple(map(parse_digest, diff_ids))) for id_, _, diff_ids in found)
-    return Listing(named, tuple(images), tuple(lower))
+    found = ((parse_id(row[0]), _list(json.loads(row[1])), _list(json.loads(row[2]))) for row in rows)
+    return tuple(
+        HeldImage(id_, tuple(map(parse_digest, diff_ids)), names=tuple(names)) for id_, names, diff_ids in found
+    )
 
 
 def _is_image(row: Sequence[str]) -> bool:

@@ -16,7 +16,7 @@ from pulumi_iofog import text
 from pulumi_iofog.adapters.host.engines.answers import UNREADABLE, About, Disk, Listing, parse_df, unreadable
 from pulumi_iofog.adapters.host.shell import Result, Shell, says
 from pulumi_iofog.adapters.host.sudo import Runner
-from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace
+from pulumi_iofog.errors import CorruptLayer, EngineError, MissingLayers, NoSpace, VerificationFailed
 from pulumi_iofog.oci.image import Descriptor, Digest, Image, Pin, Reference
 from pulumi_iofog.transfer.encodings import Coming
 from pulumi_iofog.transfer.engine_traits import EngineKind, traits_of
@@ -62,6 +62,11 @@ class Engine(ABC):
         """``docker 29.0.1 (containerd store), unix:///run/docker.sock``: which one was chosen, for people."""
         name = f"{self.cli} {self._version}".strip() + (f" ({self.store})" if self.store else "")
         return f"{name}, {self._where or self.root}"
+
+    @property
+    def command(self) -> str:
+        """What people type to work with it."""
+        return self.cli
 
     # ---- questions ----------------------------------------------------------------------------------
 
@@ -119,7 +124,8 @@ class Engine(ABC):
             carried: diff id → what lies in the folder for that layer; the others are left out.
 
         Raises:
-            MissingLayers: a layer that is left out is not there after all.
+            MissingLayers: a layer that is left out is not there after all; or one that is not, of which the engine
+                has its own, but not the files.
             CorruptLayer: what is carried does not come out as the layer.
         """
         self._note_lower(image)
@@ -134,7 +140,8 @@ class Engine(ABC):
         whole = carried.keys() >= set(image.diff_ids)
         if self._is_damaged(result, whole=whole):
             raise CorruptLayer(self._agent, doing, complaint)
-        if not whole and not says(result, *DOWN):
+        lost = says(result, f"{self.root}/") and says(result, "no such file or directory")
+        if (lost or not whole) and not says(result, *DOWN):
             raise MissingLayers(self._agent, doing, complaint)
         raise self._failed(doing, result, complaint)
 
@@ -204,6 +211,28 @@ class Engine(ABC):
     def proven(self, pins: Sequence[Pin]) -> frozenset[Pin]:
         """Those of the images that ``verify`` would pass, as far as that can be told of all of them at once."""
         return frozenset()
+
+    @abstractmethod
+    def renew(self, image: Image) -> None:
+        """Remove an image that is damaged although all of it was loaded, so that the next load unpacks it anew.
+
+        Raises:
+            VerificationFailed: others would go with it, or a container uses it; its hint has the commands.
+        """
+
+    def _not_renewed(self, image: Image, why: str, names: Iterable[str]) -> VerificationFailed:
+        """``names``: of all that has the damaged layer."""
+        return VerificationFailed(
+            self._agent,
+            f"loading {image}",
+            f"a layer that the engine holds is damaged, and it is not removed by itself: {why}",
+            f"Check the agent's disk. Remove there what has the layer, and the containers of these:"
+            f" {self._removing([shlex.quote(name) for name in names])}. Then run pulumi up again",
+        )
+
+    def _removing(self, names: Sequence[str]) -> str:
+        """The command by which people remove these."""
+        return f"{self.command} image rm {' '.join(names)}"
 
     @abstractmethod
     def remove(self, pin: Pin) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from pulumi_iofog.oci.image import (
     parse_config,
     parse_digest,
     parse_manifest,
+    sha256,
 )
 from pulumi_iofog.transfer.inventory import HeldImage
 
@@ -27,6 +28,8 @@ CONTENT = "io.containerd.content.v1.content/blobs/sha256"
 """Where the blobs lie under containerd's root, each named by its digest in hexadecimal."""
 CATALOG = "io.containerd.metadata.v1.bolt/meta.db"
 """Where it has written down everything else, in a database."""
+SNAPSHOTTER = "io.containerd.snapshotter.v1.overlayfs"
+"""Where layers are unpacked, each into a folder ``snapshots/NUMBER/fs``; ``metadata.db`` says which is whose."""
 
 _MAGIC, _VERSION = 0xED0CDAED, 2
 _BRANCH, _LEAF = 0x01, 0x02
@@ -96,7 +99,8 @@ class ContainerdStore:
             return None
         pairs = zip(diff_ids, manifest.layers, strict=False)
         there = [(diff_id, blob) for diff_id, blob in pairs if self.sizes.get(blob.digest) == blob.size]
-        return HeldImage(target, tuple(each for each, _ in there), tuple(blob for _, blob in there))
+        names = tuple(name for name, meant in self.names.items() if meant == target)
+        return HeldImage(target, tuple(each for each, _ in there), tuple(blob for _, blob in there), names)
 
 
 def image_names(database: bytes, namespace: str) -> dict[str, Digest]:
@@ -113,6 +117,43 @@ def image_names(database: bytes, namespace: str) -> dict[str, Digest]:
         return names
     except (struct.error, IndexError, RecursionError) as problem:
         raise ValueError(f"not a database of containerd's: {problem}") from None
+
+
+def snapshot_folders(database: bytes, namespace: str) -> dict[Digest, str]:
+    """The chain id of each layer that a snapshotter has unpacked → its folder's name (containerd's
+    core/snapshots/storage/bolt.go, and core/metadata/snapshot.go for the keys: NAMESPACE/NUMBER/CHAIN-ID). Empty if
+    that cannot be read."""
+    found = {}
+    try:
+        pages = _Pages(database)
+        snapshots = pages.bucket(b"v1", b"snapshots")
+        for key, value in pages.elements(snapshots) if snapshots else ():
+            space, _, name = key.decode().partition("/")
+            id_ = dict(pages.elements(value)).get(b"id")
+            chain = name.partition("/")[2]
+            if id_ and space == namespace and chain.startswith("sha256:"):
+                found[parse_digest(chain)] = str(_uvarint(id_))
+    except (struct.error, IndexError, RecursionError, ValueError):
+        return {}
+    return found
+
+
+def _uvarint(raw: bytes) -> int:
+    """Seven bits a byte, the lowest first; the last byte has no eighth (Go's encoding/binary)."""
+    value = 0
+    for place, byte in enumerate(raw):
+        value |= (byte & 0x7F) << (7 * place)
+        if byte < 0x80:
+            break
+    return value
+
+
+def chain_ids(diff_ids: Sequence[Digest]) -> list[Digest]:
+    """What each layer is called with those below it (OCI image spec 1.1, config.md, "Layer ChainID")."""
+    chain: list[Digest] = []
+    for diff_id in diff_ids:
+        chain.append(sha256(f"{chain[-1]} {diff_id}".encode()) if chain else diff_id)
+    return chain
 
 
 class _Pages:

@@ -46,6 +46,11 @@ class Docker(DockerLike):
     store = "classic store"
     save = "docker save"
 
+    @property
+    def command(self) -> str:
+        elsewhere = self._where.startswith("unix://") and self._where != f"unix://{SYSTEM_SOCKET}"
+        return f"{self.cli} -H {self._where}" if elsewhere else self.cli
+
     def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> str:
         packed = to_unpack(carried, self.traits)
         layers = [blob_path(blob.digest) for layer, blob in carried.items() if layer not in packed]

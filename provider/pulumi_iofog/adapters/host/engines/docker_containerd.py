@@ -45,6 +45,12 @@ class DockerContainerd(Docker):
         self._named: dict[str, str] = {}
         """The id that each name meant when it was last asked for."""
 
+    @property
+    def description(self) -> str:
+        """Says so where the store cannot be read, and so its bytes not be proven."""
+        half = "" if self._blobs else "; the bytes in it are not proven, which takes sudo=True"
+        return super().description.replace(f"({self.store})", f"({self.store}{half})")
+
     # ---- questions ----------------------------------------------------------------------------------
 
     def images(self, reference: Reference) -> Listing:

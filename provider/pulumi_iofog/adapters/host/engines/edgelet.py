@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pulumi_iofog import text
@@ -27,11 +27,19 @@ from pulumi_iofog.adapters.host.engines.blobs import (
     parse_listing,
     unpacked,
 )
-from pulumi_iofog.adapters.host.engines.containerd_store import CATALOG, CONTENT, ContainerdStore, image_names
+from pulumi_iofog.adapters.host.engines.containerd_store import (
+    CATALOG,
+    CONTENT,
+    SNAPSHOTTER,
+    ContainerdStore,
+    chain_ids,
+    image_names,
+    snapshot_folders,
+)
 from pulumi_iofog.adapters.host.shell import Result, says
 from pulumi_iofog.adapters.host.sudo import Runner
 from pulumi_iofog.errors import CorruptLayer, EngineError, VerificationFailed
-from pulumi_iofog.oci.image import Descriptor, Digest, Image, Manifest, Pin, Reference
+from pulumi_iofog.oci.image import Descriptor, Digest, Image, Manifest, Pin, Reference, parse_config
 from pulumi_iofog.transfer.inventory import HeldImage
 from pulumi_iofog.transfer.load_folder import blob_path
 
@@ -61,20 +69,36 @@ printf '"%s" []\n' "$root" """
 SURVEY = f"""rows=$(edgelet image ls -o json) || exit
 printf '%s' "$rows" | tr -d '\\n'; echo
 {LISTING}
-for try in 1 2 3 4 5; do
-sum=$(sha256sum < {CATALOG}); packed=$(pack < {CATALOG}); [ "$sum" = "$(sha256sum < {CATALOG})" ] && break
-done; printf '%s\\n' "$packed"
+calm() {{ for try in 1 2 3 4 5; do
+sum=$(sha256sum < "$1"); packed=$(pack < "$1"); [ "$sum" = "$(sha256sum < "$1")" ] && break
+done; printf '%s\\n' "$packed"; }}
+calm {CATALOG}
+cd {SNAPSHOTTER}/snapshots 2>/dev/null || exit 0
+calm ../metadata.db; (for each in */fs; do echo "${{each%/fs}}"; done) | pack
 """
-"""What the daemon lists, in a line; the blobs (see LISTING); and the catalog, read while nobody was writing it. The
-working folder is containerd's root."""
+"""What the daemon lists, in a line; the blobs (see LISTING); and the catalog, read while nobody was writing it. Then
+the snapshotter's, and after it, as a folder comes before its entry, which folders of layers are there. The working
+folder is containerd's root."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What edgelet holds: ``rows`` by the digest of each manifest."""
+    """What edgelet holds.
+
+    Attributes:
+        rows: by the digest of each manifest.
+        lost: by their chain ids, layers that were unpacked, and whose folders are not there any more.
+    """
 
     rows: Mapping[Digest, Mapping[str, Any]]
     store: ContainerdStore
+    lost: Mapping[Digest, str] = field(default_factory=dict)
+
+    def lost_of(self, manifest: Manifest) -> tuple[int, str] | None:
+        """The lowest of an image's layers that is lost, and its folder."""
+        config = self.store.small.get(manifest.config.digest)
+        chain = chain_ids(parse_config(config)[1]) if config and self.lost else []
+        return next(((at, self.lost[each]) for at, each in enumerate(chain) if each in self.lost), None)
 
     def config(self, name: str) -> Digest | None:
         """The id of the image that a name points at."""
@@ -93,6 +117,8 @@ class Edgelet(Engine):
 
     cli = daemon = "edgelet"
     ping = "edgelet image ls -o json >/dev/null"
+    _gone = 0
+    """Which layer of the image, from the bottom up, was found to be lost."""
 
     def __init__(self, shell: Runner, agent: str, about: About, where: str = "") -> None:
         super().__init__(shell, agent, about, where)
@@ -212,7 +238,34 @@ class Edgelet(Engine):
         incomplete = _incomplete(manifest, survey.rows.get(target))
         # What it counts is what it has written down; it does not look whether the file is still there.
         lost = survey.store.lacks(manifest)
-        return incomplete or (are_damaged([lost]) if lost else "")
+        why = incomplete or (are_damaged([lost]) if lost else "")
+        if why or (gone := survey.lost_of(manifest)) is None:
+            return why
+        self._gone, folder = gone
+        return f"the folder of an unpacked layer is gone ({self.root}/{SNAPSHOTTER}/snapshots/{folder}/fs)"
+
+    def renew(self, image: Image) -> None:
+        # CRI unpacks a layer once, and looks no more whether its folder is there.
+        survey, names = (
+            self._survey(f"removing {image.reference}, which is damaged"),
+            self.traits.names(image.reference),
+        )
+        damaged, own = image.diff_ids[self._gone], {*names, image.image_id}
+        sharing = {each.id for each in survey.store.images() if damaged in each.diff_ids}
+        others = [name for name, target in survey.store.names.items() if target in sharing and name not in own]
+        others = [name for name in others if not name.startswith("sha256:")]
+        if others:
+            why = f"{text.listing(others)} have that layer too"
+        elif not self.remove(image.pin):
+            why = "a container uses it"
+        elif chain_ids(image.diff_ids)[self._gone] in self._survey(f"looking for {image.reference}").lost:
+            why = "its names are removed, but edgelet keeps the layer until images that nobody uses are pruned"
+        else:
+            return
+        raise self._not_renewed(image, why, [*names, *others])
+
+    def _removing(self, names: Sequence[str]) -> str:
+        return "; ".join([*(f"edgelet image rm {name}" for name in names), "edgelet image prune"])
 
     def remove(self, pin: Pin) -> bool:
         doing = f"removing {pin.reference}"
@@ -250,9 +303,16 @@ class Edgelet(Engine):
 
 def parse_survey(answer: str) -> Survey:
     """The answer of SURVEY. UNREADABLE if that cannot be read."""
-    rows, listed, small, catalog = answer.splitlines()
+    rows, listed, small, catalog, *snapshots = answer.splitlines()
     sizes, contents = parse_listing(listed, small)
-    return Survey(_rows(json.loads(rows)), ContainerdStore(image_names(unpacked(catalog), NAMESPACE), sizes, contents))
+    store = ContainerdStore(image_names(unpacked(catalog), NAMESPACE), sizes, contents)
+    return Survey(_rows(json.loads(rows)), store, _lost(*snapshots) if len(snapshots) == 2 else {})
+
+
+def _lost(database: str, folders: str) -> dict[Digest, str]:
+    """The last two lines of SURVEY: unpacked layers whose folders are not there."""
+    there = set(unpacked(folders).decode().split())
+    return {chain: name for chain, name in snapshot_folders(unpacked(database), NAMESPACE).items() if name not in there}
 
 
 def _rows(answer: Any) -> dict[Digest, Mapping[str, Any]]:

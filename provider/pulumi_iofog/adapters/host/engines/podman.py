@@ -44,6 +44,8 @@ class Podman(DockerLike):
     cli = "podman"
     temporary = TEMPORARY
     save = "podman save --quiet --format docker-archive"
+    # It makes a container without looking at them; it then starts none.
+    folders = " {{.GraphDriver.Data.LowerDir}}"
 
     def _load_script(self, image: Image, folder: str, carried: Mapping[Digest, Descriptor]) -> str:
         # podman names what it pulls by the folder as it is given, so that must be a valid name: the last
