@@ -40,13 +40,12 @@ from pulumi_iofog.errors import (
 )
 from pulumi_iofog.inputs.spec import Agent
 from pulumi_iofog.oci.image import Descriptor, Digest, Image, Pin
-from pulumi_iofog.oci.reference import full_name
+from pulumi_iofog.rollout import notes
 from pulumi_iofog.rollout.labels import Mislabelled, as_labelled
 from pulumi_iofog.rollout.load import Load
 from pulumi_iofog.rollout.outcome import Outcome
 from pulumi_iofog.rollout.tools import Host, Recipe, Tools
 from pulumi_iofog.rollout.worker import Worker, after
-from pulumi_iofog.transfer.engine_traits import EngineTraits
 from pulumi_iofog.transfer.inventory import Inventory, Means
 from pulumi_iofog.transfer.load_folder import prefix
 from pulumi_iofog.transfer.plan import Transfer
@@ -157,9 +156,10 @@ def _visit(job: Job, tools: Tools, meter: _Meter) -> Outcome:
             host.remove_stale_containers()
             host.untag_lower_images()
         host.clear_spool(job.image)
-        names_told = _name_in_front(job, inventory.engine, names)
-        notes = (*noted, _bad_disk(job, host), _prune(job, host), names_told, _older_arm(job, inventory))
-        note = "; ".join(filter(None, notes))
+        agent, image = job.agent, job.image
+        noted += [notes.bad_disk(agent, host.replaced()), _prune(job, host)]
+        noted += [notes.name_in_front(agent, image, inventory.engine, names), notes.older_arm(agent, image, inventory)]
+        note = "; ".join(filter(None, noted))
     return Outcome(name, updated, meter.sent, job.image.manifest.size, note, engine=inventory.described)
 
 
@@ -220,7 +220,7 @@ def _send_and_load(
                 raise
             log.step("plan", f"blobs as they are from now on: {problem}")
             blobs_only = True
-            noted += _bad_base(job, inventory, sending, problem)
+            noted += notes.bad_base(job.agent, inventory, sending, problem)
             # Lower layers may have been loaded by now.
             inventory = host.inventory(job.image)
 
@@ -281,51 +281,6 @@ def _carry_out(
         names = host.verify(image.pin)
         proving.finish()
     return names
-
-
-def _name_in_front(job: Job, engine: EngineTraits, names: Sequence[str]) -> str:
-    """That another name stands before the image's own, and the command that removes it. The ioFog agent's pruning
-    looks only at the first one (check/pruning.py)."""
-    own = job.image.reference.full_name
-    if not names or full_name(names[0]) == own:
-        return ""
-    docker_socket = job.agent.engine_socket if engine.command == "docker" else None
-    command = f"docker -H unix://{docker_socket}" if docker_socket else engine.command
-    return (
-        f"{job.agent.name} lists {job.image.reference} as {names[0]} first, and the ioFog agent's pruning takes it for"
-        f" unused, even if a microservice uses it. Remove that name there: {command} image rm {names[0]}"
-    )
-
-
-def _older_arm(job: Job, inventory: Inventory) -> str:
-    """That the image is for 32 bits, on an agent of 64; not every such CPU can do that."""
-    image, engine = job.image.platform, inventory.platform
-    if image.architecture == engine.architecture:
-        return ""
-    return (
-        f"{job.agent.name} runs {engine} and has {job.image.reference} for {image}: there is none for its own platform"
-    )
-
-
-def _bad_disk(job: Job, host: Host) -> str:
-    """That blobs were damaged on the host."""
-    count = host.replaced()
-    if not count:
-        return ""
-    what = f"{text.plural(count, 'damaged blob')} in its engine's store"
-    return f"{job.agent.name} had {what}, replaced now: check its disk"
-
-
-def _bad_base(job: Job, inventory: Inventory, sending: Transfer, problem: CorruptLayer) -> list[str]:
-    """A line if an image from which layers were made, as the difference to it, did not give back what it should."""
-    used = [each for each in inventory.images if each.id in {part.source for part in sending.parts}]
-    bad = [each for each in used if each.id in problem.doing] or used
-    if not bad:
-        return []
-    names = text.listing([each.names[0] if each.names else each.id for each in bad])
-    what = "an image that it holds" if len(bad) == 1 else "one of the images that it holds"
-    line = f"{job.agent.name}: {what}, {names}, seems to be damaged, so layers were sent whole: {problem.why}"
-    return [f"{line.rstrip('. ')}; check its disk"]
 
 
 def _prune(job: Job, host: Host) -> str:
