@@ -294,7 +294,9 @@ class Keepalive(threading.Thread):
     def _give_up(self) -> None:
         self.lost = True
         discard_unsent(self._transport)
-        self._transport.close()
+        # Behind a jump host, closing says so through the jump host's connection, which may be lost as well.
+        with suppress(paramiko.SSHException, EOFError, OSError):
+            self._transport.close()
 
 
 def discard_unsent(transport: paramiko.Transport) -> None:
